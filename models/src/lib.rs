@@ -1,0 +1,13 @@
+//! All about *running* a network: decoding and preprocessing images, building graphs, loading and verifying bundles,
+//! ONNX Runtime. This crate knows no camera and no line.
+
+pub mod bundle;
+pub mod graph;
+pub mod heads;
+pub mod image;
+pub mod prediction;
+pub mod predictor;
+pub mod preprocess;
+pub mod runtime;
+pub mod weights;
+pub mod zoo;

@@ -1,0 +1,72 @@
+//! What a network says about one image.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::Manifest;
+use crate::preprocess::Preprocess;
+use crate::runtime::{Provider, RuntimeError};
+
+/// Scores and heat map of one image, with what produced them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// One probability per label, in the manifest's order; they sum to 1.
+    pub scores: Vec<f32>,
+    /// Cell-wise logits, from the same forward pass.
+    pub heat: HeatMap,
+    /// The execution provider that computed it.
+    pub provider: Provider,
+    /// SHA-256 of the bundle's graph, hexadecimal.
+    pub model_digest: Arc<str>,
+}
+
+/// Cell-wise logits, `labels x height x width`, row-major. A cell covers `input size / map size` input pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeatMap {
+    /// Number of labels.
+    pub labels: usize,
+    /// Cells down.
+    pub height: usize,
+    /// Cells across.
+    pub width: usize,
+    /// The logits, `labels * height * width` of them.
+    pub logits: Vec<f32>,
+}
+
+impl HeatMap {
+    /// The logits of one label, `height * width` of them.
+    pub fn of(&self, label: usize) -> &[f32] {
+        let cells = self.height * self.width;
+        &self.logits[label * cells..(label + 1) * cells]
+    }
+
+    /// For every cell, the softmax probability of `label` at that cell, 0 to 255: what a screen overlays.
+    pub fn probability_u8(&self, label: usize) -> Vec<u8> {
+        let cells = self.height * self.width;
+        (0..cells)
+            .map(|cell| {
+                let at = |k: usize| self.logits[k * cells + cell];
+                let top = (0..self.labels).map(at).fold(f32::NEG_INFINITY, f32::max);
+                let sum: f32 = (0..self.labels).map(|k| (at(k) - top).exp()).sum();
+                ((at(label) - top).exp() / sum * 255.0).round() as u8
+            })
+            .collect()
+    }
+}
+
+/// A model ready to run. The line speaks to this trait, so that its tests can run models that hang, fail or panic.
+pub trait Model: Send + Sync {
+    /// Labels, thresholds, provenance.
+    fn manifest(&self) -> &Manifest;
+    /// SHA-256 of the bundle's graph, hexadecimal.
+    fn digest(&self) -> &Arc<str>;
+    /// The provider that is active, which may be a fallback of the one wished for.
+    fn provider(&self) -> Provider;
+    /// How an image becomes this model's input.
+    fn preprocess(&self) -> &Preprocess {
+        &self.manifest().preprocess
+    }
+    /// Runs one input tensor (`preprocess().tensor_len()` values). May be called from several threads at once.
+    fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError>;
+}

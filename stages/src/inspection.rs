@@ -1,0 +1,129 @@
+//! The record that links a part, its verdict, and everything that led to it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use models::runtime::Provider;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Ledger;
+use crate::verdict::Verdict;
+
+/// A label with its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelScore {
+    /// The label's name.
+    pub label: Arc<str>,
+    /// Its probability, 0 to 1.
+    pub score: f32,
+}
+
+/// A heat map small enough to keep: one byte a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptHeat {
+    /// The label it shows.
+    pub label: Arc<str>,
+    /// Cells across.
+    pub width: u16,
+    /// Cells down.
+    pub height: u16,
+    /// Probability of the label at each cell, 0 to 255, row-major.
+    #[serde(with = "serde_bytes_vec")]
+    pub cells: Vec<u8>,
+}
+
+/// What a simulated part really is. Absent on a real line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Truth {
+    /// True label; `good` for a good part.
+    pub label: Arc<str>,
+    /// Every defect on the part with its contrast-to-noise ratio.
+    pub defects: Vec<TrueDefect>,
+    /// The picture was spoilt on purpose: the right answer is no decision.
+    pub bad_frame: bool,
+}
+
+/// One simulated defect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrueDefect {
+    /// Its label.
+    pub label: Arc<str>,
+    /// Contrast-to-noise ratio.
+    pub cnr: f32,
+    /// Box in pixels: left, top, width, height.
+    pub bbox: [f32; 4],
+}
+
+/// Everything known of one inspected part. The journal keeps it as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Part id: grows with every trigger, never used twice.
+    pub id: u64,
+    /// The line's name.
+    pub line: Arc<str>,
+    /// The source's name.
+    pub camera: Arc<str>,
+    /// Serial number, where one is known.
+    pub serial: Option<Arc<str>>,
+    /// File or stream position the picture came from.
+    pub origin: Option<Arc<str>>,
+    /// Wall-clock time of the trigger.
+    pub triggered_at: Timestamp,
+    /// The answer.
+    pub verdict: Verdict,
+    /// In words: the thing, the reason. Always there for `NoDecision`.
+    pub detail: Option<String>,
+    /// The label the verdict rests on.
+    pub label: Option<Arc<str>>,
+    /// Every label over its threshold, worst first.
+    pub found: Vec<LabelScore>,
+    /// Every label's score, in the model's order.
+    pub scores: Vec<LabelScore>,
+    /// Heat map of `label`.
+    pub heat: Option<KeptHeat>,
+    /// Recipe name and version, as `name@version`.
+    pub recipe: Arc<str>,
+    /// SHA-256 of the model's graph.
+    pub model: Arc<str>,
+    /// Provider that computed the scores.
+    pub provider: Option<Provider>,
+    /// Where the time went.
+    pub ledger: Ledger,
+    /// Path of the evidence image below the evidence folder, once it is to be written.
+    pub evidence: Option<String>,
+    /// What the part really is, when simulated.
+    pub truth: Option<Truth>,
+}
+
+mod serde_bytes_vec {
+    //! Bytes as bytes, not as a list of numbers.
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl<'de> de::Visitor<'de> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, v: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(v.to_vec())
+            }
+            fn visit_byte_buf<E: de::Error>(self, v: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(v)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
+                let mut out = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    out.push(byte);
+                }
+                Ok(out)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}

@@ -1,0 +1,16 @@
+//! Camera to verdict: sources, stages, and the line that wires them. The only crate that names OpenCV.
+
+pub mod capture;
+pub mod decide;
+pub mod frame;
+pub mod infer;
+pub mod inspection;
+pub mod ledger;
+pub mod line;
+pub mod part;
+pub mod preprocess;
+pub mod quality;
+pub mod recipe;
+pub mod record;
+pub mod stage;
+pub mod verdict;

@@ -1,0 +1,52 @@
+//! One trigger on its way through the line.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use models::image::{Image, ImageView};
+use models::prediction::Prediction;
+
+use crate::frame::{Content, Frame};
+use crate::inspection::Truth;
+use crate::ledger::Ledger;
+use crate::recipe::RecipeInForce;
+
+/// A part moves from stage to stage; its pixels do not.
+pub struct Part {
+    /// Grows with every trigger, never used twice.
+    pub id: u64,
+    /// Serial number, where one is known.
+    pub serial: Option<Arc<str>>,
+    /// When the trigger came.
+    pub triggered: Instant,
+    /// The same on the wall clock.
+    pub triggered_at: Timestamp,
+    /// The picture as captured.
+    pub frame: Frame,
+    /// Decoded pixels, if the frame came encoded. From a pool.
+    pub decoded: Option<Image>,
+    /// The network's input, filled by `preprocess`. From a pool.
+    pub tensor: Vec<f32>,
+    /// Filled by `infer`.
+    pub prediction: Option<Prediction>,
+    /// What this part is inspected with; a reload between parts does not change it.
+    pub recipe: Arc<RecipeInForce>,
+    /// What the part really is, when simulated.
+    pub truth: Option<Truth>,
+    /// Where the time goes.
+    pub ledger: Ledger,
+}
+
+impl Part {
+    /// The pixels, wherever they are; none while an encoded frame is not decoded yet.
+    pub fn view(&self) -> Option<ImageView<'_>> {
+        match (&self.decoded, self.frame.content()) {
+            (Some(image), _) => Some(image.view()),
+            (None, Content::Pixels { width, height, format }) => {
+                Some(ImageView { width, height, format, data: self.frame.bytes() })
+            }
+            (None, Content::Encoded) => None,
+        }
+    }
+}

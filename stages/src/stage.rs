@@ -1,0 +1,47 @@
+//! The one trait of the line.
+
+use crate::inspection::{KeptHeat, LabelScore};
+use crate::part::Part;
+use crate::verdict::Verdict;
+
+/// Where a part goes after a stage.
+#[allow(clippy::large_enum_variant)] // parts move on in nearly every case; boxing them would allocate on the hot path
+pub enum Flow {
+    /// On to the next stage.
+    Next(Part),
+    /// The part is decided here.
+    Decided(Part, Decision),
+}
+
+/// A verdict with what it rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The label it rests on.
+    pub label: Option<std::sync::Arc<str>>,
+    /// Every label over its threshold, worst first.
+    pub found: Vec<LabelScore>,
+    /// Every label's score, in the model's order.
+    pub scores: Vec<LabelScore>,
+    /// Heat map of `label`.
+    pub heat: Option<KeptHeat>,
+    /// In words; always there for `NoDecision`.
+    pub detail: Option<String>,
+}
+
+/// One step from camera to verdict. It runs on a thread of its own (or several); a panic costs one part.
+pub trait Stage: Send {
+    /// Works on one part.
+    fn process(&mut self, part: Part) -> Flow;
+}
+
+/// Makes a stage's runtime: at the start, after a panic, for each worker.
+pub trait StageFactory: Send + Sync {
+    /// The stage's name, a verb.
+    fn name(&self) -> &'static str;
+    /// Threads that work at once.
+    fn workers(&self) -> usize;
+    /// A new runtime.
+    fn build(&self) -> Box<dyn Stage>;
+}
