@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::frame::Frame;
 use crate::inspection::Truth;
+use crate::verdict::Cause;
 
 /// Who sets the pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,19 @@ pub struct Trigger {
     pub at: Instant,
     /// Serial number, where one is known.
     pub serial: Option<Arc<str>>,
-    /// Its picture; none: `NoDecision` with cause `NoFrame`.
-    pub frame: Option<Frame>,
+    /// Its picture, or why there is none: the part then gets `NoDecision` with that cause.
+    pub frame: Result<Frame, Fault>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
+}
+
+/// Why a trigger came without a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `NoFrame` (nothing came), `Overload` (no free buffer), `Unreadable`, ...
+    pub cause: Cause,
+    /// In words.
+    pub detail: String,
 }
 
 /// Why a source stopped delivering. The capture stage reports it, counts it and opens the source anew.
