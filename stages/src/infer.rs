@@ -1,1 +1,43 @@
-//! The `infer` stage.
+//! The `infer` stage: runs the model of the recipe in force. Sessions live in the model's own pool, so a worker that
+//! hangs or panics takes none down with it.
+
+use crate::part::Part;
+use crate::stage::{Decision, Flow, Stage, StageFactory};
+use crate::verdict::Cause;
+
+/// Makes the `infer` stage.
+pub struct Infer {
+    /// Threads that infer at once.
+    pub workers: usize,
+}
+
+impl StageFactory for Infer {
+    fn name(&self) -> &'static str {
+        "infer"
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn build(&self) -> Box<dyn Stage> {
+        Box::new(Worker)
+    }
+}
+
+struct Worker;
+
+impl Stage for Worker {
+    fn process(&mut self, mut part: Part) -> Flow {
+        match part.recipe.model.predict(&part.tensor) {
+            Ok(prediction) => {
+                part.prediction = Some(prediction);
+                Flow::Next(part)
+            }
+            Err(error) => {
+                let decision = Decision::none(Cause::StageFailed, format!("infer: {error}"));
+                Flow::Decided(part, decision)
+            }
+        }
+    }
+}

@@ -1,1 +1,43 @@
-//! The `preprocess` stage.
+//! The `preprocess` stage: pixels to the network's input, by the same code that training uses.
+
+use crate::part::Part;
+use crate::stage::{Decision, Flow, Stage, StageFactory};
+use crate::verdict::Cause;
+
+/// Makes the `preprocess` stage.
+pub struct Preprocess {
+    /// Threads that preprocess at once.
+    pub workers: usize,
+}
+
+impl StageFactory for Preprocess {
+    fn name(&self) -> &'static str {
+        "preprocess"
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn build(&self) -> Box<dyn Stage> {
+        Box::new(Worker)
+    }
+}
+
+struct Worker;
+
+impl Stage for Worker {
+    fn process(&mut self, mut part: Part) -> Flow {
+        let recipe = part.recipe.clone();
+        let preprocess = recipe.model.preprocess();
+        let mut tensor = std::mem::take(&mut part.tensor);
+        tensor.resize(preprocess.tensor_len(), 0.0);
+        let Some(view) = part.view() else {
+            let decision = Decision::none(Cause::StageFailed, "preprocess: the part arrived without pixels");
+            return Flow::Decided(part, decision);
+        };
+        preprocess.fill(view, &mut tensor);
+        part.tensor = tensor;
+        Flow::Next(part)
+    }
+}

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use models::bundle::{Label, Manifest};
 use models::prediction::Model;
 use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// The recipe as written in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +85,77 @@ impl Default for Evidence {
     }
 }
 
+impl Recipe {
+    /// Everything wrong with the recipe itself, without touching a file.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut refuse = |wrong: bool, words: String| {
+            if wrong {
+                problems.push(words);
+            }
+        };
+        refuse(self.name.is_empty(), "`name` is empty: give the product a name".into());
+        refuse(
+            self.name.contains('@'),
+            format!("`name` is `{}`: `@` separates name and version, so leave it out", self.name),
+        );
+        refuse(
+            self.deadline_ms == 0,
+            "`deadline_ms` is 0: no part could be in time; give trigger to verdict in ms".into(),
+        );
+        for (label, threshold) in &self.thresholds {
+            refuse(!is_share(*threshold), format!("`thresholds.{label}` is {threshold}: it must lie between 0 and 1"));
+        }
+        let quality = &self.quality;
+        refuse(
+            quality.size.is_some_and(|[width, height]| width == 0 || height == 0),
+            "`quality.size` has a 0 in it: give width and height in pixels, or leave it out".into(),
+        );
+        for (name, value) in [("min_deviation", quality.min_deviation), ("min_sharpness", quality.min_sharpness)] {
+            refuse(
+                !value.is_finite() || value < 0.0,
+                format!("`quality.{name}` is {value}: it must be 0 (off) or more"),
+            );
+        }
+        for (name, value) in
+            [("quality.max_saturated", quality.max_saturated), ("evidence.pass_fraction", self.evidence.pass_fraction)]
+        {
+            refuse(!is_share(value), format!("`{name}` is {value}: it must lie between 0 and 1"));
+        }
+        problems
+    }
+
+    /// `name@version`, as records carry it.
+    pub fn tag(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// Everything that does not fit between the recipe and a model.
+    fn misfits(&self, manifest: &Manifest) -> Vec<String> {
+        let names: Vec<&str> = manifest.labels.iter().map(|label| label.name.as_str()).collect();
+        let known = names.join(", ");
+        self.thresholds
+            .keys()
+            .filter(|label| !names.contains(&label.as_str()))
+            .map(|label| format!("`thresholds.{label}`: model `{}` has no such label; it has: {known}", manifest.name))
+            .collect()
+    }
+}
+
+fn is_share(value: f32) -> bool {
+    (0.0..=1.0).contains(&value)
+}
+
+/// Why a recipe cannot be put in force: every problem, one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("recipe `{recipe}`: {}", .problems.join("; "))]
+pub struct RecipeError {
+    /// `name@version`.
+    pub recipe: String,
+    /// Each names the key, the reason and the way out.
+    pub problems: Vec<String>,
+}
+
 /// A recipe with its model loaded and verified.
 pub struct RecipeInForce {
     /// The recipe.
@@ -91,6 +164,36 @@ pub struct RecipeInForce {
     pub tag: Arc<str>,
     /// Its model.
     pub model: Arc<dyn Model>,
+    /// Name of each label, in the model's order.
+    pub label_names: Vec<Arc<str>>,
     /// Threshold of each label, in the model's order: the bundle's, replaced by the recipe's.
     pub thresholds: Vec<f32>,
+}
+
+impl RecipeInForce {
+    /// Joins a recipe and its model, or says all that does not fit.
+    pub fn new(recipe: Recipe, model: Arc<dyn Model>) -> Result<Self, RecipeError> {
+        let mut problems = recipe.problems();
+        problems.extend(recipe.misfits(model.manifest()));
+        if let Some(demanded) = recipe.require_provider
+            && demanded != model.provider()
+        {
+            problems.push(format!(
+                "`require_provider` is {demanded:?}, but the model runs on {:?}: see `inspectd doctor`",
+                model.provider()
+            ));
+        }
+        if !problems.is_empty() {
+            return Err(RecipeError { recipe: recipe.tag(), problems });
+        }
+        let labels = &model.manifest().labels;
+        let threshold = |label: &Label| recipe.thresholds.get(&label.name).copied().unwrap_or(label.threshold);
+        Ok(RecipeInForce {
+            tag: recipe.tag().into(),
+            label_names: labels.iter().map(|label| label.name.as_str().into()).collect(),
+            thresholds: labels.iter().map(threshold).collect(),
+            recipe,
+            model,
+        })
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
-use crate::verdict::Verdict;
+use crate::verdict::{Cause, Verdict};
 
 /// Where a part goes after a stage.
 #[allow(clippy::large_enum_variant)] // parts move on in nearly every case; boxing them would allocate on the hot path
@@ -28,6 +28,20 @@ pub struct Decision {
     pub heat: Option<KeptHeat>,
     /// In words; always there for `NoDecision`.
     pub detail: Option<String>,
+}
+
+impl Decision {
+    /// No decision, with its cause and the reason in words.
+    pub fn none(cause: Cause, detail: impl Into<String>) -> Self {
+        Decision {
+            verdict: Verdict::NoDecision(cause),
+            label: None,
+            found: Vec::new(),
+            scores: Vec::new(),
+            heat: None,
+            detail: Some(detail.into()),
+        }
+    }
 }
 
 /// One step from camera to verdict. It runs on a thread of its own (or several); a panic costs one part.
