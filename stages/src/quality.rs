@@ -1,1 +1,247 @@
-//! The `quality` stage.
+//! The `quality` stage: decodes what came encoded and refuses pictures that are not fit to be judged. Each limit stands
+//! in the recipe; a refused picture is `NoDecision` with its cause, never a guess.
+
+use models::image::{self, Image, ImageError, ImageView, PixelFormat};
+use opencv::core::{self, Mat, Rect, Scalar};
+use opencv::imgproc;
+use opencv::prelude::*;
+
+use crate::frame::Content;
+use crate::part::Part;
+use crate::recipe::Quality as Limits;
+use crate::stage::{Decision, Flow, Stage, StageFactory};
+use crate::verdict::Cause;
+
+/// Grey levels are counted on about this many pixels of a picture, spread evenly.
+const SAMPLED_PIXELS: usize = 1 << 18;
+/// Sharpness is measured on a central region of at most this many pixels across and down, at native resolution
+/// (shrinking a picture would hide blur).
+const SHARPNESS_REGION: i32 = 1024;
+
+/// Makes the `quality` stage.
+pub struct Quality {
+    /// Threads that decode and check at once.
+    pub workers: usize,
+}
+
+impl StageFactory for Quality {
+    fn name(&self) -> &'static str {
+        "quality"
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn build(&self) -> Box<dyn Stage> {
+        Box::new(Worker::default())
+    }
+}
+
+/// Scratch images live as long as the worker, so that a part costs no allocation.
+#[derive(Default)]
+struct Worker {
+    grey: Mat,
+    laplacian: Mat,
+}
+
+impl Stage for Worker {
+    fn process(&mut self, mut part: Part) -> Flow {
+        if part.frame.content() == Content::Encoded {
+            let mut image = part.decoded.take().unwrap_or(Image {
+                width: 0,
+                height: 0,
+                format: PixelFormat::Mono8,
+                data: Vec::new(),
+            });
+            if let Err(error) = image::decode_into(part.frame.bytes(), &mut image) {
+                return refuse(part, cause_of(&error), error.to_string());
+            }
+            part.decoded = Some(image);
+        }
+        let recipe = part.recipe.clone();
+        let verdict = match part.view() {
+            Some(view) => self.check(view, &recipe.recipe.quality),
+            None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
+        };
+        match verdict {
+            Ok(()) => Flow::Next(part),
+            Err((cause, detail)) => refuse(part, cause, detail),
+        }
+    }
+}
+
+fn refuse(part: Part, cause: Cause, detail: String) -> Flow {
+    Flow::Decided(part, Decision::none(cause, detail))
+}
+
+fn cause_of(error: &ImageError) -> Cause {
+    match error {
+        ImageError::Truncated(_) => Cause::Truncated,
+        _ => Cause::Unreadable,
+    }
+}
+
+impl Worker {
+    /// The first limit that the picture breaks, from the cheapest check to the dearest.
+    fn check(&mut self, view: ImageView<'_>, limits: &Limits) -> Result<(), (Cause, String)> {
+        if let Some([width, height]) = limits.size
+            && (view.width, view.height) != (width, height)
+        {
+            let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
+            return Err((Cause::WrongSize, detail));
+        }
+        let levels = Levels::of(view);
+        if levels.saturated > limits.max_saturated {
+            let detail = format!(
+                "{:.0} % of the picture is black or white, the recipe allows {:.0} %: check exposure and light",
+                levels.saturated * 100.0,
+                limits.max_saturated * 100.0
+            );
+            return Err((Cause::Saturated, detail));
+        }
+        if levels.deviation < limits.min_deviation {
+            let detail = format!(
+                "picture is blank: grey levels vary by {:.1}, the recipe asks for at least {:.1}",
+                levels.deviation, limits.min_deviation
+            );
+            return Err((Cause::Blank, detail));
+        }
+        if limits.min_sharpness > 0.0 {
+            let sharpness = self.sharpness(view).map_err(|error| {
+                (Cause::StageFailed, format!("quality: OpenCV could not measure sharpness: {}", error.message))
+            })?;
+            if sharpness < limits.min_sharpness {
+                let detail = format!(
+                    "picture is out of focus: sharpness {sharpness:.1}, the recipe asks for at least {:.1}",
+                    limits.min_sharpness
+                );
+                return Err((Cause::OutOfFocus, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Variance of the Laplacian of the grey picture. Source: Pech-Pacheco et al., ICPR 2000.
+    fn sharpness(&mut self, view: ImageView<'_>) -> opencv::Result<f32> {
+        let (width, height) = (view.width as i32, view.height as i32);
+        let region = Rect::new(
+            (width - SHARPNESS_REGION).max(0) / 2,
+            (height - SHARPNESS_REGION).max(0) / 2,
+            width.min(SHARPNESS_REGION),
+            height.min(SHARPNESS_REGION),
+        );
+        let channels = view.format.channels() as i32;
+        let flat = Mat::new_rows_cols_with_data(height, width * channels, view.data)?;
+        let pixels = flat.reshape(channels, height)?;
+        let centre = Mat::roi(&pixels, region)?;
+        match view.format {
+            PixelFormat::Mono8 => laplacian(&centre, &mut self.laplacian)?,
+            PixelFormat::Rgb8 => {
+                imgproc::cvt_color_def(&centre, &mut self.grey, imgproc::COLOR_RGB2GRAY)?;
+                laplacian(&self.grey, &mut self.laplacian)?;
+            }
+        }
+        let (mut mean, mut deviation) = (Scalar::default(), Scalar::default());
+        core::mean_std_dev(&self.laplacian, &mut mean, &mut deviation, &core::no_array())?;
+        Ok((deviation[0] * deviation[0]) as f32)
+    }
+}
+
+fn laplacian(grey: &impl core::ToInputArray, out: &mut Mat) -> opencv::Result<()> {
+    imgproc::laplacian(grey, out, core::CV_16S, 1, 1.0, 0.0, core::BORDER_REFLECT_101)
+}
+
+/// What the grey levels of a picture say.
+struct Levels {
+    /// Standard deviation, grey levels.
+    deviation: f32,
+    /// Share of pixels at 0 or 255 in every channel, 0 to 1.
+    saturated: f32,
+}
+
+impl Levels {
+    fn of(view: ImageView<'_>) -> Levels {
+        let channels = view.format.channels();
+        let pixels = view.width as usize * view.height as usize;
+        // Odd, so that the samples do not stand in columns of a picture whose width is a power of two.
+        let step = (pixels / SAMPLED_PIXELS) | 1;
+        let (mut count, mut saturated, mut sum, mut squares) = (0_u64, 0_u64, 0_u64, 0_u64);
+        for pixel in view.data.chunks_exact(channels).step_by(step) {
+            let level = pixel.iter().map(|&value| u64::from(value)).sum::<u64>();
+            count += 1;
+            saturated += u64::from(level == 0 || level == 255 * channels as u64);
+            sum += level;
+            squares += level * level;
+        }
+        let n = count.max(1) as f64;
+        let mean = sum as f64 / n;
+        let variance = (squares as f64 / n - mean * mean).max(0.0);
+        Levels { deviation: (variance.sqrt() / channels as f64) as f32, saturated: (saturated as f64 / n) as f32 }
+    }
+}
+
+/// OpenCV's own threads would fight with the line's workers for cores.
+pub fn one_thread_per_worker() {
+    if let Err(error) = core::set_num_threads(1) {
+        tracing::warn!("OpenCV keeps its own threads: {}", error.message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn textured(width: u32, height: u32, format: PixelFormat) -> Image {
+        let data = (0..width * height)
+            .flat_map(|i| {
+                let value = ((u64::from(i) * 7919) % 97 + 60) as u8;
+                std::iter::repeat_n(value, format.channels())
+            })
+            .collect();
+        Image { width, height, format, data }
+    }
+
+    fn check(image: &Image, limits: &Limits) -> Result<(), (Cause, String)> {
+        Worker::default().check(image.view(), limits)
+    }
+
+    #[test]
+    fn a_textured_picture_passes_in_grey_and_colour() {
+        let limits = Limits { size: Some([640, 480]), min_sharpness: 50.0, ..Limits::default() };
+        for format in [PixelFormat::Mono8, PixelFormat::Rgb8] {
+            assert_eq!(check(&textured(640, 480, format), &limits), Ok(()));
+        }
+    }
+
+    #[test]
+    fn each_limit_names_its_cause_and_both_numbers() {
+        let good = textured(64, 48, PixelFormat::Rgb8);
+        let mut blank = good.clone();
+        blank.data.fill(128);
+        let mut white = good.clone();
+        white.data.iter_mut().skip(64 * 48).for_each(|value| *value = 255);
+        let blurred = {
+            let ramp = (0..64 * 48).flat_map(|i| [(i % 64 * 3) as u8; 3]).collect();
+            Image { data: ramp, ..good.clone() }
+        };
+        let limits = Limits { size: Some([64, 48]), min_sharpness: 100.0, ..Limits::default() };
+        let other_size = Limits { size: Some([32, 32]), ..Limits::default() };
+        for (image, limits, cause, words) in [
+            (&good, &other_size, Cause::WrongSize, "64 x 48, the recipe asks for 32 x 32"),
+            (&blank, &limits, Cause::Blank, "vary by 0.0, the recipe asks for at least 2.0"),
+            (&white, &limits, Cause::Saturated, "the recipe allows 50 %"),
+            (&blurred, &limits, Cause::OutOfFocus, "the recipe asks for at least 100.0"),
+        ] {
+            let (found, detail) = check(image, limits).expect_err("this picture must be refused");
+            assert_eq!(found, cause);
+            assert!(detail.contains(words), "{detail}");
+        }
+    }
+
+    #[test]
+    fn sharpness_is_measured_at_native_resolution_on_large_frames() {
+        let sharp = textured(2448, 2048, PixelFormat::Mono8);
+        assert!(Worker::default().sharpness(sharp.view()).unwrap() > 1000.0);
+    }
+}
