@@ -29,7 +29,12 @@ struct Worker;
 
 impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
-        match part.recipe.model.predict(&part.tensor) {
+        // Taken, not borrowed: the tensor is free for the next part as soon as this one is through.
+        let Some(tensor) = part.tensor.take() else {
+            let decision = Decision::none(Cause::StageFailed, "infer: the part arrived without a tensor");
+            return Flow::Decided(part, decision);
+        };
+        match part.recipe.model.predict(&tensor) {
             Ok(prediction) => {
                 part.prediction = Some(prediction);
                 Flow::Next(part)

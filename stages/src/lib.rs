@@ -12,5 +12,6 @@ pub mod preprocess;
 pub mod quality;
 pub mod recipe;
 pub mod record;
+pub mod recycle;
 pub mod stage;
 pub mod verdict;

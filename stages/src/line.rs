@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::capture::Source;
 use crate::recipe::RecipeInForce;
 use crate::record::{Recorder, VerdictSink};
+use crate::stage::StageFactory;
 
 /// `triggered == pass + fail + review + no_decision + in_flight`, at any moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,12 @@ pub struct LineStatus {
     pub abandoned: u64,
     /// Results that came after their verdict.
     pub late_results: u64,
+    /// Inspections and late results that the recorder did not take.
+    pub record_errors: u64,
+    /// Times that the source failed: an error, a panic, no answer.
+    pub source_errors: u64,
+    /// What is wrong with the source now, in words.
+    pub source_trouble: Option<String>,
 }
 
 /// Everything a line needs.
@@ -83,6 +90,8 @@ pub struct LineConfig {
     pub first_id: u64,
     /// Where parts come from.
     pub source: Box<dyn Source>,
+    /// The chain, in order; the last one decides.
+    pub stages: Vec<Box<dyn StageFactory>>,
     /// What they are inspected with.
     pub recipe: Arc<RecipeInForce>,
     /// Where inspections go.
@@ -103,6 +112,8 @@ pub struct Limits {
     pub queue_depth: usize,
     /// Frames that evidence and viewers may hold.
     pub pinned_frames: usize,
+    /// Parts that may be open, or decided and not yet taken by the recorder. At this many the line takes no further part.
+    pub unrecorded: usize,
     /// A stage that works longer on one part is given up and replaced.
     pub hang_ms: u32,
     /// Restarts within `restart_window_s` after which the line goes into safe hold.
@@ -119,10 +130,21 @@ impl Default for Limits {
             workers: 0,
             queue_depth: 8,
             pinned_frames: 16,
+            unrecorded: 512,
             hang_ms: 2000,
             max_restarts: 5,
             restart_window_s: 60,
             max_abandoned: 4,
+        }
+    }
+}
+
+impl Limits {
+    /// `workers`, or one per core.
+    pub fn worker_threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            given => given,
         }
     }
 }
@@ -133,6 +155,21 @@ pub struct Line {}
 impl Line {
     /// Starts every thread.
     pub fn start(_config: LineConfig) -> Line {
+        todo!()
+    }
+
+    /// The law, at this moment; cheaper than [`status`](Line::status).
+    pub fn counts(&self) -> Counts {
+        todo!()
+    }
+
+    /// Clears a safe hold: parts from now on are inspected again. The caller has mended the reason.
+    pub fn clear_safe_hold(&self) {
+        todo!()
+    }
+
+    /// Somebody watches: up to this many pictures a second go to the recorder with `show` set; 0: nobody watches.
+    pub fn watch(&self, _per_second: u32) {
         todo!()
     }
 

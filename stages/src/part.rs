@@ -9,8 +9,8 @@ use models::prediction::Prediction;
 
 use crate::frame::{Content, Frame};
 use crate::inspection::Truth;
-use crate::ledger::Ledger;
 use crate::recipe::RecipeInForce;
+use crate::recycle::{Buffers, Recycled};
 
 /// A part moves from stage to stage; its pixels do not.
 pub struct Part {
@@ -24,21 +24,38 @@ pub struct Part {
     pub triggered_at: Timestamp,
     /// The picture as captured.
     pub frame: Frame,
-    /// Decoded pixels, if the frame came encoded. From a pool.
-    pub decoded: Option<Image>,
-    /// The network's input, filled by `preprocess`. From a pool.
-    pub tensor: Vec<f32>,
+    /// Decoded pixels, if the frame came encoded. From `buffers`.
+    pub decoded: Option<Recycled<Image>>,
+    /// The network's input, filled by `preprocess`. From `buffers`.
+    pub tensor: Option<Recycled<Vec<f32>>>,
     /// Filled by `infer`.
     pub prediction: Option<Prediction>,
     /// What this part is inspected with; a reload between parts does not change it.
     pub recipe: Arc<RecipeInForce>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
-    /// Where the time goes.
-    pub ledger: Ledger,
+    /// Where stages take large scratch values from, so that a warm line does not allocate.
+    pub buffers: Buffers,
 }
 
 impl Part {
+    /// A part triggered now, outside any line: a single file, a test.
+    pub fn new(id: u64, frame: Frame, recipe: Arc<RecipeInForce>, buffers: Buffers) -> Part {
+        Part {
+            id,
+            serial: None,
+            triggered: Instant::now(),
+            triggered_at: Timestamp::now(),
+            frame,
+            decoded: None,
+            tensor: None,
+            prediction: None,
+            recipe,
+            truth: None,
+            buffers,
+        }
+    }
+
     /// The pixels, wherever they are; none while an encoded frame is not decoded yet.
     pub fn view(&self) -> Option<ImageView<'_>> {
         match (&self.decoded, self.frame.content()) {

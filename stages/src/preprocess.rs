@@ -30,14 +30,13 @@ impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
         let recipe = part.recipe.clone();
         let preprocess = recipe.model.preprocess();
-        let mut tensor = std::mem::take(&mut part.tensor);
-        tensor.resize(preprocess.tensor_len(), 0.0);
+        let mut tensor = part.buffers.tensor(preprocess.tensor_len());
         let Some(view) = part.view() else {
             let decision = Decision::none(Cause::StageFailed, "preprocess: the part arrived without pixels");
             return Flow::Decided(part, decision);
         };
         preprocess.fill(view, &mut tensor);
-        part.tensor = tensor;
+        part.tensor = Some(tensor);
         Flow::Next(part)
     }
 }

@@ -59,3 +59,20 @@ pub trait StageFactory: Send + Sync {
     /// A new runtime.
     fn build(&self) -> Box<dyn Stage>;
 }
+
+/// Takes one part through a chain on this thread: the line's own path, for a single file.
+pub fn run_chain(chain: &mut [Box<dyn Stage>], part: Part) -> (Part, Decision) {
+    let mut part = part;
+    for stage in chain {
+        match stage.process(part) {
+            Flow::Next(next) => part = next,
+            Flow::Decided(part, decision) => return (part, decision),
+        }
+    }
+    (part, undecided())
+}
+
+/// What a part gets that passed every stage and was decided by none.
+pub(crate) fn undecided() -> Decision {
+    Decision::none(Cause::StageFailed, "no stage decided: the chain must end with `decide`")
+}
