@@ -90,7 +90,7 @@ pub struct LineConfig {
     pub first_id: u64,
     /// Where parts come from.
     pub source: Box<dyn Source>,
-    /// The chain, in order; the last one decides.
+    /// The chain, in order; the last one decides. See [`standard`].
     pub stages: Vec<Box<dyn StageFactory>>,
     /// What they are inspected with.
     pub recipe: Arc<RecipeInForce>,
@@ -137,6 +137,17 @@ impl Default for Limits {
             max_abandoned: 4,
         }
     }
+}
+
+/// The chain of every line: quality, preprocess, infer, decide.
+pub fn standard(limits: &Limits) -> Vec<Box<dyn StageFactory>> {
+    let workers = limits.worker_threads();
+    vec![
+        Box::new(crate::quality::Quality { workers }),
+        Box::new(crate::preprocess::Preprocess { workers }),
+        Box::new(crate::infer::Infer { workers }),
+        Box::new(crate::decide::Decide),
+    ]
 }
 
 impl Limits {

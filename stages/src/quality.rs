@@ -1,7 +1,7 @@
 //! The `quality` stage: decodes what came encoded and refuses pictures that are not fit to be judged. Each limit stands
 //! in the recipe; a refused picture is `NoDecision` with its cause, never a guess.
 
-use models::image::{self, Image, ImageError, ImageView, PixelFormat};
+use models::image::{self, ImageError, ImageView, PixelFormat};
 use opencv::core::{self, Mat, Rect, Scalar};
 use opencv::imgproc;
 use opencv::prelude::*;
@@ -48,12 +48,7 @@ struct Worker {
 impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
         if part.frame.content() == Content::Encoded {
-            let mut image = part.decoded.take().unwrap_or(Image {
-                width: 0,
-                height: 0,
-                format: PixelFormat::Mono8,
-                data: Vec::new(),
-            });
+            let mut image = part.buffers.image();
             if let Err(error) = image::decode_into(part.frame.bytes(), &mut image) {
                 return refuse(part, cause_of(&error), error.to_string());
             }
@@ -190,6 +185,8 @@ pub fn one_thread_per_worker() {
 
 #[cfg(test)]
 mod tests {
+    use models::image::Image;
+
     use super::*;
 
     fn textured(width: u32, height: u32, format: PixelFormat) -> Image {
