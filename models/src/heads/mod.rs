@@ -1,1 +1,3 @@
 //! What stands on a trunk, one file each.
+
+pub mod attention;

@@ -1,0 +1,164 @@
+//! Writes a graph node by node.
+
+use prost::Message;
+
+use super::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, attribute_type,
+};
+use super::{IR_VERSION, OPSET};
+use crate::weights::Tensor;
+
+/// A convolution's geometry. Padding is `kernel / 2` on every side, as in all networks of the zoo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv {
+    /// Side of the square kernel, odd.
+    pub kernel: usize,
+    /// Step between output cells.
+    pub stride: usize,
+    /// Channel groups: 1, or the number of channels for a depthwise convolution.
+    pub groups: usize,
+}
+
+/// A graph under construction. Each operation takes the names of its inputs and returns the name of its output.
+#[derive(Debug)]
+pub struct GraphBuilder {
+    graph: GraphProto,
+}
+
+impl GraphBuilder {
+    /// An empty graph of this name.
+    pub fn new(name: &str) -> Self {
+        GraphBuilder { graph: GraphProto { name: name.into(), ..GraphProto::default() } }
+    }
+
+    /// Declares an f32 input and returns its name.
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> String {
+        self.graph.input.push(ValueInfoProto::float(name, shape));
+        name.into()
+    }
+
+    /// Declares that the value `name` is an f32 output of this shape.
+    pub fn output(&mut self, name: &str, shape: &[usize]) {
+        self.graph.output.push(ValueInfoProto::float(name, shape));
+    }
+
+    /// Adds a constant and returns its name.
+    pub fn initializer(&mut self, name: &str, tensor: &Tensor) -> String {
+        self.graph.initializer.push(TensorProto::from_tensor(name, tensor));
+        name.into()
+    }
+
+    /// Adds a node of any kind; `output` names both the node and its one output.
+    pub fn node(&mut self, op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> String {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&name| name.into()).collect(),
+            output: vec![output.into()],
+            name: output.into(),
+            op_type: op.into(),
+            attribute,
+            domain: String::new(),
+        });
+        output.into()
+    }
+
+    /// Convolution with bias. `x`: `1 x in x height x width`; the constants are `{output}.weight` (`out x in/groups x
+    /// kernel x kernel`) and `{output}.bias` (`out`), which the caller has added.
+    pub fn conv(&mut self, x: &str, conv: Conv, output: &str) -> String {
+        let Conv { kernel, stride, groups } = conv;
+        let (k, p, s) = (kernel as i64, (kernel / 2) as i64, stride as i64);
+        let attributes = vec![
+            ints("dilations", &[1, 1]),
+            int("group", groups as i64),
+            ints("kernel_shape", &[k, k]),
+            ints("pads", &[p, p, p, p]),
+            ints("strides", &[s, s]),
+        ];
+        self.node("Conv", &[x, &format!("{output}.weight"), &format!("{output}.bias")], output, attributes)
+    }
+
+    /// `max(x, 0)`.
+    pub fn relu(&mut self, x: &str) -> String {
+        self.node("Relu", &[x], &format!("{x}.relu"), Vec::new())
+    }
+
+    /// `clamp(x / 6 + 1/2, 0, 1)`.
+    pub fn hard_sigmoid(&mut self, x: &str) -> String {
+        let attributes = vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
+        self.node("HardSigmoid", &[x], &format!("{x}.hard_sigmoid"), attributes)
+    }
+
+    /// `x * hard_sigmoid(x)`. Two nodes, because ONNX's own `HardSwish` is newer than some TensorRT parsers.
+    pub fn hard_swish(&mut self, x: &str) -> String {
+        let gate = self.hard_sigmoid(x);
+        self.mul(x, &gate, &format!("{x}.hard_swish"))
+    }
+
+    /// `1 / (1 + exp(-x))`.
+    pub fn sigmoid(&mut self, x: &str) -> String {
+        self.node("Sigmoid", &[x], &format!("{x}.sigmoid"), Vec::new())
+    }
+
+    /// Element-wise product, with broadcasting.
+    pub fn mul(&mut self, a: &str, b: &str, output: &str) -> String {
+        self.node("Mul", &[a, b], output, Vec::new())
+    }
+
+    /// Element-wise sum, with broadcasting.
+    pub fn add(&mut self, a: &str, b: &str, output: &str) -> String {
+        self.node("Add", &[a, b], output, Vec::new())
+    }
+
+    /// Mean over all cells: `1 x c x h x w` becomes `1 x c x 1 x 1`.
+    pub fn global_average(&mut self, x: &str, output: &str) -> String {
+        self.node("GlobalAveragePool", &[x], output, Vec::new())
+    }
+
+    /// `1 x c x 1 x 1` becomes `1 x c`.
+    pub fn flatten(&mut self, x: &str, output: &str) -> String {
+        self.node("Flatten", &[x], output, vec![int("axis", 1)])
+    }
+
+    /// Probabilities over the channels of `1 x c`.
+    pub fn softmax(&mut self, x: &str, output: &str) -> String {
+        self.node("Softmax", &[x], output, vec![int("axis", 1)])
+    }
+
+    /// `log(mean(exp(r * x))) / r` over all cells: `1 x c x h x w` becomes `1 x c x 1 x 1`. `sharpness` names the constant
+    /// `r` (shape `1`). The maximum is taken out first, so that nothing overflows, in half precision either.
+    pub fn log_mean_exp(&mut self, x: &str, sharpness: &str, output: &str) -> String {
+        let over_cells = || vec![ints("axes", &[2, 3]), int("keepdims", 1)];
+        let scaled = self.mul(x, sharpness, &format!("{output}.scaled"));
+        let top = self.node("ReduceMax", &[&scaled], &format!("{output}.top"), over_cells());
+        let below = self.node("Sub", &[&scaled, &top], &format!("{output}.below"), Vec::new());
+        let exp = self.node("Exp", &[&below], &format!("{output}.exp"), Vec::new());
+        let mean = self.node("ReduceMean", &[&exp], &format!("{output}.mean"), over_cells());
+        let log = self.node("Log", &[&mean], &format!("{output}.log"), Vec::new());
+        let sum = self.add(&log, &top, &format!("{output}.sum"));
+        self.node("Div", &[&sum, sharpness], output, Vec::new())
+    }
+
+    /// The model's bytes. The same calls give the same bytes.
+    pub fn finish(self) -> Vec<u8> {
+        ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "inspectd".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            ..ModelProto::default()
+        }
+        .encode_to_vec()
+    }
+}
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..AttributeProto::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: values.into(), r#type: attribute_type::INTS, ..AttributeProto::default() }
+}
+
+fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f: Some(value), r#type: attribute_type::FLOAT, ..AttributeProto::default() }
+}

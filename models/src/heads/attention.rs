@@ -1,0 +1,140 @@
+//! The attention classifier on MobileNetV3-Small: which defects, and where, from one forward pass.
+//!
+//! The last feature map is weighted channel by channel (global average -> 1x1 to 32, ReLU -> 1x1 to 576, sigmoid ->
+//! multiply). The original model, which this follows, calls that *spatial attention*; it is channel attention, as in Hu et
+//! al., "Squeeze-and-Excitation Networks", CVPR 2018. A dense layer of one logit per label then acts at EVERY cell, as in the
+//! original: its logits are the heat map. Pooling over the cells gives one logit per label, softmax the scores.
+
+use crate::bundle::Pooling;
+use crate::graph::GraphBuilder;
+use crate::weights::{Layer, Tensor, Weights, WeightsError, kaiming};
+use crate::zoo::mobilenet_v3_small as trunk;
+
+/// Channels inside the attention.
+pub const SQUEEZE: usize = 32;
+/// Name of the input: `1 x 3 x height x width`.
+pub const INPUT: &str = "image";
+/// Name of the output of probabilities: `1 x labels`.
+pub const SCORES: &str = "scores";
+/// Name of the output of cell-wise logits: `1 x labels x height/32 x width/32`.
+pub const HEAT: &str = "heat";
+/// Name of the log-mean-exp's sharpness among the weights (shape `1`).
+pub const SHARPNESS: &str = "pool.sharpness";
+
+/// The head's layers for this many labels, in the order in which they run.
+pub fn layers(labels: usize) -> [Layer; 3] {
+    [
+        Layer::pointwise("attention.reduce", trunk::FEATURES, SQUEEZE),
+        Layer::pointwise("attention.expand", SQUEEZE, trunk::FEATURES),
+        Layer::pointwise("classifier", trunk::FEATURES, labels),
+    ]
+}
+
+/// Random starting weights of the head, from a seed (see [`kaiming`]).
+pub fn init(labels: usize, seed: u64) -> Weights {
+    kaiming(&layers(labels), seed)
+}
+
+/// The whole network, trunk and head, as an ONNX model.
+///
+/// `size` is `[height, width]` in pixels, each a multiple of 32. `pooling` decides over a `pool.sharpness` among the weights;
+/// the graph carries its number under that name, so that a bundle's graph gives back all weights.
+///
+/// # Errors
+/// When a tensor is missing, of another shape or not finite, the size does not fit, there are no labels, or the
+/// sharpness is not a positive number.
+pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Pooling) -> Result<Vec<u8>, WeightsError> {
+    let [height, width] = trunk::checked_size(size)?;
+    if labels == 0 {
+        return Err(WeightsError::Invalid("a classifier needs at least one label".into()));
+    }
+    let mut graph = GraphBuilder::new("mobilenet_v3_small_attention");
+    let image = graph.input(INPUT, &[1, 3, height, width]);
+    let map = trunk::build(&mut graph, weights, &image)?;
+    let logits = build_cells(&mut graph, weights, labels, &map)?;
+    let pooled = build_pooling(&mut graph, pooling, &logits)?;
+    let pooled = graph.flatten(&pooled, "logits");
+    graph.softmax(&pooled, SCORES);
+    graph.output(SCORES, &[1, labels]);
+    graph.output(HEAT, &[1, labels, height / trunk::STRIDE, width / trunk::STRIDE]);
+    Ok(graph.finish())
+}
+
+/// Attention and the dense layer at every cell; returns the logits' name.
+fn build_cells(graph: &mut GraphBuilder, weights: &Weights, labels: usize, map: &str) -> Result<String, WeightsError> {
+    let [reduce, expand, classifier] = layers(labels);
+    let average = graph.global_average(map, "attention.average");
+    let squeezed = reduce.build(graph, weights, &average)?;
+    let squeezed = graph.relu(&squeezed);
+    let gate = expand.build(graph, weights, &squeezed)?;
+    let gate = graph.sigmoid(&gate);
+    let weighted = graph.mul(map, &gate, "attention");
+    let logits = classifier.build(graph, weights, &weighted)?;
+    Ok(graph.node("Identity", &[&logits], HEAT, Vec::new()))
+}
+
+fn build_pooling(graph: &mut GraphBuilder, pooling: Pooling, logits: &str) -> Result<String, WeightsError> {
+    match pooling {
+        Pooling::Mean => Ok(graph.global_average(logits, "pool")),
+        Pooling::LogMeanExp(sharpness) if sharpness.is_finite() && sharpness > 0.0 => {
+            let sharpness = graph.initializer(SHARPNESS, &Tensor::scalar(sharpness));
+            Ok(graph.log_mean_exp(logits, &sharpness, "pool"))
+        }
+        Pooling::LogMeanExp(sharpness) => Err(WeightsError::Invalid(format!(
+            "the sharpness of log-mean-exp is {sharpness}: it must be a positive number"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{self, TENSORRT_OPERATORS};
+
+    fn random_network(labels: usize) -> Weights {
+        let mut weights = kaiming(&trunk::layers(), 1);
+        weights.merge(init(labels, 2));
+        weights
+    }
+
+    #[test]
+    fn built_graphs_pass_the_check_and_hold_only_operators_of_the_list() {
+        let weights = random_network(10);
+        for pooling in [Pooling::Mean, Pooling::LogMeanExp(4.0)] {
+            let bytes = build(&weights, [512, 384], 10, pooling).unwrap();
+            let model = graph::check(&bytes).unwrap();
+            let graph = model.graph();
+            assert!(graph.node.iter().all(|node| TENSORRT_OPERATORS.contains(&node.op_type.as_str())));
+            assert_eq!(graph.input[0].static_shape(), Some(vec![1, 3, 512, 384]));
+            assert_eq!(graph.output[0].static_shape(), Some(vec![1, 10]));
+            assert_eq!(graph.output[1].static_shape(), Some(vec![1, 10, 16, 12]));
+        }
+    }
+
+    #[test]
+    fn the_same_weights_give_the_same_bytes() {
+        let build = || build(&random_network(3), [64, 64], 3, Pooling::LogMeanExp(2.0)).unwrap();
+        assert_eq!(build(), build());
+    }
+
+    #[test]
+    fn unfit_weights_sizes_and_poolings_are_named() {
+        let good = random_network(3);
+        let message = |weights: &Weights, size, labels, pooling| {
+            build(weights, size, labels, pooling).expect_err("must be refused").to_string()
+        };
+        assert!(message(&good, [64, 64], 4, Pooling::Mean).contains("`classifier.weight` is [3, 576, 1, 1]"));
+        assert!(message(&good, [64, 65], 3, Pooling::Mean).contains("65 x 64"));
+        assert!(message(&good, [0, 64], 3, Pooling::Mean).contains("multiple of 32"));
+        assert!(message(&good, [64, 64], 0, Pooling::Mean).contains("at least one label"));
+        for sharpness in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(message(&good, [64, 64], 3, Pooling::LogMeanExp(sharpness)).contains("sharpness"));
+        }
+        let mut lacking = good.clone();
+        lacking.0.remove("blocks.4.se.reduce.bias");
+        assert!(message(&lacking, [64, 64], 3, Pooling::Mean).contains("`blocks.4.se.reduce.bias`"));
+        let mut diverged = good;
+        diverged.0.get_mut("last.weight").unwrap().data[7] = f32::NAN;
+        assert!(message(&diverged, [64, 64], 3, Pooling::Mean).contains("`last.weight`"));
+    }
+}
