@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Fault, Pace, Source, SourceError, Trigger};
+use super::{Event, Fault, Pace, Pacer, Source, SourceError, Trigger, rate_problem};
 use crate::frame::{Content, Frame, FramePool};
 use crate::verdict::Cause;
 
@@ -72,6 +72,19 @@ pub enum After {
     Move,
 }
 
+impl FolderConfig {
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = rate_problem(self.rate).into_iter().collect();
+        if self.path.as_os_str().is_empty() {
+            problems.push("`source.path` is empty: give the folder that holds the pictures".to_owned());
+        }
+        if self.mode == Mode::Loop && self.after == After::Move {
+            problems.push("`source.after` is `move`, but a loop needs its files again: use `keep`".to_owned());
+        }
+        problems
+    }
+}
+
 /// See [`FolderConfig`].
 pub struct Folder {
     config: FolderConfig,
@@ -84,7 +97,7 @@ pub struct Folder {
     handed: Option<PathBuf>,
     listed: bool,
     sequence: u64,
-    next_at: Instant,
+    pacer: Pacer,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -109,6 +122,7 @@ impl Folder {
                 SourceError(format!("folder `{}`: cannot be made for inspected files: {error}", done.display()))
             })?;
         }
+        let pacer = Pacer::new(config.rate);
         Ok(Folder {
             config,
             pool: FramePool::new(POOL_FRAMES, POOL_BYTES),
@@ -117,7 +131,7 @@ impl Folder {
             handed: None,
             listed: false,
             sequence: 0,
-            next_at: Instant::now(),
+            pacer,
         })
     }
 
@@ -189,8 +203,7 @@ impl Source for Folder {
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError> {
         let until = Instant::now() + wait;
         self.settle_handed();
-        if self.next_at > until {
-            std::thread::sleep(wait);
+        if !self.pacer.wait(until) {
             return Ok(Event::Idle);
         }
         while self.ready.is_empty() {
@@ -205,14 +218,11 @@ impl Source for Folder {
                 std::thread::sleep(left.min(Duration::from_millis(50)));
             }
         }
-        std::thread::sleep(self.next_at.saturating_duration_since(Instant::now()));
         let Some(buffer) = self.pool.take(until.saturating_duration_since(Instant::now())) else {
             return Ok(Event::Idle);
         };
         let path = self.ready.pop_front().expect("the loop above ends only when a file is ready");
-        if let Some(rate) = self.config.rate {
-            self.next_at = self.next_at.max(Instant::now() - Duration::from_secs(1)) + Duration::from_secs_f64(1.0 / rate);
-        }
+        self.pacer.delivered();
         let trigger = self.trigger(&path, buffer);
         self.handed = Some(path);
         Ok(Event::Trigger(trigger))

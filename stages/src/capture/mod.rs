@@ -1,8 +1,12 @@
-//! Sources of frames, one file each.
+//! Sources of frames, one file each. A new source is a file, a `mod` line and a variant of [`SourceConfig`].
+
+pub mod folder;
+pub mod video;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::frame::Frame;
@@ -62,4 +66,76 @@ pub trait Source: Send {
     fn pace(&self) -> Pace;
     /// Waits at most `wait` for the next event.
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError>;
+}
+
+/// The `[source]` section of a configuration: which source, and its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceConfig {
+    /// A folder of image files.
+    Folder(folder::FolderConfig),
+    /// A video file or GStreamer pipeline.
+    Video(video::VideoConfig),
+}
+
+impl SourceConfig {
+    /// `kind` as written in the configuration.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SourceConfig::Folder(_) => "folder",
+            SourceConfig::Video(_) => "video",
+        }
+    }
+
+    /// Everything wrong with the settings themselves, without touching a file or a device.
+    pub fn problems(&self) -> Vec<String> {
+        match self {
+            SourceConfig::Folder(config) => config.problems(),
+            SourceConfig::Video(config) => config.problems(),
+        }
+    }
+
+    /// Opens the source, or says why it cannot be.
+    pub fn open(&self) -> Result<Box<dyn Source>, SourceError> {
+        Ok(match self.clone() {
+            SourceConfig::Folder(config) => Box::new(folder::Folder::open(config)?),
+            SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
+        })
+    }
+}
+
+/// Holds a source to a number of parts per second. After a pause it catches up at most one second.
+struct Pacer {
+    interval: Option<Duration>,
+    next_at: Instant,
+}
+
+impl Pacer {
+    /// No rate: always due.
+    fn new(rate: Option<f64>) -> Pacer {
+        Pacer { interval: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)), next_at: Instant::now() }
+    }
+
+    /// Sleeps until the next part is due, or until `until`; true if it is due.
+    fn wait(&self, until: Instant) -> bool {
+        let due = self.interval.is_none() || self.next_at <= until;
+        let wake = if due { self.next_at } else { until };
+        std::thread::sleep(wake.saturating_duration_since(Instant::now()));
+        due
+    }
+
+    /// A part was delivered.
+    fn delivered(&mut self) {
+        if let Some(interval) = self.interval {
+            let oldest = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or(self.next_at);
+            self.next_at = self.next_at.max(oldest) + interval;
+        }
+    }
+}
+
+/// What is wrong with a rate, if anything.
+fn rate_problem(rate: Option<f64>) -> Option<String> {
+    let rate = rate?;
+    let sane = rate.is_finite() && (0.001..=10_000.0).contains(&rate);
+    (!sane).then(|| format!("`source.rate` is {rate}: give parts per second between 0.001 and 10000, or leave it out"))
 }

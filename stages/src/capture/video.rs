@@ -11,7 +11,7 @@ use opencv::prelude::*;
 use opencv::videoio::{self, VideoCapture};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Fault, Pace, Source, SourceError, Trigger};
+use super::{Event, Fault, Pace, Pacer, Source, SourceError, Trigger, rate_problem};
 use crate::frame::{Content, Frame, FrameBuffer, FramePool};
 use crate::verdict::Cause;
 
@@ -40,6 +40,19 @@ fn one() -> u32 {
     1
 }
 
+impl VideoConfig {
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = rate_problem(self.rate).into_iter().collect();
+        if self.path.is_some() == self.pipeline.is_some() {
+            problems.push("`source`: give either `path` (a video file) or `pipeline` (GStreamer)".to_owned());
+        }
+        if self.every_nth == 0 {
+            problems.push("`source.every_nth` is 0: 1 takes every picture".to_owned());
+        }
+        problems
+    }
+}
+
 /// See [`VideoConfig`].
 pub struct Video {
     config: VideoConfig,
@@ -48,7 +61,7 @@ pub struct Video {
     picture: Mat,
     pool: Option<FramePool>,
     sequence: u64,
-    next_at: Instant,
+    pacer: Pacer,
 }
 
 impl Video {
@@ -60,9 +73,7 @@ impl Video {
                 let opened = VideoCapture::from_file(&name, videoio::CAP_ANY);
                 (name, opened)
             }
-            (None, Some(pipeline)) => {
-                (pipeline.clone(), VideoCapture::from_file(pipeline, videoio::CAP_GSTREAMER))
-            }
+            (None, Some(pipeline)) => (pipeline.clone(), VideoCapture::from_file(pipeline, videoio::CAP_GSTREAMER)),
             _ => return Err(SourceError("video: give either `path` or `pipeline`".to_owned())),
         };
         let refused = |why: &str| {
@@ -72,15 +83,8 @@ impl Video {
         if !capture.is_opened().unwrap_or(false) {
             return Err(refused("no reader accepts it"));
         }
-        Ok(Video {
-            config,
-            label,
-            capture,
-            picture: Mat::default(),
-            pool: None,
-            sequence: 0,
-            next_at: Instant::now(),
-        })
+        let pacer = Pacer::new(config.rate);
+        Ok(Video { config, label, capture, picture: Mat::default(), pool: None, sequence: 0, pacer })
     }
 
     /// Reads on to the next picture that is a part; false at the end of the stream.
@@ -134,11 +138,9 @@ impl Source for Video {
 
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError> {
         let until = Instant::now() + wait;
-        if self.next_at > until {
-            std::thread::sleep(wait);
+        if !self.pacer.wait(until) {
             return Ok(Event::Idle);
         }
-        std::thread::sleep(self.next_at.saturating_duration_since(Instant::now()));
         // A file waits until a buffer is free; a live stream does not.
         let waits = self.pace() == Pace::OnDemand;
         let mut buffer = self.pool.as_ref().and_then(|pool| {
@@ -150,9 +152,7 @@ impl Source for Video {
         if !self.advance()? {
             return Ok(Event::End);
         }
-        if let Some(rate) = self.config.rate {
-            self.next_at = self.next_at.max(Instant::now() - Duration::from_secs(1)) + Duration::from_secs_f64(1.0 / rate);
-        }
+        self.pacer.delivered();
         if self.pool.is_none() {
             let bytes = self.picture.total() * self.picture.channels() as usize;
             buffer = self.pool.insert(FramePool::new(POOL_FRAMES, bytes)).try_take();
