@@ -4,6 +4,7 @@
 //! this program refuses (subgraphs, functions, training, sparse tensors) are kept as bytes, so that the check sees them.
 #![allow(missing_docs, reason = "fields carry onnx.proto's names and meaning")]
 
+use half::f16;
 use prost::Message;
 
 use super::GraphError;
@@ -11,6 +12,8 @@ use crate::weights::Tensor;
 
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType.FLOAT16`.
+pub const FLOAT16: i32 = 10;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
 /// `TensorProto.DataLocation.EXTERNAL`.
@@ -237,35 +240,49 @@ impl TensorProto {
         }
     }
 
+    /// The same, rounded to half precision.
+    pub fn from_tensor_f16(name: &str, tensor: &Tensor) -> TensorProto {
+        TensorProto {
+            dims: tensor.shape.iter().map(|&size| size as i64).collect(),
+            data_type: FLOAT16,
+            name: name.into(),
+            raw_data: tensor.data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+            ..TensorProto::default()
+        }
+    }
+
     /// Keeps its values in another file.
     pub fn is_external(&self) -> bool {
         self.data_location == EXTERNAL || !self.external_data.is_empty()
     }
 
-    /// The values of an f32 tensor. Refuses other types, external data and a wrong number of values.
+    /// The values of a float32 or float16 tensor. Refuses other types, external data and a wrong number of values.
     pub fn to_tensor(&self) -> Result<Tensor, GraphError> {
         if self.is_external() {
             return Err(GraphError::ExternalData(self.name.clone()));
         }
-        if self.data_type != FLOAT {
-            return Err(GraphError::Unsupported(format!(
-                "tensor `{}` of data type {} (float32 is {FLOAT})",
-                self.name, self.data_type
-            )));
-        }
-        let wrong =
-            || GraphError::Malformed(format!("tensor `{}` does not hold as many values as its shape", self.name));
-        let shape = self.shape().ok_or_else(wrong)?;
-        let (values, rest) = self.raw_data.as_chunks::<4>();
-        let data: Vec<f32> = match self.float_data.is_empty() {
-            true => values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            false => self.float_data.clone(),
+        let (data, whole): (Vec<f32>, bool) = match self.data_type {
+            FLOAT if !self.float_data.is_empty() => (self.float_data.clone(), self.raw_data.is_empty()),
+            FLOAT => {
+                let (values, rest) = self.raw_data.as_chunks::<4>();
+                (values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), rest.is_empty())
+            }
+            FLOAT16 => {
+                let (values, rest) = self.raw_data.as_chunks::<2>();
+                (values.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(), rest.is_empty())
+            }
+            other => {
+                return Err(GraphError::Unsupported(format!("tensor `{}` of data type {other}, not float", self.name)));
+            }
         };
-        let wanted = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if wanted != Some(data.len()) || !rest.is_empty() {
-            return Err(wrong());
+        let shape = self.shape();
+        let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        match shape.filter(|shape| whole && product(shape) == Some(data.len())) {
+            Some(shape) => Ok(Tensor { shape, data }),
+            None => {
+                Err(GraphError::Malformed(format!("tensor `{}` does not hold as many values as its shape", self.name)))
+            }
         }
-        Ok(Tensor { shape, data })
     }
 
     /// The sizes, or nothing where one is negative.

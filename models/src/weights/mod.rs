@@ -1,15 +1,19 @@
 //! Named tensors: what a trainer hands to the graph builder, and what is read from other programs' files.
 
 mod init;
+mod load;
+mod onnx;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::bundle::BundleError;
 use crate::graph::{GraphBuilder, GraphError};
 
 pub use init::kaiming;
+pub use load::{load_trunk, trunk_from_bytes};
 
 /// A dense tensor, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +81,9 @@ pub enum WeightsError {
     /// An ONNX model that could not be read.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// A bundle that was refused.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A PyTorch file that could not be read.
     #[error("PyTorch file: {0}")]
     Torch(String),
