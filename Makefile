@@ -1,0 +1,36 @@
+# What people type. Each target does its own set-up: system packages, ONNX Runtime, Node, npm packages.
+
+TARGET ?= $(or $(CARGO_TARGET_DIR),target)
+BIN := $(abspath $(TARGET))/debug/inspectd
+export PATH := $(CURDIR)/.setup/node/bin:$(PATH)
+export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
+export INSPECTD_BIN := $(BIN)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint model bench accept soak setup setup-test
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+
+demo: build ## build everything and inspect the synthetic line, with the live page
+	$(BIN) demo
+
+build: setup web-ui/dist/index.html ## build the program with its dashboard
+	cargo build -q --workspace --bin inspectd
+
+setup:
+	@./setup.sh build
+
+setup-test:
+	@./setup.sh test
+
+# The dashboard is embedded into the program, so it is built first.
+web-ui/dist/index.html: $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -type f -print 2>/dev/null) | setup
+	cd web-ui && npm run --silent build
+
+test: setup-test build ## every test; the time of each suite at the end
+	@tests/run-suites
+
+lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
+	cargo fmt --all --check
+	cargo clippy -q --workspace --all-targets -- -D warnings

