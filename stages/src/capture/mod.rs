@@ -1,6 +1,7 @@
 //! Sources of frames, one file each. A new source is a file, a `mod` line and a variant of [`SourceConfig`].
 
 pub mod folder;
+pub mod synthetic;
 pub mod video;
 
 use std::sync::Arc;
