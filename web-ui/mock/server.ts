@@ -1,0 +1,93 @@
+// The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
+// `POST /mock?state=safe_hold&only=fail&rate=2&down=true` puts the line in another state.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Connect, Plugin } from 'vite';
+import type { LineState, LineStatus, Verdict } from '../src/lib/api';
+import { MockLine, USUAL } from './line.ts';
+import { pictureOf } from './picture.ts';
+
+/** What the daemon sends, so that a page that would break under it breaks here first. */
+const CSP = "default-src 'self'; style-src 'self' 'unsafe-inline'";
+const TICK_MS = 50;
+
+export function mockLine(): Plugin {
+  return {
+    name: 'mock-line',
+    configureServer: (server) => void server.middlewares.use(routes()),
+    configurePreviewServer: (server) =>
+      void server.middlewares.use((_, res, next) => {
+        res.setHeader('content-security-policy', CSP);
+        next();
+      }).use(routes()),
+  };
+}
+
+function routes(): Connect.NextHandleFunction {
+  const line = new MockLine();
+  line.backfill(600);
+  const clients = new Set<ServerResponse>();
+  const send = (text: string) => clients.forEach((c) => c.write(text));
+  setInterval(() => {
+    for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
+  }, TICK_MS).unref();
+  setInterval(() => send(event('status', line.status())), 1000).unref();
+
+  return (req, res, next) => {
+    const url = new URL(req.url ?? '/', 'http://mock');
+    if (url.pathname === '/mock') return set(line, clients, url.searchParams, res);
+    if (!url.pathname.startsWith('/api/v1')) return next();
+    if (line.scenario.down) return void res.writeHead(503).end();
+    answer(line, clients, url, req, res);
+  };
+}
+
+function answer(line: MockLine, clients: Set<ServerResponse>, url: URL, req: IncomingMessage, res: ServerResponse): void {
+  const path = url.pathname.slice('/api/v1'.length);
+  if (path === '/line') return json(res, line.status());
+  if (path === '/line/trend') return json(res, line.trend());
+  if (path === '/events') return subscribe(line, clients, req, res);
+  if (path === '/inspections') {
+    const items = line.latest(Number(url.searchParams.get('limit') ?? 24), url.searchParams.get('verdict'));
+    return json(res, { items, next: items.at(-1)?.id ?? null, rebuilding: false });
+  }
+  const [, id, image] = /^\/inspections\/(\d+)(\/image)?$/.exec(path) ?? [];
+  const part = line.parts.find((p) => p.id === Number(id));
+  if (!part) return problem(res, 404, `no part ${id ?? path}`);
+  if (!image) return json(res, part);
+  if (!part.has_image) return problem(res, 404, 'no picture was kept');
+  res.writeHead(200, { 'content-type': 'image/svg+xml', 'cache-control': 'private, max-age=3600' }).end(pictureOf(part));
+}
+
+function subscribe(line: MockLine, clients: Set<ServerResponse>, req: IncomingMessage, res: ServerResponse): void {
+  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  res.write(event('status', line.status()));
+  const last = Number(req.headers['last-event-id']);
+  if (last) for (const part of line.parts.filter((p) => p.id > last)) res.write(event('inspection', part, part.id));
+  clients.add(res);
+  res.on('close', () => clients.delete(res));
+}
+
+function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
+  line.scenario = {
+    state: (want.get('state') as LineState | null) ?? USUAL.state,
+    state_reason: want.get('reason'),
+    rate: Number(want.get('rate') ?? USUAL.rate),
+    only: want.get('only') as Verdict | null,
+    gpu: want.has('gpu'),
+    store: (want.get('store') as LineStatus['store']['state'] | null) ?? USUAL.store,
+    down: want.has('down'),
+  };
+  if (line.scenario.down) clients.forEach((c) => c.end());
+  json(res, line.scenario);
+}
+
+const event = (name: string, data: unknown, id?: number) => `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+
+function json(res: ServerResponse, body: unknown): void {
+  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function problem(res: ServerResponse, status: number, detail: string): void {
+  res.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify({ type: 'about:blank', title: 'Not found', status, detail }));
+}

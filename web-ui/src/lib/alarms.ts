@@ -1,0 +1,111 @@
+// What takes over the top of the screen, worst first. One rule a condition; nothing here counts parts.
+
+import type { LineStatus } from './api';
+import { span } from './format';
+import { unaccounted } from './law';
+import type { Connection } from './stream';
+
+export interface Alarm {
+  id: 'connection' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'quiet' | 'draining' | 'rebuilding';
+  /** `stop`: do not trust the line or this page. `attention`: a person should look. `info`: worth knowing. */
+  level: 'stop' | 'attention' | 'info';
+  title: string;
+  text: string;
+}
+
+export interface Situation {
+  connection: Connection;
+  status: LineStatus | null;
+  now: number;
+  /** When the count of triggers last changed, milliseconds. */
+  lastTriggerAt: number | null;
+  /** Silence between parts that is normal on this line, seconds. */
+  normalQuietS: number;
+}
+
+/** A line that runs is quiet when no part came for three times its usual pause, and never before ten seconds. */
+const QUIET_AT_LEAST_S = 10;
+const QUIET_FACTOR = 3;
+
+export function alarmsOf(s: Situation): Alarm[] {
+  const rules = [connection, safeHold, stopped, store, law, quiet, draining, rebuilding];
+  return rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
+}
+
+function connection({ connection: c, now, status }: Situation): Alarm | null {
+  if (c.state !== 'lost') return null;
+  const shown = status ? ' What you see below is old.' : '';
+  return {
+    id: 'connection',
+    level: 'stop',
+    title: 'Connection lost',
+    text: `No live data for ${span(now - c.since)}: ${c.reason}.${shown} Trying again.`,
+  };
+}
+
+function safeHold({ status }: Situation): Alarm | null {
+  if (status?.state !== 'safe_hold') return null;
+  const why = status.state_reason ?? 'the daemon gave no reason';
+  return {
+    id: 'safe_hold',
+    level: 'stop',
+    title: 'Safe hold',
+    text: `Every part gets No decision and is treated as a reject. Why: ${why}`,
+  };
+}
+
+function stopped({ status }: Situation): Alarm | null {
+  if (status?.state !== 'stopped') return null;
+  const why = status.state_reason ? ` ${status.state_reason}` : '';
+  return { id: 'stopped', level: 'attention', title: 'Line stopped', text: `No part is being inspected.${why}` };
+}
+
+function store({ status }: Situation): Alarm | null {
+  if (status?.store.state !== 'failed') return null;
+  return {
+    id: 'store',
+    level: 'stop',
+    title: 'Records are not being kept',
+    text: status.store.detail ?? 'The daemon gave no detail: look at its log.',
+  };
+}
+
+function law({ status }: Situation): Alarm | null {
+  if (!status) return null;
+  const lost = unaccounted(status.counts);
+  if (lost === 0) return null;
+  return {
+    id: 'law',
+    level: 'stop',
+    title: 'Counters do not add up',
+    text: `${Math.abs(lost)} part(s) ${lost > 0 ? 'have no verdict' : 'were counted twice'}. This must never happen: stop and report it.`,
+  };
+}
+
+function quiet({ status, now, lastTriggerAt, normalQuietS, connection: c }: Situation): Alarm | null {
+  if (status?.state !== 'running' || c.state !== 'live' || lastTriggerAt === null) return null;
+  const silentMs = now - lastTriggerAt;
+  if (silentMs < 1000 * Math.max(QUIET_AT_LEAST_S, QUIET_FACTOR * normalQuietS)) return null;
+  return {
+    id: 'quiet',
+    level: 'attention',
+    title: 'No parts',
+    text: `The line runs, but no part has come for ${span(silentMs)}. Look at the trigger and at source ${status.source.name}.`,
+  };
+}
+
+function draining({ status }: Situation): Alarm | null {
+  if (status?.state !== 'draining') return null;
+  const n = status.counts.in_flight;
+  return { id: 'draining', level: 'info', title: 'Draining', text: `No new parts are taken; ${n} in flight.` };
+}
+
+function rebuilding({ status }: Situation): Alarm | null {
+  if (status?.store.state !== 'rebuilding') return null;
+  return {
+    id: 'rebuilding',
+    level: 'info',
+    title: 'Search index is being rebuilt',
+    text: status.store.detail ?? 'Older parts appear as it goes on. The line is not affected.',
+  };
+}

@@ -1,0 +1,169 @@
+// Everything the live page shows, kept fresh. Events land in plain fields at whatever rate the line runs; a clock copies them
+// to what the screen watches ten times a second at most, so that a fast line costs the page no more than a slow one.
+
+import { API, imageUrl, readInspections, readTrend, type Inspection, type LineStatus, type Trend } from './api';
+import { Dwell } from './dwell';
+import { mergeLatest } from './merge';
+import type { ServerEvent } from './sse';
+import { LiveStream, type Connection } from './stream';
+
+export const STRIP_LENGTH = 24;
+const PAINT_EVERY_MS = 100;
+/** A strip that moves faster cannot be pointed at. */
+const STRIP_EVERY_MS = 400;
+const TREND_EVERY_MS = 3_000;
+/** A verdict must not wait for a slow picture. */
+const PICTURE_WITHIN_MS = 400;
+
+export interface Shown {
+  part: Inspection;
+  picture: HTMLImageElement | null;
+  /** The part did not pass and stays on screen while newer ones go by. */
+  held: boolean;
+}
+
+export class Live {
+  status = $state.raw<LineStatus | null>(null);
+  connection = $state.raw<Connection>({ state: 'connecting', since: Date.now() });
+  latest = $state.raw<Inspection[]>([]);
+  notPassed = $state.raw<Inspection[]>([]);
+  shown = $state.raw<Shown | null>(null);
+  trend = $state.raw<Trend | null>(null);
+  now = $state.raw(Date.now());
+  lastTriggerAt = $state.raw<number | null>(null);
+
+  #dwell = new Dwell();
+  #arrived: Inspection[] = [];
+  #loading: number | null = null;
+  #stripAt = 0;
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #stream = new LiveStream({
+    url: `${API}/events`,
+    onEvent: (event) => this.#take(event),
+    onConnection: (connection) => this.#connected(connection),
+  });
+
+  start(): () => void {
+    this.#stream.start();
+    this.#timers = [
+      setInterval(() => this.#paint(), PAINT_EVERY_MS),
+      setInterval(() => (this.now = Date.now()), 1_000),
+      setInterval(() => void this.#refreshTrend(), TREND_EVERY_MS),
+    ];
+    void this.#refreshTrend();
+    const hurry = () => this.#stream.hurry();
+    const shown = () => document.visibilityState === 'visible' && hurry();
+    window.addEventListener('online', hurry);
+    document.addEventListener('visibilitychange', shown);
+    return () => {
+      this.#stream.stop();
+      this.#timers.forEach(clearInterval);
+      window.removeEventListener('online', hurry);
+      document.removeEventListener('visibilitychange', shown);
+    };
+  }
+
+  retry(): void {
+    this.#stream.hurry();
+  }
+
+  #take({ event, data }: ServerEvent): void {
+    if (event === 'inspection') this.#part(JSON.parse(data) as Inspection);
+    else if (event === 'status') this.#newStatus(JSON.parse(data) as LineStatus);
+    else if (event === 'gap') void this.#reread();
+  }
+
+  #part(part: Inspection): void {
+    this.#dwell.offer(part);
+    this.#arrived.push(part);
+    // Only the newest can reach the strip; the rest need not wait in memory while the tab sleeps.
+    if (this.#arrived.length > 4 * STRIP_LENGTH) this.#arrived = keepForStrip(this.#arrived);
+  }
+
+  #newStatus(status: LineStatus): void {
+    if (status.counts.triggered !== this.status?.counts.triggered) this.lastTriggerAt = Date.now();
+    this.status = status;
+  }
+
+  #connected(connection: Connection): void {
+    const wasLive = this.connection.state === 'live';
+    this.connection = connection;
+    this.now = Date.now();
+    if (connection.state !== 'live' || wasLive) return;
+    this.lastTriggerAt = Date.now();
+    void this.#reread();
+    void this.#refreshTrend();
+  }
+
+  /** After a start, a lost connection or a gap: what the store holds is the truth. */
+  async #reread(): Promise<void> {
+    try {
+      const pages = await Promise.all([
+        readInspections(STRIP_LENGTH),
+        readInspections(STRIP_LENGTH, 'fail'),
+        readInspections(STRIP_LENGTH, 'review'),
+        readInspections(STRIP_LENGTH, 'no_decision'),
+      ]);
+      const [all, ...abnormal] = pages.map((page) => page.items);
+      for (const part of [...(all ?? [])].reverse()) this.#dwell.offer(part);
+      this.#arrived.push(...abnormal.flat(), ...(all ?? []));
+      this.#stripAt = 0;
+    } catch (error) {
+      // The stream says loudly when the daemon is gone. A refusal here only means an older strip; the next event mends it.
+      console.warn('the latest parts could not be read:', error);
+    }
+  }
+
+  async #refreshTrend(): Promise<void> {
+    if (this.connection.state !== 'live') return;
+    try {
+      this.trend = await readTrend();
+    } catch (error) {
+      console.warn('the trend could not be read:', error);
+    }
+  }
+
+  #paint(): void {
+    const now = performance.now();
+    this.#paintShown(now);
+    if (this.#arrived.length === 0 || now - this.#stripAt < STRIP_EVERY_MS) return;
+    this.#stripAt = now;
+    this.latest = mergeLatest(this.latest, this.#arrived, STRIP_LENGTH);
+    const abnormal = this.#arrived.filter((part) => part.verdict !== 'pass');
+    if (abnormal.length) this.notPassed = mergeLatest(this.notPassed, abnormal, STRIP_LENGTH);
+    this.#arrived = [];
+  }
+
+  #paintShown(now: number): void {
+    const part = this.#dwell.next(now);
+    if (!part || this.#loading !== null) return;
+    const held = part.verdict !== 'pass' && this.#dwell.behind;
+    if (part.id === this.shown?.part.id) {
+      if (held !== this.shown.held) this.shown = { ...this.shown, held };
+      return;
+    }
+    if (!part.has_image) {
+      this.shown = { part, picture: null, held };
+      return;
+    }
+    // Verdict and picture change together: a verdict over another part's picture would be a lie.
+    this.#loading = part.id;
+    void loadPicture(imageUrl(part.id), PICTURE_WITHIN_MS).then((picture) => {
+      this.#loading = null;
+      this.shown = { part, picture, held };
+    });
+  }
+}
+
+function keepForStrip(parts: Inspection[]): Inspection[] {
+  const abnormal = parts.filter((part) => part.verdict !== 'pass');
+  return [...abnormal.slice(-STRIP_LENGTH), ...parts.slice(-STRIP_LENGTH)];
+}
+
+/** The decoded picture, or null when there is none or it does not come in time. */
+export async function loadPicture(url: string, withinMs: number): Promise<HTMLImageElement | null> {
+  const image = new Image();
+  image.src = url;
+  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), withinMs));
+  return Promise.race([image.decode().then(() => image).catch(() => null), late]);
+}
