@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Weights, WeightsError, onnx};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, looks_like_bundle};
 use crate::zoo::mobilenet_v3_small as trunk;
 
 /// Larger files are refused unread: the trunk is 4 MB, with a classifier 10 MB.
@@ -26,7 +26,7 @@ pub fn load_trunk(path: &Path) -> Result<Weights, WeightsError> {
 /// The same from a file's bytes.
 pub fn trunk_from_bytes(bytes: &[u8]) -> Result<Weights, WeightsError> {
     let layers = trunk::layers();
-    if bytes.starts_with(b"PK") {
+    if looks_like_bundle(bytes) {
         return onnx::trunk(&Bundle::from_bytes(bytes)?.graph, &layers);
     }
     match onnx::trunk(bytes, &layers) {
