@@ -98,10 +98,7 @@ fn common_fields(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// Lists the files of an archive. Names that `is_known` does not know are refused.
-pub(super) fn read(
-    bytes: &[u8],
-    is_known: impl Fn(&str) -> bool,
-) -> Result<BTreeMap<&str, &[u8]>, BundleError> {
+pub(super) fn read(bytes: &[u8], is_known: impl Fn(&str) -> bool) -> Result<BTreeMap<&str, &[u8]>, BundleError> {
     if !bytes.starts_with(&LOCAL) {
         return Err(BundleError::NotABundle("it does not begin like a zip file"));
     }

@@ -35,10 +35,7 @@ pub(super) fn is_known_name(name: &str) -> bool {
 }
 
 /// Reads what is left of a bundle's files when all others are taken: pairs, numbered from 0 without a gap.
-pub(super) fn read(
-    mut files: BTreeMap<&str, &[u8]>,
-    shape: &OutputShape,
-) -> Result<Vec<Expectation>, BundleError> {
+pub(super) fn read(mut files: BTreeMap<&str, &[u8]>, shape: &OutputShape) -> Result<Vec<Expectation>, BundleError> {
     let mut pixels = 0;
     let mut all = Vec::new();
     for index in 0..files.len().div_ceil(2) {

@@ -59,7 +59,11 @@ impl Bundle {
             return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
         }
         if meta.len() > MAX_BUNDLE_BYTES {
-            return Err(BundleError::TooLarge { what: "the bundle".into(), found: meta.len(), limit: MAX_BUNDLE_BYTES });
+            return Err(BundleError::TooLarge {
+                what: "the bundle".into(),
+                found: meta.len(),
+                limit: MAX_BUNDLE_BYTES,
+            });
         }
         Bundle::from_bytes(&std::fs::read(path).map_err(io)?)
     }
