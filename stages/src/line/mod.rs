@@ -1,0 +1,313 @@
+//! Wires the stages of one line: threads and bounded channels.
+//!
+//! ```text
+//! capture -> [queue] -> stage workers -> [queue] -> ... -> stage workers
+//!    |                        |                                |
+//!    +---- admit ----------- enter, leave, fail ------------ decide
+//!    v                        v                                v
+//!  keeper: open parts in trigger order, the law, deadlines; verdicts go out to sinks and
+//!    |                                                          [queue] -> recording -> recorder
+//!  deadline thread (late parts)        supervisor (hung threads, stalled store, silent source)
+//! ```
+//!
+//! A queue that is full holds back the stage before it, and at last capture: a triggered part is then `NoDecision`
+//! (overload), a source on demand is asked later. Nothing waits for the stages but the parts themselves: a verdict that
+//! is due goes out from the deadline thread.
+
+mod books;
+mod capture;
+mod config;
+mod counts;
+mod guard;
+mod keeper;
+mod recording;
+mod status;
+mod supervisor;
+mod worker;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use thiserror::Error;
+
+pub use self::config::{Limits, LineConfig, standard};
+pub use self::counts::{Counts, LatencySummary};
+pub use self::status::{LineState, LineStatus};
+
+use self::books::Terms;
+use self::capture::{Capture, POLL};
+use self::guard::Post;
+use self::keeper::Keeper;
+use self::recording::Recording;
+use self::supervisor::{Seat, Supervisor};
+use self::worker::Station;
+use crate::frame::Pins;
+use crate::recipe::RecipeInForce;
+use crate::recycle::Buffers;
+
+/// Told by dropping the sender: every thread but capture ends.
+type Stop = Receiver<Infallible>;
+
+/// How long after its last trigger a line counts as running.
+const RUNNING: Duration = Duration::from_secs(5);
+
+/// Why a line did not start.
+#[derive(Debug, Error)]
+pub enum LineError {
+    /// There is nobody to decide.
+    #[error("line `{0}` has no stages: give it a chain that ends with `decide`")]
+    NoStages(Arc<str>),
+    /// Limits that no line can keep; each names the key, the reason and the way out.
+    #[error("{}", .0.join("; "))]
+    Limits(Vec<String>),
+    /// The system gave no thread.
+    #[error("no new thread: {0}; raise the limit on tasks (TasksMax, ulimit -u)")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running line. Dropping it drains it.
+pub struct Line {
+    keeper: Arc<Keeper>,
+    recipe: Arc<ArcSwap<RecipeInForce>>,
+    watched: Watched,
+    hang: Duration,
+    /// Dropping it stops the threads; none once the line is drained.
+    stop: Option<Sender<Infallible>>,
+    capture: Option<JoinHandle<()>>,
+    recording: Option<JoinHandle<()>>,
+    /// Deadline thread and supervisor. They never hang: whoever they call is caught, bounded or left behind.
+    own: Vec<JoinHandle<()>>,
+}
+
+/// Places where a call may take too long.
+#[derive(Clone)]
+struct Watched {
+    /// The source is asked.
+    asking: Arc<Post>,
+    /// The store opens a trigger.
+    opening: Arc<Post>,
+    /// The store takes a verdict.
+    recording: Arc<Post>,
+    /// The supervisor's own round.
+    supervising: Arc<Post>,
+}
+
+impl Line {
+    /// Starts every thread; capture comes last.
+    ///
+    /// # Errors
+    /// An empty chain, limits that no line can keep, or a system without threads. Nothing keeps running then.
+    pub fn start(config: LineConfig) -> Result<Line, LineError> {
+        let LineConfig { name, first_id, source, stages, recipe, recorder, sinks, limits } = config;
+        if stages.is_empty() {
+            return Err(LineError::NoStages(name));
+        }
+        let problems = limits.problems();
+        if !problems.is_empty() {
+            return Err(LineError::Limits(problems));
+        }
+        let hang = limits.hang();
+        let camera: Arc<str> = source.name().into();
+        let workers: usize = stages.iter().map(|stage| stage.workers().max(1)).sum();
+        let first_stage = stages[0].name();
+        // Enough to keep every worker busy and one part waiting at each stage; more would only add latency.
+        let window = workers + stages.len();
+        let buffers = Buffers::new(workers + stages.len() * limits.queue_depth);
+        let terms = Terms {
+            line: name,
+            camera: camera.clone(),
+            stages: stages.iter().map(|stage| stage.name()).collect(),
+            pins: Pins::new(limits.pinned_frames),
+            capacity: limits.unrecorded,
+            max_restarts: limits.max_restarts as usize,
+            restart_window: Duration::from_secs(u64::from(limits.restart_window_s)),
+            max_abandoned: u64::from(limits.max_abandoned),
+        };
+
+        let (keeper, jobs) = Keeper::new(terms, sinks);
+        let keeper = Arc::new(keeper);
+        let post = || Arc::new(Post::new());
+        let watched = Watched { asking: post(), opening: post(), recording: post(), supervising: post() };
+        let (stop, stopped) = bounded(0);
+        let recipe = Arc::new(ArcSwap::new(recipe));
+        let mut line = Line {
+            keeper: keeper.clone(),
+            recipe: recipe.clone(),
+            watched: watched.clone(),
+            hang,
+            stop: Some(stop),
+            capture: None,
+            recording: None,
+            own: Vec::new(),
+        };
+
+        // From here on an early return drops `line`, which stops what runs.
+        let clock = keeper.clone();
+        line.own.push(spawn("deadlines", move || clock.keep_deadlines())?);
+        let recording = Recording {
+            jobs,
+            recorder: recorder.clone(),
+            keeper: keeper.clone(),
+            post: watched.recording.clone(),
+            allowed: hang,
+            stop: stopped.clone(),
+        };
+        line.recording = Some(spawn("record", move || recording.run())?);
+
+        let mut seats = Vec::with_capacity(workers);
+        let (first, mut input) = bounded(limits.queue_depth);
+        let last = stages.len() - 1;
+        for (index, factory) in stages.into_iter().enumerate() {
+            let (output, next_input) = bounded(limits.queue_depth);
+            let station = Arc::new(Station {
+                index,
+                factory: factory.into(),
+                input: std::mem::replace(&mut input, next_input),
+                output: (index < last).then_some(output),
+                keeper: keeper.clone(),
+                hang,
+                stop: stopped.clone(),
+            });
+            for number in 0..station.factory.workers().max(1) {
+                seats.push(Seat::fill(&station, number)?);
+            }
+        }
+        let supervisor = Supervisor {
+            seats,
+            keeper: keeper.clone(),
+            camera,
+            watched: watched.clone(),
+            interval: (hang / 8).clamp(Duration::from_millis(2), Duration::from_millis(100)),
+            hang,
+            stop: stopped,
+        };
+        line.own.push(spawn("supervisor", move || supervisor.run())?);
+
+        let capture = Capture {
+            source,
+            keeper,
+            recorder,
+            recipe,
+            buffers,
+            first: (first, first_stage),
+            next_id: first_id,
+            window,
+            asking: watched.asking,
+            opening: watched.opening,
+            hang,
+        };
+        line.capture = Some(spawn("capture", move || capture.run())?);
+        Ok(line)
+    }
+
+    /// The law, at this moment; cheaper than [`status`](Line::status).
+    pub fn counts(&self) -> Counts {
+        self.keeper.counts()
+    }
+
+    /// A snapshot; the counts in it are of one moment.
+    pub fn status(&self) -> LineStatus {
+        let now = self.keeper.snapshot();
+        let (latency, stages) = self.keeper.latencies_now();
+        let running = now.counts.in_flight > 0 || now.last_trigger.is_some_and(|at| at.elapsed() < RUNNING);
+        let state = match now.hold {
+            _ if now.finished => LineState::Stopped,
+            Some(reason) => LineState::SafeHold(reason),
+            None if now.draining => LineState::Draining,
+            None if running => LineState::Running,
+            None => LineState::Ready,
+        };
+        LineStatus {
+            state,
+            counts: now.counts,
+            latency,
+            stages,
+            pictures_dropped: now.tallies.pictures_dropped,
+            restarts: now.tallies.restarts,
+            abandoned: now.tallies.abandoned,
+            late_results: now.tallies.late_results,
+            record_errors: now.tallies.record_errors,
+            source_errors: now.tallies.source_errors,
+            source_trouble: now.tallies.source_trouble,
+        }
+    }
+
+    /// From the next part on, this recipe is in force.
+    pub fn swap_recipe(&self, recipe: Arc<RecipeInForce>) {
+        self.recipe.store(recipe);
+    }
+
+    /// Puts the line into safe hold: every part is `NoDecision` until that is cleared, those in flight too.
+    pub fn safe_hold(&self, reason: &str) {
+        self.keeper.hold(reason);
+    }
+
+    /// Clears a safe hold: parts from now on are inspected again. The caller has mended the reason.
+    pub fn clear_safe_hold(&self) {
+        self.keeper.clear_hold();
+    }
+
+    /// Somebody watches: up to this many pictures a second go to the recorder with `show` set; 0: nobody watches.
+    pub fn watch(&self, per_second: u32) {
+        self.keeper.watch(per_second);
+    }
+
+    /// Whether every stage progresses or is idle, and too few threads hang to give up: feeds the service's watchdog.
+    pub fn healthy(&self) -> bool {
+        let now = Instant::now();
+        let Watched { asking, opening, recording, supervising } = &self.watched;
+        let stuck = [asking, opening, recording, supervising].into_iter().any(|post| post.overrun(now).is_some());
+        !stuck && !self.keeper.exhausted() && !self.keeper.overdue(self.hang)
+    }
+
+    /// Waits until the source has ended and the last part is recorded, or the time is up; true if it has.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.keeper.wait_until(timeout, |books| books.finished())
+    }
+
+    /// Takes no new parts, finishes those in flight (each by its deadline), joins the threads that do not hang.
+    pub fn drain(mut self) -> Counts {
+        self.shut_down();
+        self.keeper.counts()
+    }
+
+    fn shut_down(&mut self) {
+        let Some(stop) = self.stop.take() else { return };
+        self.keeper.drain();
+        if self.capture.is_none() {
+            self.keeper.ended();
+        }
+        // Capture returns within a poll, unless its source or the store hangs.
+        let capture_ended = self.keeper.wait_until(POLL + 2 * self.hang, |books| books.ended);
+        while !self.keeper.wait_until(POLL, |books| books.in_flight() == 0) && !self.keeper.overdue(self.hang) {}
+        let stalled = || self.watched.recording.overrun(Instant::now()).is_some();
+        while !self.keeper.wait_until(POLL, |books| books.unrecorded == 0) && !stalled() {}
+
+        self.keeper.close();
+        drop(stop);
+        let recording_ends = !stalled();
+        let ending = [(self.capture.take(), capture_ended, "source"), (self.recording.take(), recording_ends, "store")];
+        let own = self.own.drain(..).map(|thread| (Some(thread), true, "line"));
+        for (thread, ends, what) in own.chain(ending) {
+            if !ends {
+                tracing::error!("the {what} hangs; its thread is left behind");
+            } else if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a thread of the {what} died");
+            }
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}

@@ -1,0 +1,45 @@
+//! What a line says of itself.
+
+use super::counts::{Counts, LatencySummary};
+
+/// The state an operator sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineState {
+    /// Up, no part yet or none for a while.
+    Ready,
+    /// Parts are coming.
+    Running,
+    /// Everything is `NoDecision`, with the reason.
+    SafeHold(String),
+    /// No new parts are taken; those in flight are finished.
+    Draining,
+    /// The source ended or the line was drained.
+    Stopped,
+}
+
+/// A snapshot of a line.
+#[derive(Debug, Clone)]
+pub struct LineStatus {
+    /// State.
+    pub state: LineState,
+    /// The law.
+    pub counts: Counts,
+    /// Trigger to verdict since the start.
+    pub latency: LatencySummary,
+    /// Per stage: name, latency inside the stage.
+    pub stages: Vec<(&'static str, LatencySummary)>,
+    /// Evidence or preview pictures dropped because too many were pinned.
+    pub pictures_dropped: u64,
+    /// Stage threads restarted after a panic.
+    pub restarts: u64,
+    /// Stage threads abandoned because they hung.
+    pub abandoned: u64,
+    /// Results that came after their verdict.
+    pub late_results: u64,
+    /// Triggers, inspections and late results that the recorder did not take.
+    pub record_errors: u64,
+    /// Times that the source failed: an error, a panic, no answer.
+    pub source_errors: u64,
+    /// What is wrong with the source now, in words.
+    pub source_trouble: Option<String>,
+}
