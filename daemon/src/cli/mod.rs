@@ -1,0 +1,55 @@
+//! The command line, one file a subcommand. A new one is a file with `Args` and `run`, a `mod` line and a variant below.
+//!
+//! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
+
+pub mod doctor;
+mod out;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::logs;
+
+/// Everything went as asked.
+pub const SUCCESS: u8 = 0;
+/// It did not; the reason stands on standard error.
+pub const FAILURE: u8 = 1;
+/// The command line is wrong (clap's own code).
+pub const USAGE: u8 = 2;
+/// `inspect`: at least one file got no decision.
+pub const UNDECIDED: u8 = 3;
+/// Too many threads of the line hang: the service manager should start the program anew (EX_SOFTWARE).
+pub const HUNG: u8 = 70;
+
+/// Sees parts on a factory line, and says what is wrong with them.
+#[derive(Debug, Parser)]
+#[command(name = "inspectd", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 some file got no decision (inspect), \
+                        70 the line hung (start it anew).")]
+pub struct Cli {
+    /// What is logged: error, warn, info, debug, trace, or a list such as `info,stages=debug`.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A subcommand and its arguments.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what is installed here and what is missing, each with its remedy.
+    Doctor(doctor::Args),
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever kept the command from its end, in words for a person.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    logs::init(cli.log_level.as_deref())?;
+    match cli.command {
+        Command::Doctor(args) => doctor::run(args),
+    }
+}

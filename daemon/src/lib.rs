@@ -1,0 +1,6 @@
+//! The inspection daemon of a factory-line PC. The program `inspectd` is a thin shell around this library.
+
+pub mod cli;
+pub mod config;
+pub mod health;
+pub mod logs;
