@@ -66,9 +66,17 @@ export class MockLine {
     this.#startedAt = new Date(this.now() - seconds * 1000);
   }
 
+  /** A line that has just been started for the first time. */
+  clear(): void {
+    this.parts = [];
+    this.#counts = { triggered: 0, pass: 0, fail: 0, review: 0, no_decision: 0, in_flight: 0 };
+    this.#trend.clear();
+    this.#startedAt = new Date(this.now());
+  }
+
   status(): LineStatus {
     const s = this.scenario;
-    const inFlight = s.state === 'running' ? 2 : 0;
+    const inFlight = s.state === 'running' && this.parts.length ? 2 : 0;
     const latency = this.#latency(DEADLINE_MS);
     return {
       line: 'demo',

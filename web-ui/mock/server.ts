@@ -1,5 +1,5 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
-// `POST /mock?state=safe_hold&only=fail&rate=2&down=true` puts the line in another state.
+// `POST /mock?state=safe_hold&only=fail&rate=2`, `?down`, `?clear` puts the line in another state.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
@@ -78,6 +78,7 @@ function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams
     store: (want.get('store') as LineStatus['store']['state'] | null) ?? USUAL.store,
     down: want.has('down'),
   };
+  if (want.has('clear')) line.clear();
   if (line.scenario.down) clients.forEach((c) => c.end());
   json(res, line.scenario);
 }

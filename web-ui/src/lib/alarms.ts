@@ -6,7 +6,7 @@ import { unaccounted } from './law';
 import type { Connection } from './stream';
 
 export interface Alarm {
-  id: 'connection' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'quiet' | 'draining' | 'rebuilding';
+  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'quiet' | 'draining' | 'rebuilding';
   /** `stop`: do not trust the line or this page. `attention`: a person should look. `info`: worth knowing. */
   level: 'stop' | 'attention' | 'info';
   title: string;
@@ -17,18 +17,22 @@ export interface Situation {
   connection: Connection;
   status: LineStatus | null;
   now: number;
+  /** When the last status came, milliseconds. */
+  statusAt: number | null;
   /** When the count of triggers last changed, milliseconds. */
   lastTriggerAt: number | null;
-  /** Silence between parts that is normal on this line, seconds. */
-  normalQuietS: number;
+  /** How long the line usually goes without a part, seconds. */
+  usualPauseS: number;
 }
 
 /** A line that runs is quiet when no part came for three times its usual pause, and never before ten seconds. */
 const QUIET_AT_LEAST_S = 10;
 const QUIET_FACTOR = 3;
+/** The daemon sends one every second. */
+const OLD_AFTER_MS = 5_000;
 
 export function alarmsOf(s: Situation): Alarm[] {
-  const rules = [connection, safeHold, stopped, store, law, quiet, draining, rebuilding];
+  const rules = [connection, old, safeHold, stopped, store, law, quiet, draining, rebuilding];
   return rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
 }
 
@@ -41,6 +45,12 @@ function connection({ connection: c, now, status }: Situation): Alarm | null {
     title: 'Connection lost',
     text: `No live data for ${span(now - c.since)}: ${c.reason}.${shown} Trying again.`,
   };
+}
+
+/** Parts may still arrive while the daemon's status no longer does: then the counters are old and must say so. */
+function old({ connection: c, now, statusAt }: Situation): Alarm | null {
+  if (c.state !== 'live' || statusAt === null || now - statusAt < OLD_AFTER_MS) return null;
+  return { id: 'old', level: 'stop', title: 'Counters are old', text: `The daemon has sent no status for ${span(now - statusAt)}.` };
 }
 
 function safeHold({ status }: Situation): Alarm | null {
@@ -82,10 +92,10 @@ function law({ status }: Situation): Alarm | null {
   };
 }
 
-function quiet({ status, now, lastTriggerAt, normalQuietS, connection: c }: Situation): Alarm | null {
+function quiet({ status, now, lastTriggerAt, usualPauseS, connection: c }: Situation): Alarm | null {
   if (status?.state !== 'running' || c.state !== 'live' || lastTriggerAt === null) return null;
   const silentMs = now - lastTriggerAt;
-  if (silentMs < 1000 * Math.max(QUIET_AT_LEAST_S, QUIET_FACTOR * normalQuietS)) return null;
+  if (silentMs < 1000 * Math.max(QUIET_AT_LEAST_S, QUIET_FACTOR * usualPauseS)) return null;
   return {
     id: 'quiet',
     level: 'attention',

@@ -89,6 +89,46 @@ const CLEAR_BELOW = 0.12;
 const CONTOUR_SHARE = 0.5;
 const CONTOUR_FROM = 0.2;
 
+/** The level that the contour follows, or null where nothing is hot enough to be outlined. */
+function contourOf(values: Float32Array): number | null {
+  const top = values.reduce((a, b) => Math.max(a, b), 0);
+  return top >= CONTOUR_FROM ? top * CONTOUR_SHARE : null;
+}
+
+/** Fractions of the picture's width and height. */
+export interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+/** The box around the contour that holds the hottest point, or null without one: a label stands beside it, not on the defect. */
+export function hotBox(values: Float32Array, width: number, height: number): Box | null {
+  const level = contourOf(values);
+  if (level === null) return null;
+  let start = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[start]!) start = i;
+  const seen = new Uint8Array(values.length);
+  const open = [start];
+  seen[start] = 1;
+  const box = { left: width, top: height, right: 0, bottom: 0 };
+  for (let i = open.pop(); i !== undefined; i = open.pop()) {
+    const x = i % width;
+    const y = (i - x) / width;
+    box.left = Math.min(box.left, x);
+    box.right = Math.max(box.right, x + 1);
+    box.top = Math.min(box.top, y);
+    box.bottom = Math.max(box.bottom, y + 1);
+    for (const j of [x > 0 ? i - 1 : -1, x + 1 < width ? i + 1 : -1, i - width, i + width]) {
+      if (j < 0 || j >= values.length || seen[j] || values[j]! < level) continue;
+      seen[j] = 1;
+      open.push(j);
+    }
+  }
+  return { left: box.left / width, top: box.top / height, right: box.right / width, bottom: box.bottom / height };
+}
+
 // Violet to orange to pale yellow: lightness rises all the way, so the order survives every kind of colour blindness and grey print.
 const RAMP = [
   [74, 18, 108],
@@ -101,25 +141,38 @@ const RAMP = [
 /** Colours `values` (0 to 1) as RGBA, see-through where cold, with a contour line around what is hot. */
 export function paint(values: Float32Array, width: number, height: number): Uint8ClampedArray<ArrayBuffer> {
   const out = new Uint8ClampedArray(width * height * 4);
-  const top = values.reduce((a, b) => Math.max(a, b), 0);
-  const contour = top >= CONTOUR_FROM ? top * CONTOUR_SHARE : Infinity;
+  const contour = contourOf(values);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const i = y * width + x;
       const v = values[i]!;
-      if (v <= CLEAR_BELOW) continue;
-      const heat = (v - CLEAR_BELOW) / (1 - CLEAR_BELOW);
+      const line = contour === null ? 0 : lineAt(values, width, height, x, y, contour);
+      if (v <= CLEAR_BELOW && line === 0) continue;
+      const heat = Math.max(0, v - CLEAR_BELOW) / (1 - CLEAR_BELOW);
       const at = Math.min(heat, 0.9999) * (RAMP.length - 1);
       const low = RAMP[Math.floor(at)]!;
       const high = RAMP[Math.floor(at) + 1]!;
       const t = at - Math.floor(at);
-      for (let c = 0; c < 3; c++) out[i * 4 + c] = low[c]! + (high[c]! - low[c]!) * t;
-      out[i * 4 + 3] = 150 * Math.min(1, heat * 1.6);
-      const right = values[i + (x + 1 < width ? 1 : 0)]!;
-      const below = values[i + (y + 1 < height ? width : 0)]!;
-      const crosses = v >= contour !== right >= contour || v >= contour !== below >= contour;
-      if (crosses) out.set([255, 255, 255, 235], i * 4);
+      for (let c = 0; c < 3; c++) {
+        const glow = low[c]! + (high[c]! - low[c]!) * t;
+        out[i * 4 + c] = glow + (255 - glow) * line;
+      }
+      const veil = 150 * Math.min(1, heat * 1.6);
+      out[i * 4 + 3] = veil + (240 - veil) * line;
     }
   }
   return out;
 }
+
+/** How much of pixel (x, y) the contour covers, 0 to 1: its distance to the level, in pixels, from the local slope. */
+function lineAt(values: Float32Array, width: number, height: number, x: number, y: number, level: number): number {
+  const i = y * width + x;
+  const slope = Math.hypot(
+    values[x + 1 < width ? i + 1 : i]! - values[x > 0 ? i - 1 : i]!,
+    values[y + 1 < height ? i + width : i]! - values[y > 0 ? i - width : i]!,
+  );
+  if (slope === 0) return 0;
+  return Math.min(1, Math.max(0, LINE_HALF_WIDTH_PX + 0.5 - Math.abs(values[i]! - level) / (slope / 2)));
+}
+
+const LINE_HALF_WIDTH_PX = 0.9;

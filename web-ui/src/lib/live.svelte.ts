@@ -15,9 +15,12 @@ const TREND_EVERY_MS = 3_000;
 /** A verdict must not wait for a slow picture. */
 const PICTURE_WITHIN_MS = 400;
 
+/** A picture, or why there is none. */
+export type Picture = HTMLImageElement | 'not_kept' | 'failed' | 'late';
+
 export interface Shown {
   part: Inspection;
-  picture: HTMLImageElement | null;
+  picture: Picture;
   /** The part did not pass and stays on screen while newer ones go by. */
   held: boolean;
 }
@@ -31,6 +34,7 @@ export class Live {
   trend = $state.raw<Trend | null>(null);
   now = $state.raw(Date.now());
   lastTriggerAt = $state.raw<number | null>(null);
+  statusAt = $state.raw<number | null>(null);
 
   #dwell = new Dwell();
   #arrived: Inspection[] = [];
@@ -83,6 +87,7 @@ export class Live {
   #newStatus(status: LineStatus): void {
     if (status.counts.triggered !== this.status?.counts.triggered) this.lastTriggerAt = Date.now();
     this.status = status;
+    this.statusAt = Date.now();
   }
 
   #connected(connection: Connection): void {
@@ -90,7 +95,7 @@ export class Live {
     this.connection = connection;
     this.now = Date.now();
     if (connection.state !== 'live' || wasLive) return;
-    this.lastTriggerAt = Date.now();
+    this.lastTriggerAt = this.statusAt = Date.now();
     void this.#reread();
     void this.#refreshTrend();
   }
@@ -143,7 +148,7 @@ export class Live {
       return;
     }
     if (!part.has_image) {
-      this.shown = { part, picture: null, held };
+      this.shown = { part, picture: 'not_kept', held };
       return;
     }
     // Verdict and picture change together: a verdict over another part's picture would be a lie.
@@ -160,10 +165,22 @@ function keepForStrip(parts: Inspection[]): Inspection[] {
   return [...abnormal.slice(-STRIP_LENGTH), ...parts.slice(-STRIP_LENGTH)];
 }
 
-/** The decoded picture, or null when there is none or it does not come in time. */
-export async function loadPicture(url: string, withinMs: number): Promise<HTMLImageElement | null> {
+/** The picture, decoded and ready to draw. */
+export async function loadPicture(url: string, withinMs: number): Promise<Picture> {
   const image = new Image();
   image.src = url;
-  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), withinMs));
-  return Promise.race([image.decode().then(() => image).catch(() => null), late]);
+  const late = new Promise<Picture>((resolve) => setTimeout(() => resolve('late'), withinMs));
+  const loaded = image.decode().then(
+    (): Picture => image,
+    (): Picture => 'failed',
+  );
+  return Promise.race([loaded, late]);
+}
+
+/** Why there is no picture, in words; null when there is one. */
+export function missingWords(picture: Picture): string | null {
+  if (picture === 'not_kept') return 'No picture was kept of this part';
+  if (picture === 'failed') return 'The picture could not be loaded';
+  if (picture === 'late') return 'The picture did not come in time';
+  return null;
 }

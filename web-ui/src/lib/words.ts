@@ -45,6 +45,12 @@ const REGION = [
   ['lower left', 'bottom', 'lower right'],
 ] as const;
 
+/** Where the heat map of the part's own verdict is hottest, or null where it has none. */
+export function peakOfPart(part: Inspection): Peak | null {
+  const grid = part.heat && part.verdict !== 'pass' ? decodeHeat(part.heat) : null;
+  return grid && peakOf(grid);
+}
+
 /** Where on the part, in thirds of the picture. */
 export function regionOf(peak: Pick<Peak, 'x' | 'y'>): string {
   const third = (t: number) => Math.min(2, Math.max(0, Math.floor(t * 3))) as 0 | 1 | 2;
@@ -58,8 +64,7 @@ export function reasonOf(part: Inspection): string {
   const worst = part.found[0] ?? (part.label ? scoreOf(part, part.label) : null);
   if (!worst) return part.detail ?? 'No label given';
   const words = [labelWord(worst.label)];
-  const heat = part.heat && part.heat.label === worst.label ? decodeHeat(part.heat) : null;
-  const peak = heat && peakOf(heat);
+  const peak = part.heat?.label === worst.label ? peakOfPart(part) : null;
   if (peak) words.push(regionOf(peak));
   words.push(score(worst.score));
   return words.join(', ');

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { alarmsOf, type Situation } from '../src/lib/alarms';
+import { status } from './parts';
+
+const NOW = 100_000;
+const live: Situation = { connection: { state: 'live', since: 0 }, status: status(), now: NOW, statusAt: NOW, lastTriggerAt: NOW, usualPauseS: 0 };
+const ids = (change: Partial<Situation>) => alarmsOf({ ...live, ...change }).map((a) => a.id);
+
+describe('alarmsOf', () => {
+  it('says nothing on a healthy line', () => {
+    expect(ids({})).toEqual([]);
+  });
+  it('puts a lost connection before all that may be old', () => {
+    const lost = { state: 'lost', since: NOW - 8_000, reason: 'the daemon cannot be reached' } as const;
+    expect(ids({ connection: lost, status: status({ state: 'safe_hold' }) })).toEqual(['connection', 'safe_hold']);
+    expect(alarmsOf({ ...live, connection: lost })[0]!.text).toContain('8 s: the daemon cannot be reached');
+  });
+  it('gives the reason for a safe hold', () => {
+    const [alarm] = alarmsOf({ ...live, status: status({ state: 'safe_hold', state_reason: 'stage infer failed 5 times' }) });
+    expect(alarm).toMatchObject({ level: 'stop', text: expect.stringContaining('stage infer failed 5 times') });
+  });
+  it('cries out when the law is broken, either way', () => {
+    const counts = { triggered: 10, pass: 5, fail: 1, review: 1, no_decision: 1, in_flight: 1 };
+    expect(alarmsOf({ ...live, status: status({ counts }) })[0]).toMatchObject({ id: 'law', text: expect.stringContaining('1 part(s) have no verdict') });
+    expect(alarmsOf({ ...live, status: status({ counts: { ...counts, pass: 7 } }) })[0]!.text).toContain('counted twice');
+  });
+  it('notices counters that no longer move with the connection', () => {
+    expect(ids({ statusAt: NOW - 6_000 })).toEqual(['old']);
+  });
+  it('calls a running line quiet after three usual pauses, never before ten seconds', () => {
+    expect(ids({ lastTriggerAt: NOW - 9_000 })).toEqual([]);
+    expect(ids({ lastTriggerAt: NOW - 11_000 })).toEqual(['quiet']);
+    expect(ids({ lastTriggerAt: NOW - 80_000, usualPauseS: 29 })).toEqual([]);
+    expect(ids({ lastTriggerAt: NOW - 90_000, usualPauseS: 29 })).toEqual(['quiet']);
+    expect(ids({ lastTriggerAt: NOW - 90_000, status: status({ state: 'ready' }) })).toEqual([]);
+  });
+  it('tells of a store that fails or rebuilds', () => {
+    expect(alarmsOf({ ...live, status: status({ store: { state: 'failed', acknowledged: 1, detail: 'disk full' } }) })[0]).toMatchObject({ id: 'store', level: 'stop', text: 'disk full' });
+    expect(ids({ status: status({ store: { state: 'rebuilding', acknowledged: 1, detail: null } }) })).toEqual(['rebuilding']);
+  });
+});
