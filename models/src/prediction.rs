@@ -41,17 +41,27 @@ impl HeatMap {
         &self.logits[label * cells..(label + 1) * cells]
     }
 
+    /// The softmax over the labels, cell by cell: `labels x height x width`, row-major.
+    pub fn probabilities(&self) -> Vec<f32> {
+        let cells = self.height * self.width;
+        let mut probabilities = self.logits.clone();
+        for cell in 0..cells {
+            let at = |label: usize| label * cells + cell;
+            // Without the maximum in front of it the exponential overflows from 89 on.
+            let top = (0..self.labels).map(|label| self.logits[at(label)]).fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = (0..self.labels).map(|label| (self.logits[at(label)] - top).exp()).sum();
+            for label in 0..self.labels {
+                probabilities[at(label)] = (self.logits[at(label)] - top).exp() / sum;
+            }
+        }
+        probabilities
+    }
+
     /// For every cell, the softmax probability of `label` at that cell, 0 to 255: what a screen overlays.
     pub fn probability_u8(&self, label: usize) -> Vec<u8> {
         let cells = self.height * self.width;
-        (0..cells)
-            .map(|cell| {
-                let at = |k: usize| self.logits[k * cells + cell];
-                let top = (0..self.labels).map(at).fold(f32::NEG_INFINITY, f32::max);
-                let sum: f32 = (0..self.labels).map(|k| (at(k) - top).exp()).sum();
-                ((at(label) - top).exp() / sum * 255.0).round() as u8
-            })
-            .collect()
+        let probabilities = self.probabilities();
+        probabilities[label * cells..(label + 1) * cells].iter().map(|p| (p * 255.0).round() as u8).collect()
     }
 }
 
@@ -69,4 +79,21 @@ pub trait Model: Send + Sync {
     }
     /// Runs one input tensor (`preprocess().tensor_len()` values). May be called from several threads at once.
     fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_a_softmax_over_labels() {
+        // Two labels, three cells: equal, one larger by ln 3, and values that overflow a plain exponential.
+        let heat = HeatMap { labels: 2, height: 1, width: 3, logits: vec![0.0, 0.0, 300.0, 0.0, 3f32.ln(), 100.0] };
+        let expected = [0.5, 0.25, 1.0, 0.5, 0.75, 0.0];
+        for (got, expected) in heat.probabilities().iter().zip(expected) {
+            assert!((got - expected).abs() < 1e-6, "{got} instead of {expected}");
+        }
+        assert_eq!(heat.of(1), [0.0, 3f32.ln(), 100.0]);
+        assert_eq!(heat.probability_u8(0), [128, 64, 255]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Decoding: every format gives its pixels, every kind of bad input its own refusal, and nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "a failed test should say where")]
+
 use std::io::Cursor;
 
 use image::codecs::gif::GifEncoder;
