@@ -77,6 +77,8 @@ pub enum SourceConfig {
     Folder(folder::FolderConfig),
     /// A video file or GStreamer pipeline.
     Video(video::VideoConfig),
+    /// A simulated line.
+    Synthetic(synthetic::SyntheticConfig),
 }
 
 impl SourceConfig {
@@ -85,6 +87,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Folder(_) => "folder",
             SourceConfig::Video(_) => "video",
+            SourceConfig::Synthetic(_) => "synthetic",
         }
     }
 
@@ -93,6 +96,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Folder(config) => config.problems(),
             SourceConfig::Video(config) => config.problems(),
+            SourceConfig::Synthetic(config) => config.problems(),
         }
     }
 
@@ -101,6 +105,7 @@ impl SourceConfig {
         Ok(match self.clone() {
             SourceConfig::Folder(config) => Box::new(folder::Folder::open(config)?),
             SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
+            SourceConfig::Synthetic(config) => Box::new(synthetic::Synthetic::open(config)?),
         })
     }
 }

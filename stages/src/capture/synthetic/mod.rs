@@ -9,6 +9,7 @@
 mod bad_frame;
 mod bands;
 mod contrast;
+mod conveyor;
 mod defects;
 mod edge;
 mod field;
@@ -23,6 +24,7 @@ mod training;
 
 pub use bad_frame::BadFrame;
 pub use bands::{Band, Bands};
+pub use conveyor::{Synthetic, SyntheticConfig};
 pub use defects::Defect;
 pub use random::Stream;
 pub use renderer::{Renderer, Rendering};
@@ -33,3 +35,6 @@ pub use training::{Sample, TrainingSet};
 /// The labels, in the order of a model's scores.
 pub const LABELS: [&str; 10] =
     ["good", "scratch", "pit", "crack", "stain", "inclusion", "dent", "edge_chip", "discolouration", "contamination"];
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,9 @@ use crate::inspection::{TrueDefect, Truth};
 /// No stronger than this, grey levels: beyond, everything is clipped and the shape is lost.
 const STRONGEST: f32 = 160.0;
 
+/// The same for hues, whose channels move up to 1.7 levels per unit: oxide films are not neon signs.
+const STRONGEST_HUE: f32 = 45.0;
+
 /// Share by which the ratio reached may miss the one asked for.
 const CLOSE_ENOUGH: f32 = 0.02;
 
@@ -191,7 +194,9 @@ impl Renderer {
             };
             plan.defect.draw(&site, sizes, dice, &mut self.scratch.stamp);
             if let Some(edge) = &scene.edge {
-                self.scratch.stamp.retain(|x, y| edge.distance(x, y) > 0.5);
+                // A bite takes the outline's half-covered pixels along; nothing else reaches past it.
+                let outermost = if plan.defect == Defect::EdgeChip { -1.5 } else { 0.5 };
+                self.scratch.stamp.retain(|x, y| edge.distance(x, y) > outermost);
             }
             let clear = others.iter().all(|other| apart(other.bbox, &self.scratch.stamp));
             if clear && self.scratch.stamp.area() >= MIN_AREA {
@@ -217,7 +222,11 @@ impl Renderer {
         };
         gauge.take(stamp, rgb, frame, on_part);
         let scale = if plan.defect == Defect::Discolouration { Scale::StrongestChannel } else { Scale::Luma };
-        let limit = if plan.defect == Defect::EdgeChip { edge_chip::GONE } else { STRONGEST };
+        let limit = match plan.defect {
+            Defect::EdgeChip => edge_chip::GONE,
+            Defect::Discolouration => STRONGEST_HUE,
+            _ => STRONGEST,
+        };
         let mut strength = (plan.cnr / gauge.expected(stamp, scale).max(1e-6)).min(limit);
         let mut cnr = 0.0;
         for _ in 0..4 {

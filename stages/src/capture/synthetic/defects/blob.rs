@@ -13,17 +13,17 @@ pub(super) struct Blob {
 }
 
 impl Blob {
-    /// `harmonics`: lowest and highest number of lobes; `roughness`: how far they reach, as a share of the radius.
+    /// `harmonics`: lowest and highest number of lobes; `roughness`: how far they reach, as a share of the radius. High
+    /// harmonics reach less far (as 1 / n), as in natural outlines: equal shares would make stars.
     pub(super) fn draw(dice: &mut Dice, radius: f32, harmonics: [usize; 2], roughness: f32) -> Self {
         let mut radii = [1.0; ANGLES];
-        let lobes = (harmonics[1] - harmonics[0] + 1) as f32;
         for harmonic in harmonics[0]..=harmonics[1] {
-            let (strength, phase) = (roughness * dice.normal() / lobes.sqrt(), dice.angle());
+            let (strength, phase) = (roughness * dice.normal() * harmonics[0] as f32 / harmonic as f32, dice.angle());
             for (k, r) in radii.iter_mut().enumerate() {
                 *r += strength * (harmonic as f32 * k as f32 * TAU / ANGLES as f32 + phase).cos();
             }
         }
-        let radii = radii.map(|r| radius * r.clamp(0.45, 1.25));
+        let radii = radii.map(|r| radius * r.clamp(0.5, 1.3));
         Blob { radii, largest: radii.iter().fold(0.0, |top: f32, &r| top.max(r)) }
     }
 

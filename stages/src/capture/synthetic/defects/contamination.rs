@@ -25,7 +25,7 @@ fn shadow_offset(site: &Site<'_>, pixels: f32) -> [f32; 2] {
 /// A thread that curls: its curvature, not its heading, wanders.
 fn fibre(site: &Site<'_>, sizes: Sizes, dice: &mut Dice, stamp: &mut Stamp) {
     let radius = dice.within(sizes.width) / 2.0;
-    let sign = dice.sign();
+    let sign = site.bright_or_dark(0.5, dice);
     let lint = [dice.range(0.7, 1.2), 1.0, dice.range(0.7, 1.3)];
     let thread: [f32; 3] = std::array::from_fn(|c| sign * site.grey(1.0)[c] * lint[c]);
     let shadow = shadow_offset(site, dice.range(3.0, 4.5));
@@ -57,7 +57,7 @@ fn dust(site: &Site<'_>, sizes: Sizes, dice: &mut Dice, stamp: &mut Stamp) {
     for _ in 0..dice.count(sizes.count) {
         let offset = direction(dice.angle()).map(|c| c * reach * dice.unit().sqrt());
         let radius = dice.within(sizes.width);
-        let crumb = Blob::draw(dice, radius, [2, 4], 0.35);
+        let crumb = Blob::draw(dice, radius, [2, 5], 0.16);
         let centre = [site.centre[0] + offset[0], site.centre[1] + offset[1]];
         let shadow = shadow_offset(site, radius + 0.8);
         let bright = dice.range(0.8, 1.2);

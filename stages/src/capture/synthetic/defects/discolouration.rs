@@ -12,13 +12,13 @@ const HEAT: [[f32; 3]; 4] = [[0.45, 0.10, -1.70], [0.90, -0.35, -0.56], [0.55, -
 const VERDIGRIS: [f32; 3] = [-0.95, 0.45, 0.17];
 
 pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
-    let outline = Blob::draw(dice, site.extent / 2.2, [2, 4], 0.16);
+    let outline = Blob::draw(dice, site.extent / 2.2, [2, 5], 0.11);
     let reach = 1.3 * outline.reach();
     stamp.open_around(site.centre, reach, site.frame);
     // One hue throughout, or the rings of a hot spot: blue in the middle, straw outside.
     let rings = dice.chance(0.45);
     let hue = if dice.chance(0.25) { VERDIGRIS } else { HEAT[dice.below(4)] };
-    let softness = dice.range(0.3, 0.6);
+    let softness = dice.range(0.4, 0.8);
     stamp.paint(site.around([0.0; 2], reach), |x, y| {
         let share = outline.share(x - site.centre[0], y - site.centre[1]);
         let cover = smoothstep(1.0 + softness / 2.0, 1.0 - softness / 2.0, share);

@@ -11,7 +11,7 @@ use crate::capture::synthetic::stamp::{Stamp, smoothstep};
 pub(in crate::capture::synthetic) const GONE: f32 = 100.0;
 
 pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
-    let outline = Blob::draw(dice, site.extent / 2.0, [3, 9], 0.22);
+    let outline = Blob::draw(dice, site.extent / 2.0, [2, 11], 0.10);
     let reach = outline.reach() + 3.0;
     stamp.open_around(site.centre, reach, site.frame);
     let Some(edge) = site.edge else { return };
@@ -19,9 +19,6 @@ pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
     let facet_gain = if dice.chance(0.6) { dice.range(1.1, 1.3) } else { dice.range(0.55, 0.75) };
     let belt = edge.belt_in_shadow();
     stamp.paint(site.around([0.0; 2], reach), |x, y| {
-        if edge.distance(x, y) < 0.5 {
-            return None;
-        }
         let share = outline.share(x - site.centre[0], y - site.centre[1]);
         let cover = ((1.0 - share) * site.extent / 2.0 + 0.5).clamp(0.0, 1.0);
         if cover <= 0.0 {

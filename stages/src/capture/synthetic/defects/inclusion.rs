@@ -13,7 +13,7 @@ pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
     stamp.open_around(site.centre, radius + 4.0, site.frame);
     let corners = 4 + dice.below(MAX_CORNERS - 3);
     let (turn, stretch, stretch_along) = (dice.angle(), dice.range(0.6, 1.0), direction(dice.angle()));
-    let sign = if dice.chance(0.6) { 1.0 } else { -1.0 };
+    let sign = site.bright_or_dark(0.6, dice);
     let mut angles = [0.0; MAX_CORNERS];
     let mut points = [[0.0; 2]; MAX_CORNERS];
     let mut facets = [0.0; MAX_CORNERS];

@@ -109,6 +109,14 @@ impl Site<'_> {
         self.tint.map(|t| t * value)
     }
 
+    /// 1 for brighter than the part, -1 for darker. Where the part itself is bright there is no room above it, and below a dark one none.
+    fn bright_or_dark(&self, bright: f32, dice: &mut Dice) -> f32 {
+        let [x, y] = self.centre.map(|c| c as usize);
+        let luma = self.luma[y.min(self.frame[1] - 1) * self.frame[0] + x.min(self.frame[0] - 1)];
+        let wants_bright = dice.chance(bright);
+        if (wants_bright && luma < 165.0) || luma < 70.0 { 1.0 } else { -1.0 }
+    }
+
     fn around(&self, offset: [f32; 2], reach: f32) -> [f32; 4] {
         let (x, y) = (self.centre[0] + offset[0], self.centre[1] + offset[1]);
         [x - reach, y - reach, x + reach, y + reach]

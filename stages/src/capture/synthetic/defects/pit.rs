@@ -19,7 +19,7 @@ pub(super) fn draw(site: &Site<'_>, sizes: Sizes, dice: &mut Dice, stamp: &mut S
 }
 
 fn crater(site: &Site<'_>, offset: [f32; 2], radius: f32, dice: &mut Dice, stamp: &mut Stamp) {
-    let outline = Blob::draw(dice, radius, [2, 3], 0.08);
+    let outline = Blob::draw(dice, radius, [2, 4], 0.06);
     let centre = [site.centre[0] + offset[0], site.centre[1] + offset[1]];
     stamp.paint(site.around(offset, 1.3 * radius + 3.0), |x, y| {
         let p = [x - centre[0], y - centre[1]];

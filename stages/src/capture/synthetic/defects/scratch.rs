@@ -13,9 +13,9 @@ pub(super) fn draw(site: &Site<'_>, sizes: Sizes, dice: &mut Dice, stamp: &mut S
     let angle = angle_across_grain(site.grain, dice);
     let (along, across) = (direction(angle), direction(angle + PI / 2.0));
     let half = site.extent / 2.0;
-    let bend = dice.range(-0.14, 0.14) * site.extent;
+    let bend = dice.range(-0.09, 0.09) * site.extent;
     let radius = dice.within(sizes.width) / 2.0;
-    let sign = dice.sign();
+    let sign = site.bright_or_dark(0.55, dice);
     stamp.open_around(site.centre, half + 8.0, site.frame);
 
     let point = |t: f32, aside: f32| {

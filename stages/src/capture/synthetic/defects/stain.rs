@@ -6,7 +6,7 @@ use crate::capture::synthetic::random::Dice;
 use crate::capture::synthetic::stamp::{Stamp, smoothstep};
 
 pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
-    let outline = Blob::draw(dice, site.extent / 2.4, [2, 6], 0.30);
+    let outline = Blob::draw(dice, site.extent / 2.4, [2, 9], 0.13);
     let reach = 1.35 * outline.reach();
     stamp.open_around(site.centre, reach, site.frame);
     // Oil and coolant take blue first.
@@ -18,7 +18,10 @@ pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
         std::array::from_fn(|_| [dice.range(-0.12, 0.12), dice.range(-0.12, 0.12), dice.angle()]);
     stamp.paint(site.around([0.0; 2], reach), |x, y| {
         let (dx, dy) = (x - site.centre[0], y - site.centre[1]);
-        let share = outline.share(dx, dy);
+        // The outline follows the clouds: drying liquid creeps along the surface.
+        let creep: [f32; 2] =
+            std::array::from_fn(|k| 4.0 * (clouds[k][0] * dx + clouds[k][1] * dy + clouds[2][2]).sin());
+        let share = outline.share(dx + creep[0], dy + creep[1]);
         let cover = smoothstep(1.0 + softness / 2.0, 1.0 - softness, share);
         if cover <= 0.0 {
             return None;
