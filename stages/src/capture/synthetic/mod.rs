@@ -37,4 +37,6 @@ pub const LABELS: [&str; 10] =
     ["good", "scratch", "pit", "crack", "stain", "inclusion", "dent", "edge_chip", "discolouration", "contamination"];
 
 #[cfg(test)]
+mod baseline_tests;
+#[cfg(test)]
 mod tests;

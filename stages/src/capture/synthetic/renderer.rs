@@ -7,6 +7,7 @@ use super::bad_frame::BadFrame;
 use super::bands::Bands;
 use super::contrast::{Gauge, Scale};
 use super::defects::{Defect, Site, edge_chip};
+use super::edge::{Edge, Side};
 use super::light;
 use super::random::{Dice, Purpose, Stream, scatter};
 use super::scene::{Ask, Mix, Plan, Scene};
@@ -17,6 +18,9 @@ use crate::inspection::{TrueDefect, Truth};
 
 /// No stronger than this, grey levels: beyond, everything is clipped and the shape is lost.
 const STRONGEST: f32 = 160.0;
+
+/// The same for smooth shades: a hollow or a film darkens a part, it does not blacken it.
+const STRONGEST_SHADE: f32 = 80.0;
 
 /// The same for hues, whose channels move up to 1.7 levels per unit: oxide films are not neon signs.
 const STRONGEST_HUE: f32 = 45.0;
@@ -161,7 +165,8 @@ impl Renderer {
         }
     }
 
-    /// Finds a place for a defect and draws its shape there; none if the part is full.
+    /// Finds a place for a defect and draws its shape there. The first defect always finds one, if need be the middle of
+    /// the part or of its outline; a second one may find the part full.
     fn place(
         &mut self,
         scene: &Scene,
@@ -172,14 +177,22 @@ impl Renderer {
     ) -> Option<Plan> {
         let sizes = Bands::get().sizes(plan.defect);
         let side = frame[0].min(frame[1]) as f32;
-        for _ in 0..PLACES {
+        let middle = frame.map(|side| side as f32 / 2.0);
+        let chip_edge = scene.edge.as_ref().filter(|_| plan.defect == Defect::EdgeChip);
+        for attempt in 0..=PLACES {
+            let last = attempt == PLACES;
             let extent = dice.within(sizes.extent).min(0.8 * side);
-            let centre = match (&scene.edge, plan.defect) {
-                (Some(edge), Defect::EdgeChip) => on_outline(edge, extent, frame, dice)?,
-                _ => inside(extent, frame, dice),
+            let centre = match chip_edge {
+                Some(edge) if last => foot(&edge.side, middle),
+                Some(edge) => match on_outline(edge, extent, frame, dice) {
+                    Some(centre) => centre,
+                    None => continue,
+                },
+                None if last => middle,
+                None => inside(extent, frame, dice),
             };
             let room = scene.edge.as_ref().map_or(f32::MAX, |edge| edge.distance(centre[0], centre[1]));
-            if plan.defect != Defect::EdgeChip && room < 0.4 * extent {
+            if chip_edge.is_none() && room < 0.4 * extent && !last {
                 continue;
             }
             let site = Site {
@@ -199,7 +212,7 @@ impl Renderer {
                 self.scratch.stamp.retain(|x, y| edge.distance(x, y) > outermost);
             }
             let clear = others.iter().all(|other| apart(other.bbox, &self.scratch.stamp));
-            if clear && self.scratch.stamp.area() >= MIN_AREA {
+            if clear && self.scratch.stamp.area() >= if last { 1 } else { MIN_AREA } {
                 return Some(plan);
             }
         }
@@ -225,6 +238,7 @@ impl Renderer {
         let limit = match plan.defect {
             Defect::EdgeChip => edge_chip::GONE,
             Defect::Discolouration => STRONGEST_HUE,
+            Defect::Dent | Defect::Stain => STRONGEST_SHADE,
             _ => STRONGEST,
         };
         let mut strength = (plan.cnr / gauge.expected(stamp, scale).max(1e-6)).min(limit);
@@ -267,18 +281,22 @@ fn inside(extent: f32, frame: [usize; 2], dice: &mut Dice) -> [f32; 2] {
     frame.map(|side| dice.range(reach.min(side as f32 / 2.0), (side as f32 - reach).max(side as f32 / 2.0)))
 }
 
+/// The point of a side that is nearest to `p`.
+fn foot(side: &Side, p: [f32; 2]) -> [f32; 2] {
+    let d = side.distance(p[0], p[1]);
+    [p[0] - d * side.normal[0], p[1] - d * side.normal[1]]
+}
+
 /// A place on the part's outline, away from the frame's border; none if the outline is not in the frame.
-fn on_outline(edge: &super::edge::Edge, extent: f32, frame: [usize; 2], dice: &mut Dice) -> Option<[f32; 2]> {
+fn on_outline(edge: &Edge, extent: f32, frame: [usize; 2], dice: &mut Dice) -> Option<[f32; 2]> {
     let reach = extent / 2.0 + 4.0;
     for _ in 0..PLACES {
         let along_other = edge.other.is_some() && dice.chance(0.4);
-        let p = inside(extent, frame, dice);
         let side = if along_other { edge.other.unwrap_or(edge.side) } else { edge.side };
-        let d = side.distance(p[0], p[1]);
-        let foot = [p[0] - d * side.normal[0], p[1] - d * side.normal[1]];
-        let within = |c: usize| foot[c] > reach.min(20.0) && foot[c] < frame[c] as f32 - reach.min(20.0);
-        if within(0) && within(1) && edge.distance(foot[0], foot[1]).abs() < 0.3 * extent {
-            return Some(foot);
+        let place = foot(&side, inside(extent, frame, dice));
+        let within = |c: usize| place[c] > reach.min(20.0) && place[c] < frame[c] as f32 - reach.min(20.0);
+        if within(0) && within(1) && edge.distance(place[0], place[1]).abs() < 0.3 * extent {
+            return Some(place);
         }
     }
     None

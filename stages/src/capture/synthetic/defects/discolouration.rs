@@ -16,7 +16,7 @@ pub(super) fn draw(site: &Site<'_>, dice: &mut Dice, stamp: &mut Stamp) {
     let reach = 1.3 * outline.reach();
     stamp.open_around(site.centre, reach, site.frame);
     // One hue throughout, or the rings of a hot spot: blue in the middle, straw outside.
-    let rings = dice.chance(0.45);
+    let rings = dice.chance(0.3);
     let hue = if dice.chance(0.25) { VERDIGRIS } else { HEAT[dice.below(4)] };
     let softness = dice.range(0.4, 0.8);
     stamp.paint(site.around([0.0; 2], reach), |x, y| {
