@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model bench accept soak setup setup-test
+.PHONY: help demo build test lint model bench accept setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -34,3 +34,12 @@ test: setup-test build ## every test; the time of each suite at the end
 lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
+
+accept: build ## the long accuracy runs: the synthetic line and five trainings on steel defects
+	cargo run -q --workspace --bin accept
+
+bench: build ## parts per second and added latency beside a bare loop of the same calls
+	cargo bench -q --workspace --bench pipeline
+
+model: build ## trains the shipped model again from the trunk in TRUNK (resumable, under an hour on two cores)
+	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume
