@@ -90,7 +90,7 @@ export class MockLine {
       pictures_dropped: 0,
       restarts: s.state === 'safe_hold' ? 5 : 0,
       abandoned: 0,
-      late_results: 1,
+      late_results: this.parts.filter((p) => p.late_result).length,
       recipe: 'demo@1',
       source: { name: 'synthetic', kind: 'synthetic' },
       model: {

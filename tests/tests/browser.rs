@@ -1,0 +1,182 @@
+//! The live page in a real browser, served by the real program: what an operator sees is what the line does.
+
+mod screen;
+
+use std::path::Path;
+use std::time::Duration;
+
+use fantoccini::key::Key;
+use screen::{Browser, PATIENCE, Page};
+use serde_json::json;
+use system_tests::{Counts, Program, binary};
+
+const DEMO: [&str; 9] = ["demo", "--listen", "127.0.0.1:0", "--rate", "8", "--defect-rate", "0.5", "--seed", "11"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_live_page_shows_the_line_as_it_is() {
+    let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let program = demo(&binary, state.path());
+    let url = program.url.clone();
+    browser
+        .visit(&url, async move |page| {
+            counters_move_and_obey_the_law(&page, &program).await;
+            strip_fills_newest_first(&page).await;
+            verdict_and_charts_are_there(&page).await;
+            detail_opens_by_keyboard_and_toggles_its_heat_map(&page).await;
+            overlay_and_theme_toggle(&page).await;
+            page.keep_screenshot("live-page.png").await;
+            page.assert_quiet_console();
+            page.assert_nothing_left(&program.url);
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_dead_daemon_never_looks_live() {
+    let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let program = demo(&binary, state.path());
+    let url = program.url.clone();
+    browser
+        .visit(&url, async move |page| {
+            let live = "return document.querySelector('[data-testid=connection]')?.dataset.state === 'live'";
+            page.wait("the page to be live", live).await;
+            program.kill();
+            let alarm = "return document.querySelector('[data-alarm=connection]')?.textContent ?? null";
+            let words = page.wait("the alarm of a lost connection", alarm).await;
+            assert!(words.as_str().is_some_and(|w| w.contains("Connection lost")), "the alarm says {words}");
+            let dimmed = "return getComputedStyle(document.querySelector('[data-testid=counters]')).opacity < 0.6";
+            page.wait("old counters to be dimmed", dimmed).await;
+            let title = page.title().await;
+            assert!(title.starts_with("Connection lost"), "the window's title is {title:?}");
+            page.keep_screenshot("connection-lost.png").await;
+        })
+        .await;
+}
+
+fn demo(binary: &Path, state: &Path) -> Program {
+    let mut arguments = DEMO.to_vec();
+    arguments.extend(["--state", state.to_str().expect("a plain path")]);
+    Program::start(binary, &arguments)
+}
+
+async fn counters_move_and_obey_the_law(page: &Page, program: &Program) {
+    let first = program.counts();
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let mut seen = 0;
+    // Every reading of the page obeys the law (`shown` checks it), not only the last.
+    while seen < first.triggered + 20 {
+        assert!(tokio::time::Instant::now() < until, "the counters stand at {seen}, the line was at {first:?}");
+        if let Some(counts) = shown(page).await {
+            assert!(counts.triggered >= seen, "triggered went back from {seen} to {}", counts.triggered);
+            seen = counts.triggered;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let line = program.counts();
+    assert!(line.triggered >= seen, "the page counts {seen} parts, the line only {}", line.triggered);
+    assert!(line.pass + line.fail + line.review > 0, "the model decided no part: {line:?}");
+}
+
+/// The counters on the page in one reading; none before the first status.
+async fn shown(page: &Page) -> Option<Counts> {
+    let script = "
+        const names = ['triggered', 'pass', 'fail', 'review', 'no_decision', 'in_flight'];
+        const value = (name) => document.querySelector(`[data-testid=counters] [data-testid=${name}]`)?.dataset.value;
+        const pairs = names.map((name) => [name, value(name)]);
+        return pairs.every(([, v]) => v !== undefined) ? Object.fromEntries(pairs.map(([n, v]) => [n, Number(v)])) : null;";
+    let counts = page.run(script).await;
+    (!counts.is_null()).then(|| Counts::of(&counts))
+}
+
+async fn strip_fills_newest_first(page: &Page) {
+    let script = "
+        const ids = [...document.querySelectorAll('[data-testid=tile]')].map((tile) => Number(tile.dataset.id));
+        return ids.length === 24 ? ids : null;";
+    let ids = page.wait("24 parts in the strip", script).await;
+    let ids: Vec<u64> = serde_json::from_value(ids).expect("a list of ids");
+    assert!(ids.is_sorted_by(|a, b| a > b), "not newest first, or a part twice: {ids:?}");
+    let pictures = "return [...document.querySelectorAll('[data-testid=tile] img')].some((img) => img.complete && img.naturalWidth > 0)";
+    page.wait("a picture in the strip", pictures).await;
+}
+
+async fn verdict_and_charts_are_there(page: &Page) {
+    let verdict = "
+        const panel = document.querySelector('[data-testid=verdict]');
+        const word = panel.querySelector('.word')?.textContent.replace(/\\s+/g, '').toLowerCase();
+        return panel.dataset.verdict && word === panel.dataset.verdict.replace('_', '') ? word : null;";
+    page.wait("a verdict in words", verdict).await;
+    let biggest = "
+        const size = (e) => parseFloat(getComputedStyle(e).fontSize);
+        const word = document.querySelector('[data-testid=verdict] .word');
+        return [...document.querySelectorAll('#app *')].every((e) => word.contains(e) || size(e) < size(word));";
+    assert_eq!(page.run(biggest).await, json!(true), "something is bigger than the verdict");
+    let drawn = "
+        return ['throughput', 'latency'].every((name) => {
+            const canvas = document.querySelector(`[data-testid=${name}] canvas`);
+            if (!canvas || !canvas.width) return false;
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            return data.some((value, i) => i % 4 === 3 && value > 0);
+        });";
+    page.wait("both charts to be drawn", drawn).await;
+    let fits = "return document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth";
+    assert_eq!(page.run(fits).await, json!(true), "the page does not fit 1280x800");
+}
+
+async fn detail_opens_by_keyboard_and_toggles_its_heat_map(page: &Page) {
+    page.click("not-passed").await;
+    page.wait(
+        "a defect in the strip",
+        "return !!document.querySelector('[data-testid=tile].fail, [data-testid=tile].review')",
+    )
+    .await;
+    // Focus holds the strip still, so the tile that is found is the tile that is opened.
+    let focus = "
+        const tile = document.querySelector('[data-testid=tile].fail, [data-testid=tile].review');
+        tile?.focus();
+        return tile ? tile.dataset.id : null;";
+    let id = page.wait("a tile to take the focus", focus).await;
+    page.press(Key::Enter.into()).await;
+
+    let opened = "return document.querySelector('[data-testid=detail][open]')?.dataset.id ?? null";
+    assert_eq!(page.wait("the detail to open", opened).await, id);
+    let evidence = "
+        const detail = document.querySelector('[data-testid=detail]');
+        return detail.querySelector('[data-testid=scores]')?.children.length > 1
+            && detail.querySelector('[data-testid=waterfall]')?.children.length > 1
+            && detail.querySelector('[data-testid=truth]') !== null;";
+    page.wait("scores, waterfall and truth", evidence).await;
+
+    let heat = "
+        const heat = document.querySelector('[data-testid=detail] [data-testid=heat]');
+        if (!heat) return null;
+        const { data } = heat.getContext('2d').getImageData(0, 0, heat.width, heat.height);
+        const painted = data.some((value, i) => i % 4 === 3 && value > 0);
+        return painted ? getComputedStyle(heat).visibility : null;";
+    assert_eq!(page.wait("a painted heat map", heat).await, json!("visible"));
+    page.press('o').await;
+    assert_eq!(page.run(heat).await, json!("hidden"), "O hides the heat map");
+    page.press('o').await;
+    assert_eq!(page.run(heat).await, json!("visible"), "O shows it again");
+
+    page.keep_screenshot("detail.png").await;
+    page.press(Key::Escape.into()).await;
+    page.wait("Escape to close the detail", "return document.querySelector('[data-testid=detail]') === null").await;
+}
+
+async fn overlay_and_theme_toggle(page: &Page) {
+    let pressed = "return document.querySelector('[data-testid=overlay]').getAttribute('aria-pressed')";
+    assert_eq!(page.run(pressed).await, json!("true"));
+    page.click("overlay").await;
+    assert_eq!(page.run(pressed).await, json!("false"), "a click switches the overlay off");
+    page.click("overlay").await;
+    assert_eq!(page.run(pressed).await, json!("true"), "and on again");
+
+    let theme = "return document.documentElement.dataset.theme";
+    let before = page.run(theme).await;
+    page.click("theme").await;
+    let after = page.run(theme).await;
+    assert!(matches!((before.as_str(), after.as_str()), (Some("light"), Some("dark")) | (Some("dark"), Some("light"))));
+    page.click("theme").await;
+}

@@ -1,0 +1,209 @@
+//! A headless Chromium under chromedriver, for the tests of the live page.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// How long a loaded machine may take for something that usually takes a moment.
+pub(crate) const PATIENCE: Duration = system_tests::PATIENCE;
+
+const WINDOW: (u32, u32) = (1280, 800);
+
+/// A running chromedriver. Killed when dropped.
+pub(crate) struct Browser {
+    driver: Child,
+    url: String,
+    profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Starts chromedriver on a port of its own choice. Without chromedriver the test is skipped, except in CI.
+    ///
+    /// # Panics
+    /// In CI without chromedriver, or if it does not say its port.
+    pub(crate) fn start() -> Option<Browser> {
+        let spawned = Command::new("chromedriver").arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut driver = match spawned {
+            Ok(driver) => driver,
+            Err(error) => {
+                assert!(
+                    std::env::var("CI").as_deref() != Ok("true"),
+                    "chromedriver: {error}, but CI must run this test"
+                );
+                println!("SKIPPED: chromedriver cannot be started: {error} (Debian: apt-get install chromium-driver)");
+                return None;
+            }
+        };
+        let said = BufReader::new(driver.stdout.take().expect("piped"));
+        let port = said.lines().map_while(Result::ok).find_map(|line| {
+            let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let port = port.expect("chromedriver says its port");
+        let profile = tempfile::tempdir().expect("a folder for the browser's profile");
+        Some(Browser { driver, url: format!("http://127.0.0.1:{port}"), profile })
+    }
+
+    /// Opens `url`, runs `test` on the page, and closes the browser even if the test panics.
+    pub(crate) async fn visit<F>(self, url: &str, test: impl FnOnce(Page) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let page = self.page().await;
+        page.client.goto(url).await.unwrap_or_else(|error| panic!("{url} cannot be opened: {error}"));
+        let outcome = tokio::spawn(test(page.clone())).await;
+        if outcome.is_err() {
+            page.keep_screenshot("browser-test-failed.png").await;
+        }
+        page.client.close().await.expect("the browser closes");
+        if let Err(failed) = outcome {
+            std::panic::resume_unwind(failed.into_panic());
+        }
+    }
+
+    async fn page(&self) -> Page {
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
+        let (width, height) = WINDOW;
+        let window = format!("--window-size={width},{height}");
+        let quiet =
+            ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+        // No sandbox: CI runs as root, where Chromium's sandbox refuses to start. No GPU, no QUIC: nothing to find there.
+        let bare = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"];
+        let arguments: Vec<&str> = quiet.into_iter().chain(bare).chain([profile.as_str(), window.as_str()]).collect();
+        let wanted = json!({
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let Value::Object(capabilities) = wanted else { unreachable!("written as an object above") };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&self.url)
+            .await
+            .unwrap_or_else(|error| panic!("chromium does not start: {error}"));
+        let session = client.session_id().await.expect("a session").expect("chromedriver names its session");
+        let page = Page { client, session: format!("{}/session/{session}", self.url) };
+        // A headless window's size is the window's, its page's may be smaller by a title bar: ask for the page's.
+        let inner = page.run("return [innerWidth, innerHeight]").await;
+        let (inner_width, inner_height): (u32, u32) = serde_json::from_value(inner).expect("two numbers");
+        let (wider, higher) = (2 * width - inner_width, 2 * height - inner_height);
+        page.client.set_window_size(wider, higher).await.expect("the window can be sized");
+        page
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ended_already = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
+
+/// The page in the browser.
+#[derive(Clone)]
+pub(crate) struct Page {
+    client: Client,
+    /// Address of the WebDriver session, for chromedriver's own commands.
+    session: String,
+}
+
+impl Page {
+    /// Runs a script in the page, gives what it returns.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{error} in the script {script}"))
+    }
+
+    /// Runs a script until it returns something other than null or false.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`], with `what` in the message.
+    pub(crate) async fn wait(&self, what: &str, script: &str) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.run(script).await;
+            if !answer.is_null() && answer != json!(false) {
+                return answer;
+            }
+            assert!(Instant::now() < until, "waited {PATIENCE:?} for {what}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Clicks in the middle of the one element with this `data-testid`, as a person would.
+    pub(crate) async fn click(&self, id: &str) {
+        let selector = format!("[data-testid={id}]");
+        let element = self.client.find(Locator::Css(&selector)).await.unwrap_or_else(|error| panic!("{id}: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{id} cannot be clicked: {error}"));
+    }
+
+    /// Presses a key where the focus is.
+    pub(crate) async fn press(&self, key: char) {
+        let element = self.client.active_element().await.expect("something has the focus");
+        element.send_keys(&key.to_string()).await.expect("keys arrive");
+    }
+
+    /// The window's title.
+    pub(crate) async fn title(&self) -> String {
+        self.client.title().await.expect("a title")
+    }
+
+    /// Keeps a picture of the page for people, in the target folder.
+    pub(crate) async fn keep_screenshot(&self, name: &str) {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let picture = self.client.screenshot().await.expect("a screenshot");
+        std::fs::write(&path, picture).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        println!("screenshot: {}", path.display());
+    }
+
+    /// Fails on any error in the browser's console: scripts that broke, resources that are missing or that the security
+    /// policy refused.
+    pub(crate) fn assert_quiet_console(&self) {
+        let entries = self.log("browser");
+        // The daemon may let a picture go between telling of it and being asked for it; the page says so in its place.
+        let dropped = |message: &str| message.contains("/image") && message.contains("404");
+        let errors: Vec<&Value> = entries
+            .iter()
+            .filter(|entry| entry["level"] == "SEVERE" && !dropped(entry["message"].as_str().unwrap_or_default()))
+            .collect();
+        assert!(errors.is_empty(), "the console has errors: {errors:#?}");
+    }
+
+    /// Fails if the page asked anyone but its own daemon for anything.
+    pub(crate) fn assert_nothing_left(&self, origin: &str) {
+        let requests: Vec<String> = self.log("performance").iter().filter_map(requested).collect();
+        let home = format!("{origin}/");
+        assert!(requests.iter().any(|url| url.starts_with(&home)), "no request was seen: the log is not what it was");
+        let foreign: Vec<&String> =
+            requests.iter().filter(|url| url.starts_with("http") && !url.starts_with(&home)).collect();
+        assert!(foreign.is_empty(), "requests left {origin}: {foreign:?}");
+    }
+
+    /// Chromedriver's own command; WebDriver's standard has none for logs.
+    fn log(&self, kind: &str) -> Vec<Value> {
+        let mut answer = system_tests::agent()
+            .post(format!("{}/se/log", self.session))
+            .send_json(json!({ "type": kind }))
+            .unwrap_or_else(|error| panic!("chromedriver gives no {kind} log: {error}"));
+        let answer: Value = answer.body_mut().with_config().limit(LOG_BYTES_MAX).read_json().expect("the log is JSON");
+        answer["value"].as_array().expect("a list of entries").clone()
+    }
+}
+
+/// A minute of network events of a busy page.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// The address, where a performance entry is a request.
+fn requested(entry: &Value) -> Option<String> {
+    let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+    let message = &message["message"];
+    if message["method"] != "Network.requestWillBeSent" {
+        return None;
+    }
+    Some(message["params"]["request"]["url"].as_str()?.to_owned())
+}
