@@ -1,9 +1,18 @@
 //! The trunk read from files of several kinds.
 
+use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use models::weights::{Weights, WeightsError, kaiming, load_trunk, trunk_from_bytes};
+use models::weights::{Tensor, Weights, WeightsError, kaiming, load_trunk, trunk_from_bytes};
 use models::zoo::mobilenet_v3_small as trunk;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// The pickle of torchvision's checkpoint, see `data/state_dict.py`.
+const STATE_DICT: &[u8] = include_bytes!("data/state_dict.pkl");
 
 /// The ImageNet trunk as another exporter wrote it, where the development data is at hand.
 fn imagenet_trunk() -> Option<PathBuf> {
@@ -75,4 +84,118 @@ fn another_network_is_refused_with_the_difference() {
     graph.output(&y, &[1, 8, 32, 32]);
     let message = trunk_from_bytes(&graph.finish()).unwrap_err().to_string();
     assert!(message.contains("1 convolutions where the trunk has 52"), "{message}");
+}
+
+/// A zip as `torch.save` writes it: the pickle and one file of values per tensor.
+fn torch_file(pickle: &[u8], storages: &[(usize, Vec<f32>)], byte_order: &str) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut add = |name: String, content: &[u8]| {
+        archive.start_file(name, stored).unwrap();
+        archive.write_all(content).unwrap();
+    };
+    add("archive/data.pkl".into(), pickle);
+    add("archive/byteorder".into(), byte_order.as_bytes());
+    for (key, values) in storages {
+        add(format!("archive/data/{key}"), &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Takes a random batch norm out of each folded layer; the storages are numbered in the order of the state dictionary.
+fn unfolded(weights: &Weights) -> Vec<(usize, Vec<f32>)> {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let mut storages = Vec::new();
+    let mut key = 0;
+    for layer in trunk::layers() {
+        let [weight, bias] = layer.tensors().map(|(name, _)| &weights.0[&name]);
+        if layer.name.contains(".se.") {
+            storages.extend([(key, weight.data.clone()), (key + 1, bias.data.clone())]);
+            key += 2;
+            continue;
+        }
+        let mut draw =
+            |from: f32, to: f32| (0..layer.outputs).map(|_| random.random_range(from..to)).collect::<Vec<f32>>();
+        let (gamma, mean, variance) = (draw(0.5, 2.0), draw(-1.0, 1.0), draw(0.0, 0.01));
+        let scale: Vec<f32> =
+            gamma.iter().zip(&variance).map(|(gamma, variance)| gamma / (variance + 1e-3).sqrt()).collect();
+        let per_output = weight.data.len() / layer.outputs;
+        let conv = weight.data.iter().enumerate().map(|(at, value)| value / scale[at / per_output]).collect();
+        let beta = (0..layer.outputs).map(|at| bias.data[at] + mean[at] * scale[at]).collect();
+        storages.extend([conv, gamma, beta, mean, variance].into_iter().enumerate().map(|(at, v)| (key + at, v)));
+        // The sixth is `num_batches_tracked`, which nothing reads.
+        key += 6;
+    }
+    storages
+}
+
+#[test]
+fn torchvisions_checkpoint_is_read_and_its_batch_norm_folded() {
+    let mut weights = kaiming(&trunk::layers(), 6);
+    for tensor in weights.0.values_mut().filter(|tensor| tensor.shape.len() == 1) {
+        *tensor =
+            Tensor { shape: tensor.shape.clone(), data: (0..tensor.data.len()).map(|at| at as f32 / 100.0).collect() };
+    }
+    let storages = unfolded(&weights);
+    let read = trunk_from_bytes(&torch_file(STATE_DICT, &storages, "little")).unwrap();
+    assert_eq!(read.0.keys().collect::<Vec<_>>(), weights.0.keys().collect::<Vec<_>>());
+    for (name, tensor) in &weights.0 {
+        for (was, is) in tensor.data.iter().zip(&read.0[name].data) {
+            assert!((was - is).abs() <= 1e-5 * (1.0 + was.abs()), "{name}: {was} became {is}");
+        }
+    }
+}
+
+#[test]
+fn unfit_pytorch_files_are_refused_with_words() {
+    let storages = unfolded(&kaiming(&trunk::layers(), 6));
+    let refusal = |file: &[u8]| trunk_from_bytes(file).expect_err("must be refused").to_string();
+    assert!(refusal(&torch_file(STATE_DICT, &storages, "big")).contains("big-endian"));
+    assert!(refusal(&torch_file(STATE_DICT, &storages[1..], "little")).contains("archive/data/0"));
+    let mut short = storages.clone();
+    short[1].1.pop();
+    assert!(refusal(&torch_file(STATE_DICT, &short, "little")).contains("`features.0.1.weight`: it reaches beyond"));
+    let mut long = storages.clone();
+    long[1].1.push(0.0);
+    assert!(refusal(&torch_file(STATE_DICT, &long, "little")).contains("more than the 64 bytes"));
+    let mut infinite = storages.clone();
+    infinite[1].1[0] = f32::INFINITY;
+    assert!(
+        refusal(&torch_file(STATE_DICT, &infinite, "little"))
+            .contains("`stem.weight` holds a value that is not finite")
+    );
+    assert!(refusal(&torch_file(b"\x80\x02K\x05.", &storages, "little")).contains("no state dictionary"));
+    assert!(refusal(&torch_file(b"\x80\x02}q\x00.", &storages, "little")).contains("`features.0.0.weight`"));
+    assert!(
+        refusal(&torch_file(b"\x80\x02cos\nsystem\nq\x00X\x02\0\0\0idq\x01\x85q\x02Rq\x03.", &storages, "little"))
+            .contains("no state dictionary"),
+        "nothing in a pickle is called"
+    );
+    assert!(refusal(&torch_file(b"\x80\x02(((.", &storages, "little")).contains("the stack is empty"));
+}
+
+#[test]
+fn deep_nesting_in_a_pickle_does_not_exhaust_the_stack() {
+    let nested = [&b"\x80\x02N"[..], &vec![0x85; 1 << 20], b"."].concat();
+    let refused = trunk_from_bytes(&torch_file(&nested, &[], "little")).unwrap_err().to_string();
+    assert!(refused.contains("no state dictionary"), "{refused}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_pickles_never_panic(
+        at in any::<prop::sample::Index>(),
+        noise in prop::collection::vec(any::<u8>(), 0..20),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut pickle = STATE_DICT.to_vec();
+        let at = at.index(pickle.len());
+        pickle.splice(at..(at + noise.len()).min(pickle.len()), noise);
+        // Without its values even a whole pickle gives no trunk.
+        prop_assert!(trunk_from_bytes(&torch_file(&pickle, &[], "little")).is_err());
+        pickle.truncate(cut.index(pickle.len()));
+        prop_assert!(trunk_from_bytes(&torch_file(&pickle, &[], "little")).is_err());
+    }
 }

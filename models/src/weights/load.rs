@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Weights, WeightsError, onnx};
+use super::{Weights, WeightsError, onnx, torch};
 use crate::bundle::{Bundle, looks_like_bundle};
 use crate::zoo::mobilenet_v3_small as trunk;
 
@@ -28,6 +28,9 @@ pub fn trunk_from_bytes(bytes: &[u8]) -> Result<Weights, WeightsError> {
     let layers = trunk::layers();
     if looks_like_bundle(bytes) {
         return onnx::trunk(&Bundle::from_bytes(bytes)?.graph, &layers);
+    }
+    if bytes.starts_with(b"PK") {
+        return torch::trunk(bytes);
     }
     match onnx::trunk(bytes, &layers) {
         Err(WeightsError::Graph(crate::graph::GraphError::Malformed(_))) => Err(WeightsError::UnknownKind),

@@ -3,6 +3,8 @@
 mod init;
 mod load;
 mod onnx;
+mod pickle;
+mod torch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
