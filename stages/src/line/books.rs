@@ -100,6 +100,8 @@ pub(super) struct Books {
     /// Emitted, not yet taken by the recorder.
     pub(super) unrecorded: usize,
     pub(super) hold: Option<String>,
+    /// A safe hold that has not been logged yet.
+    pub(super) news: Option<String>,
     /// Too many threads hang to go on.
     pub(super) exhausted: bool,
     pub(super) tallies: Tallies,
@@ -125,6 +127,7 @@ impl Books {
             recent_restarts: VecDeque::new(),
             unrecorded: 0,
             hold: None,
+            news: None,
             exhausted: false,
             tallies: Tallies::default(),
             draining: false,
@@ -278,6 +281,7 @@ impl Books {
             return false;
         }
         self.hold = Some(reason.to_owned());
+        self.news = Some(reason.to_owned());
         for at in 0..self.open.len() {
             self.fail(self.open[at].part.id, Cause::SafeHold, reason, now);
         }
@@ -374,3 +378,6 @@ fn sampled(id: u64, fraction: f32) -> bool {
     mixed ^= mixed >> 31;
     ((mixed >> 11) as f64 / (1u64 << 53) as f64) < f64::from(fraction)
 }
+
+#[cfg(test)]
+mod tests;

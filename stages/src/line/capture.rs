@@ -58,7 +58,7 @@ impl Drop for Ending {
 impl Capture {
     pub(super) fn run(mut self) {
         let _ending = Ending(self.keeper.clone());
-        let mut troubled = false;
+        let mut told = None;
         loop {
             // A source that sets its own pace waits here, before the trigger, so that waiting costs it no deadline. A
             // triggered one waits only if the store has stalled; then its triggers queue up in the source.
@@ -73,7 +73,7 @@ impl Capture {
             }
             match self.ask() {
                 Ok(event) => {
-                    if std::mem::take(&mut troubled) {
+                    if told.take().is_some() {
                         tracing::info!(source = self.source.name(), "the source is back");
                         self.keeper.source_trouble(None);
                     }
@@ -84,9 +84,12 @@ impl Capture {
                     }
                 }
                 Err(SourceError(reason)) => {
-                    troubled = true;
                     let trouble = format!("camera `{}`: {reason}; asked again in 1 s", self.source.name());
-                    tracing::warn!("{trouble}");
+                    // A folder that stays away fails once a second: one line in the log is enough.
+                    if told.as_ref() != Some(&trouble) {
+                        tracing::warn!("{trouble}");
+                    }
+                    told = Some(trouble.clone());
                     self.keeper.source_trouble(Some(trouble));
                     self.keeper.pause(BACKOFF);
                 }

@@ -126,7 +126,7 @@ impl Keeper {
     }
 
     pub(super) fn hold(&self, reason: &str) {
-        self.with(|books, now| enter_hold(books, reason, now));
+        self.with(|books, now| books.enter_hold(reason, now));
     }
 
     pub(super) fn clear_hold(&self) {
@@ -142,7 +142,7 @@ impl Keeper {
                 let text = format!(
                     "stage `{stage}` keeps failing ({times} restarts, the last: {reason}); mend it, then clear"
                 );
-                enter_hold(books, &text, now);
+                books.enter_hold(&text, now);
             }
         });
     }
@@ -154,7 +154,7 @@ impl Keeper {
             if too_many {
                 let hung = books.tallies.abandoned;
                 let text = format!("{hung} threads hang, the last in stage `{stage}`; restart the program");
-                enter_hold(books, &text, now);
+                books.enter_hold(&text, now);
             }
             !too_many
         })
@@ -170,7 +170,7 @@ impl Keeper {
     pub(super) fn record_failed(&self, reason: &str) {
         self.with(|books, now| {
             books.tallies.record_errors += 1;
-            enter_hold(books, &format!("the store fails: {reason}"), now);
+            books.enter_hold(&format!("the store fails: {reason}"), now);
         });
     }
 
@@ -288,6 +288,12 @@ impl Keeper {
         books.expire(now);
         let result = change(&mut books, now);
         self.publish(&mut books, now);
+        let news = books.news.take();
+        // A log may block, so it waits until the books are free.
+        drop(books);
+        if let Some(reason) = news {
+            tracing::error!(reason, "SAFE HOLD: every part is `NoDecision` until this is cleared");
+        }
         result
     }
 
@@ -321,7 +327,7 @@ impl Keeper {
         }
         // Once: in safe hold already, `enter_hold` changes nothing.
         if let Some(reason) = broken
-            && enter_hold(books, &reason, now)
+            && books.enter_hold(&reason, now)
         {
             self.publish(books, now);
         }
@@ -343,13 +349,4 @@ impl Keeper {
     fn latencies(&self) -> MutexGuard<'_, Latencies> {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Safe hold, said loudly. False if the line is in it already.
-fn enter_hold(books: &mut Books, reason: &str, now: Instant) -> bool {
-    let entered = books.enter_hold(reason, now);
-    if entered {
-        tracing::error!(reason, "SAFE HOLD: every part is `NoDecision` until this is cleared");
-    }
-    entered
 }

@@ -169,6 +169,12 @@ pub struct FnStage {
     pub built: Arc<AtomicU64>,
 }
 
+impl FnStage {
+    pub fn new(name: &'static str, workers: usize, work: impl Fn(Part) -> Flow + Send + Sync + 'static) -> FnStage {
+        FnStage { name, workers, work: Arc::new(work), built: Arc::default() }
+    }
+}
+
 struct FnRuntime(Arc<dyn Fn(Part) -> Flow + Send + Sync>);
 
 impl Stage for FnRuntime {
@@ -195,7 +201,7 @@ pub fn stage(
     workers: usize,
     work: impl Fn(Part) -> Flow + Send + Sync + 'static,
 ) -> Box<dyn StageFactory> {
-    Box::new(FnStage { name, workers, work: Arc::new(work), built: Arc::default() })
+    Box::new(FnStage::new(name, workers, work))
 }
 
 /// Does nothing but `before` and passes the part on.
@@ -236,7 +242,7 @@ pub struct Shown {
     pub show: bool,
 }
 
-type Fault2 = Box<dyn Fn(&Call) -> Result<(), RecordError> + Send + Sync>;
+type Refusal = Box<dyn Fn(&Call) -> Result<(), RecordError> + Send + Sync>;
 
 /// Keeps every call in memory, and on request the pictures too.
 #[derive(Default)]
@@ -245,7 +251,7 @@ pub struct Memory {
     pub pictures: Mutex<Vec<Picture>>,
     pub keep_pictures: bool,
     /// What goes wrong, or how long it takes.
-    pub fault: Option<Fault2>,
+    pub fault: Option<Refusal>,
 }
 
 impl Memory {
