@@ -36,6 +36,8 @@ pub struct Part {
     pub truth: Option<Truth>,
     /// Where stages take large scratch values from, so that a warm line does not allocate.
     pub buffers: Buffers,
+    /// It got its verdict while a stage worked on it: the later stages finish it for its late result.
+    pub(crate) outlived: bool,
 }
 
 impl Part {
@@ -53,6 +55,7 @@ impl Part {
             recipe,
             truth: None,
             buffers,
+            outlived: false,
         }
     }
 

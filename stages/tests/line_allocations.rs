@@ -12,8 +12,10 @@ use models::image::PixelFormat;
 use models::preprocess::Preprocess;
 use stages::capture::{Event, Pace};
 use stages::frame::{Content, FramePool};
-use stages::line::{Limits, standard};
+use stages::inspection::Inspection;
+use stages::line::{Limits, Line, LineConfig, standard};
 use stages::recipe::RecipeInForce;
+use stages::record::{LateResult, Picture, RecordError, Recorder};
 
 const LARGE: usize = 64 * 1024;
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -55,6 +57,21 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Keeps nothing: a store that grows would be measured too.
+struct Forgetful;
+
+impl Recorder for Forgetful {
+    fn opened(&self, _: u64, _: jiff::Timestamp) -> Result<(), RecordError> {
+        Ok(())
+    }
+    fn record(&self, _: Inspection, _: Option<Picture>) -> Result<(), RecordError> {
+        Ok(())
+    }
+    fn late(&self, _: LateResult) -> Result<(), RecordError> {
+        Ok(())
+    }
+}
+
 const WARM_UP: usize = 150;
 const MEASURED: usize = 150;
 const SIDE: usize = 320;
@@ -83,9 +100,19 @@ fn a_warm_line_allocates_nothing_large() {
         Ok(trigger(Ok(buffer.into_frame(content, sent as u64, None))))
     });
     let chain = standard(&limits);
-    let rig = Setup { recipe: Arc::new(recipe), limits, ..Setup::default() }.start(source, chain);
-    assert!(rig.line.wait(PATIENCE));
-    let counts = rig.line.drain();
+    let line = Line::start(LineConfig {
+        name: "line".into(),
+        first_id: 1,
+        source,
+        stages: chain,
+        recipe: Arc::new(recipe),
+        recorder: Arc::new(Forgetful),
+        sinks: vec![],
+        limits,
+    });
+    let line = line.expect("the line starts");
+    assert!(line.wait(PATIENCE));
+    let counts = line.drain();
     assert_eq!(counts.pass as usize, WARM_UP + MEASURED - 1, "{counts:?}");
     let (large, largest) = (LARGE_ONES.load(Ordering::SeqCst), LARGEST.load(Ordering::SeqCst));
     assert_eq!(large, 0, "{large} allocations of {LARGE} bytes or more, the largest {largest}");

@@ -199,11 +199,12 @@ impl Books {
         true
     }
 
-    /// Work on a part ended.
-    pub(super) fn leave(&mut self, id: u64, now: Instant) {
+    /// Work on a part ended. True if the part still waits for its verdict.
+    pub(super) fn leave(&mut self, id: u64, now: Instant) -> bool {
         if let Some(at) = self.index(id) {
             self.open[at].close_mark(&self.terms.stages, now);
         }
+        self.undecided(id)
     }
 
     /// A stage's result. If the part is resolved already, this is a late result.

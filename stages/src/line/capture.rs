@@ -145,6 +145,7 @@ impl Capture {
                 recipe,
                 truth: trigger.truth,
                 buffers: self.buffers.clone(),
+                outlived: false,
             }),
         }
     }

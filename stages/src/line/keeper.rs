@@ -114,15 +114,13 @@ impl Keeper {
         self.with(|books, now| (now, books.enter(id, stage, now)))
     }
 
-    /// Work on a part ended.
-    pub(super) fn leave(&self, id: u64, stage: usize, entered: Instant) {
-        let left = self.with(|books, now| {
-            books.leave(id, now);
-            now
-        });
+    /// Work on a part ended. True if the part still waits for its verdict.
+    pub(super) fn leave(&self, id: u64, stage: usize, entered: Instant) -> bool {
+        let (left, wanted) = self.with(|books, now| (now, books.leave(id, now)));
         if let Some((_, latency)) = self.latencies().stages.get_mut(stage) {
             latency.record(micros_between(entered, left));
         }
+        wanted
     }
 
     pub(super) fn hold(&self, reason: &str) {

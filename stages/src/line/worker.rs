@@ -89,17 +89,18 @@ impl Worker {
 
         self.post.begin(Some(id), self.station.hang);
         let (entered, wanted) = keeper.enter(id, self.station.index);
-        // A part that has its verdict already is finished for its late result, but only while nobody waits behind it:
-        // under overload, work on lost parts must not make the next ones late as well.
-        if !wanted && !self.station.input.is_empty() {
+        // A part that got its verdict while it waited gives way if others wait behind it: under overload, work on lost
+        // parts must not make the next ones late as well.
+        if !wanted && !part.outlived && !self.station.input.is_empty() {
             return self.post.end(self.generation);
         }
         let picture = part.frame.clone();
         let done = guarded(|| runtime.process(part));
         let on_duty = self.post.end(self.generation);
-        keeper.leave(id, self.station.index, entered);
+        let wanted = keeper.leave(id, self.station.index, entered);
         match done {
-            Ok(Flow::Next(part)) => {
+            Ok(Flow::Next(mut part)) => {
+                part.outlived = !wanted;
                 drop(picture);
                 self.pass_on(part, on_duty);
             }
