@@ -72,9 +72,14 @@ export class Live {
   }
 
   #take({ event, data }: ServerEvent): void {
-    if (event === 'inspection') this.#part(JSON.parse(data) as Inspection);
-    else if (event === 'status') this.#newStatus(JSON.parse(data) as LineStatus);
-    else if (event === 'gap') void this.#reread();
+    try {
+      if (event === 'inspection') this.#part(JSON.parse(data) as Inspection);
+      else if (event === 'status') this.#newStatus(JSON.parse(data) as LineStatus);
+      else if (event === 'gap') void this.#reread();
+    } catch (error) {
+      // One event that cannot be read must not end the connection: on resuming, it would come again and again.
+      console.error(`event ${event} could not be read:`, error);
+    }
   }
 
   #part(part: Inspection): void {
@@ -85,6 +90,10 @@ export class Live {
   }
 
   #newStatus(status: LineStatus): void {
+    const before = this.status;
+    // A new daemon brings its own page; a screen that nobody touches for weeks must not stay on the old one.
+    if (before && before.version !== status.version) location.reload();
+    if (before && before.started_at !== status.started_at) this.#forget();
     if (status.counts.triggered !== this.status?.counts.triggered) this.lastTriggerAt = Date.now();
     this.status = status;
     this.statusAt = Date.now();
@@ -98,6 +107,15 @@ export class Live {
     this.lastTriggerAt = this.statusAt = Date.now();
     void this.#reread();
     void this.#refreshTrend();
+  }
+
+  /** The daemon was started anew, maybe over another store, where part ids begin at 1 again. */
+  #forget(): void {
+    this.#dwell = new Dwell();
+    this.#arrived = [];
+    this.latest = [];
+    this.notPassed = [];
+    void this.#reread();
   }
 
   /** After a start, a lost connection or a gap: what the store holds is the truth. */
@@ -153,9 +171,14 @@ export class Live {
     }
     // Verdict and picture change together: a verdict over another part's picture would be a lie.
     this.#loading = part.id;
-    void loadPicture(imageUrl(part.id), PICTURE_WITHIN_MS).then((picture) => {
+    const picture = loadPicture(imageUrl(part.id));
+    void within(PICTURE_WITHIN_MS, picture).then((soon) => {
       this.#loading = null;
-      this.shown = { part, picture, held };
+      this.shown = { part, picture: soon, held };
+    });
+    // On a slow line the part is still there when a slow picture comes.
+    void picture.then((late) => {
+      if (this.shown?.part.id === part.id && this.shown.picture === 'late') this.shown = { ...this.shown, picture: late };
     });
   }
 }
@@ -166,21 +189,23 @@ function keepForStrip(parts: Inspection[]): Inspection[] {
 }
 
 /** The picture, decoded and ready to draw. */
-export async function loadPicture(url: string, withinMs: number): Promise<Picture> {
+export function loadPicture(url: string): Promise<Picture> {
   const image = new Image();
   image.src = url;
-  const late = new Promise<Picture>((resolve) => setTimeout(() => resolve('late'), withinMs));
-  const loaded = image.decode().then(
-    (): Picture => image,
-    (): Picture => 'failed',
+  return image.decode().then(
+    () => image,
+    () => 'failed',
   );
-  return Promise.race([loaded, late]);
+}
+
+function within(ms: number, picture: Promise<Picture>): Promise<Picture> {
+  return Promise.race([picture, new Promise<Picture>((resolve) => setTimeout(() => resolve('late'), ms))]);
 }
 
 /** Why there is no picture, in words; null when there is one. */
 export function missingWords(picture: Picture): string | null {
   if (picture === 'not_kept') return 'No picture was kept of this part';
   if (picture === 'failed') return 'The picture could not be loaded';
-  if (picture === 'late') return 'The picture did not come in time';
+  if (picture === 'late') return 'The picture is still on its way';
   return null;
 }

@@ -59,7 +59,10 @@ export function regionOf(peak: Pick<Peak, 'x' | 'y'>): string {
 
 /** Why, in one short line: "Scratch, upper left, 0.93", or the cause of no decision. */
 export function reasonOf(part: Inspection): string {
-  if (part.verdict === 'no_decision') return part.cause ? CAUSE_WORD[part.cause] : (part.detail ?? 'No cause given');
+  if (part.verdict === 'no_decision') {
+    // A newer daemon may know causes that this page does not.
+    return part.cause ? (CAUSE_WORD[part.cause] ?? labelWord(part.cause)) : (part.detail ?? 'No cause given');
+  }
   if (part.verdict === 'pass') return part.found.length ? `${labelWord(part.found[0]!.label)}, ${score(part.found[0]!.score)}` : 'No defect found';
   const worst = part.found[0] ?? (part.label ? scoreOf(part, part.label) : null);
   if (!worst) return part.detail ?? 'No label given';
