@@ -25,7 +25,10 @@ const MIN_OPSET: i64 = 7;
 /// and format not too new, all weights inside, every input and output of fixed size, every value made before it is used.
 pub fn check(model: &[u8]) -> Result<ModelProto, GraphError> {
     let model = ModelProto::read(model)?;
-    if !(1..=MAX_IR_VERSION).contains(&model.ir_version) {
+    if model.ir_version < 1 {
+        return Err(GraphError::Malformed("it names no format version".into()));
+    }
+    if model.ir_version > MAX_IR_VERSION {
         return Err(GraphError::TooNew { what: "ir_version", found: model.ir_version, limit: MAX_IR_VERSION });
     }
     refuse_any("training information", &model.training_info)?;
