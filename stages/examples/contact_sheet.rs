@@ -1,7 +1,8 @@
 //! Draws sheets of synthetic parts, to be looked at: `cargo run -p stages --example contact_sheet -- DIR [SEED]`.
 //!
-//! One sheet for each class of defects (severity grows to the right, a surface a row), one of good parts, one of spoilt frames,
-//! and one with masks and boxes drawn over the parts.
+//! One sheet for each class of defects (severity grows to the right, a surface a row), three with every class at the severity
+//! where acceptance begins (CNR 3 to 4: a class a row, a surface a column), one of good parts, one of spoilt frames, and two with
+//! masks and boxes drawn over the parts.
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let renderer = Renderer::new(Stream::Line, seed, 2, Mix::default());
     for defect in Defect::ALL {
         sheet(&renderer, Ask::With(defect), false, &dir.join(format!("{}.png", defect.label())))?;
+    }
+    for (k, classes) in Defect::ALL.chunks(3).enumerate() {
+        faint(&renderer, classes, &dir.join(format!("faint_{k}.png")))?;
     }
     sheet(&renderer, Ask::With(Defect::Crack), true, &dir.join("truth_crack.png"))?;
     sheet(&renderer, Ask::With(Defect::EdgeChip), true, &dir.join("truth_edge_chip.png"))?;
@@ -47,6 +51,25 @@ fn sheet(renderer: &Renderer, ask: Ask, outlined: bool, path: &Path) -> Result<(
         }
         let severities: Vec<String> = parts.iter().map(|(cnr, _)| format!("{cnr:.1}")).collect();
         println!("{} {surface:?}: CNR {}", path.display(), severities.join(" "));
+    }
+    Ok(canvas.save(path)?)
+}
+
+/// A class a row, a surface a column: the first part whose defect lies between CNR 3 and 4.
+fn faint(renderer: &Renderer, classes: &[Defect], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut canvas = RgbImage::new(4 * SIDE, classes.len() as u32 * SIDE);
+    for (column, surface) in (0..).zip(Surface::ALL) {
+        let mut renderer = renderer.clone().with_mix(Mix { surfaces: vec![surface], ..Mix::default() });
+        for (row, defect) in (0..).zip(classes) {
+            let mut pixels = Vec::new();
+            let found = (0..500).find(|index| {
+                let drawn = renderer.render(*index, Ask::With(*defect), [SIDE; 2], &mut pixels);
+                (3.0..4.0).contains(&drawn.truth.defects[0].cnr)
+            });
+            found.ok_or_else(|| format!("{defect:?} on {surface:?} never came out between CNR 3 and 4"))?;
+            let part = RgbImage::from_raw(SIDE, SIDE, pixels).expect("three bytes a pixel");
+            image::imageops::replace(&mut canvas, &part, i64::from(SIDE) * column, i64::from(SIDE) * row);
+        }
     }
     Ok(canvas.save(path)?)
 }
