@@ -4,6 +4,8 @@
 //! where acceptance begins (CNR 3 to 4: a class a row, a surface a column), one of good parts, one of spoilt frames, and two with
 //! masks and boxes drawn over the parts.
 
+#![allow(clippy::print_stdout)] // a tool for the terminal
+
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
@@ -62,7 +64,7 @@ fn faint(renderer: &Renderer, classes: &[Defect], path: &Path) -> Result<(), Box
         let mut renderer = renderer.clone().with_mix(Mix { surfaces: vec![surface], ..Mix::default() });
         for (row, defect) in (0..).zip(classes) {
             let mut pixels = Vec::new();
-            let found = (0..500).find(|index| {
+            let found = (500 * column as u64..500 * (column as u64 + 1)).find(|index| {
                 let drawn = renderer.render(*index, Ask::With(*defect), [SIDE; 2], &mut pixels);
                 (3.0..4.0).contains(&drawn.truth.defects[0].cnr)
             });

@@ -5,8 +5,8 @@ use super::*;
 
 const BINS: usize = 32;
 const FEATURES: usize = 3 * BINS + 1;
-const LEARN: u64 = 1200;
-const JUDGE: u64 = 600;
+const LEARN: u64 = 900;
+const JUDGE: u64 = 400;
 
 struct Seen {
     features: Vec<f64>,
@@ -41,6 +41,7 @@ fn look(from: u64, to: u64, renderer: &Renderer) -> Vec<Seen> {
         .collect()
 }
 
+#[allow(clippy::needless_range_loop)] // matrix arithmetic reads best with its indices
 /// Solves `(X'X + lambda I) w = X'y` by Cholesky, for each column of `targets`.
 fn ridge(seen: &[Seen], targets: &[Vec<f64>], lambda: f64) -> Vec<Vec<f64>> {
     let mut a = vec![vec![0.0; FEATURES]; FEATURES];

@@ -44,6 +44,17 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
+    /// Makes room for regions of that many pixels.
+    pub(super) fn reserve(&mut self, pixels: usize) {
+        self.clean.reserve((3 * pixels).saturating_sub(self.clean.len()));
+        self.distance.reserve(pixels.saturating_sub(self.distance.len()));
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> [usize; 2] {
+        [self.clean.capacity(), self.distance.capacity()]
+    }
+
     /// Keeps the clean pixels around a stamp and measures their deviation in a ring around its mask. `counts` tells which
     /// pixels may be in the ring: those of the part, clear of other defects.
     pub(super) fn take(&mut self, stamp: &Stamp, rgb: &[u8], frame: [usize; 2], counts: impl Fn(usize, usize) -> bool) {
@@ -171,7 +182,7 @@ mod tests {
     #[test]
     fn the_ratio_of_a_square_on_a_chequerboard_is_what_arithmetic_says() {
         let frame = [64, 64];
-        let grey = |at: usize| if (at % 64 + at / 64) % 2 == 0 { 100 } else { 110 };
+        let grey = |at: usize| if (at % 64 + at / 64).is_multiple_of(2) { 100 } else { 110 };
         let clean: Vec<u8> = (0..64 * 64).flat_map(|at| [grey(at); 3]).collect();
         let mut stamp = Stamp::default();
         stamp.open([24.0, 24.0, 40.0, 40.0], frame);

@@ -89,3 +89,15 @@ fn every_bad_setting_is_named() {
     }
     assert!(SyntheticConfig::default().problems().is_empty());
 }
+
+#[test]
+fn the_source_is_chosen_and_set_in_a_configuration() {
+    let text = "kind = 'synthetic'\nseed = 7\nrate = 12.5\nsurfaces = ['cast', 'brushed_metal']\nparts = 3";
+    let crate::capture::SourceConfig::Synthetic(config) = toml::from_str(text).unwrap() else {
+        panic!("another source")
+    };
+    assert_eq!((config.seed, config.rate, config.parts), (7, Some(12.5), Some(3)));
+    assert_eq!(config.surfaces, [Surface::Cast, Surface::BrushedMetal]);
+    let unknown = toml::from_str::<crate::capture::SourceConfig>("kind = 'synthetic'\nsped = 7").unwrap_err();
+    assert!(unknown.to_string().contains("sped"), "{unknown}");
+}

@@ -36,7 +36,7 @@ impl Edge {
             let angle = which as f32 * std::f32::consts::FRAC_PI_2 + turn;
             let normal = [angle.cos(), angle.sin()];
             let (half_w, half_h) = (width as f32 / 2.0, height as f32 / 2.0);
-            let reach = if which % 2 == 0 { half_w } else { half_h };
+            let reach = if which.is_multiple_of(2) { half_w } else { half_h };
             let inset = dice.range(0.06, 0.22) * 2.0 * reach;
             let centre = normal[0] * half_w + normal[1] * half_h;
             Side { normal, offset: reach - inset - centre }

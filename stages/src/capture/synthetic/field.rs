@@ -76,12 +76,18 @@ impl Field {
 
 fn box_rows(from: &[f32], to: &mut [f32], side: usize, radius: usize) {
     let scale = 1.0 / (2 * radius + 1) as f32;
+    // The row with its own ends around it: a division for each pixel would cost more than the filter.
+    let mut around = Vec::with_capacity(side + 2 * radius + 1);
     for (source, target) in from.chunks_exact(side).zip(to.chunks_exact_mut(side)) {
+        around.clear();
+        around.extend_from_slice(&source[side - radius..]);
+        around.extend_from_slice(source);
+        around.extend_from_slice(&source[..radius + 1]);
         // In f64, so that a running sum over a thousand pixels does not drift.
-        let mut sum: f64 = (0..=2 * radius).map(|k| f64::from(source[(side + k - radius) % side])).sum();
-        for x in 0..side {
-            target[x] = sum as f32 * scale;
-            sum += f64::from(source[(x + radius + 1) % side]) - f64::from(source[(x + side - radius) % side]);
+        let mut sum: f64 = around[..2 * radius + 1].iter().map(|&v| f64::from(v)).sum();
+        for (x, value) in target.iter_mut().enumerate() {
+            *value = sum as f32 * scale;
+            sum += f64::from(around[x + 2 * radius + 1]) - f64::from(around[x]);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::edge::{Edge, Side};
 use super::light;
 use super::random::{Dice, Purpose, Stream, scatter};
 use super::scene::{Ask, Mix, Plan, Scene};
-use super::sensor::{Exposure, MAX_WIDTH, RowScratch, Sensor};
+use super::sensor::{Exposure, MAX_WIDTH, RowScratch, Sensor, Strip};
 use super::stamp::{IN_MASK, Stamp};
 use super::surface::{STEPS, Surface, Tile};
 use crate::inspection::{TrueDefect, Truth};
@@ -33,6 +33,9 @@ const PLACES: usize = 24;
 
 /// Smallest mask of a defect, pixels. A drawing that the part's outline cuts to less is drawn anew elsewhere.
 const MIN_AREA: usize = 60;
+
+/// Pixels of the largest box around a defect and its ring: the sizes in `bands.toml` stay below (a test watches it).
+const LARGEST_BOX: usize = 288 * 288;
 
 /// What was drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +86,17 @@ struct Scratch {
     row: RowScratch,
 }
 
+impl Scratch {
+    /// Takes all memory at the first frame of a size, whatever defects come later.
+    fn reserve(&mut self, [width, height]: [usize; 2]) {
+        let largest = LARGEST_BOX.min(width * height);
+        self.spare.reserve((width * height).saturating_sub(self.spare.len()));
+        self.mask.reserve((width * height).saturating_sub(self.mask.len()));
+        self.stamp.reserve(largest);
+        self.gauge.reserve(largest);
+    }
+}
+
 impl Renderer {
     /// Draws the surfaces (about a quarter of a second for each variant). `variants` tiles of each surface: two make a line,
     /// training wants more of them, so that a model learns the surface and not the tile.
@@ -106,6 +120,7 @@ impl Renderer {
     /// Draws part `index` into `out` as RGB, `size` pixels across and down (64 to 4096). The buffer is resized to fit.
     pub fn render(&mut self, index: u64, ask: Ask, size: [u32; 2], out: &mut Vec<u8>) -> Rendering {
         let frame = size.map(|side| (side as usize).clamp(64, MAX_WIDTH));
+        self.scratch.reserve(frame);
         let world = self.world.clone();
         let scene = Scene::plan((world.stream, world.seed, index), ask, &self.mix, world.variants, frame);
         self.draw_clean(&world, &scene, frame);
@@ -119,7 +134,8 @@ impl Renderer {
         for y in 0..rows {
             let luma = &self.scratch.luma[y * frame[0]..][..frame[0]];
             let rgb = &mut out[3 * y * frame[0]..][..3 * frame[0]];
-            world.sensor.expose(exposure, (0, y), luma, None, &mut self.scratch.row, rgb);
+            let strip = Strip { at: [0, y], luma, added: None };
+            world.sensor.expose(exposure, strip, &mut self.scratch.row, rgb);
         }
         self.scratch.mask.clear();
         self.scratch.mask.resize(frame[0] * rows, 0);
@@ -176,25 +192,11 @@ impl Renderer {
         dice: &mut Dice,
     ) -> Option<Plan> {
         let sizes = Bands::get().sizes(plan.defect);
-        let side = frame[0].min(frame[1]) as f32;
-        let middle = frame.map(|side| side as f32 / 2.0);
-        let chip_edge = scene.edge.as_ref().filter(|_| plan.defect == Defect::EdgeChip);
+        let stamp = &mut self.scratch.stamp;
         for attempt in 0..=PLACES {
             let last = attempt == PLACES;
-            let extent = dice.within(sizes.extent).min(0.8 * side);
-            let centre = match chip_edge {
-                Some(edge) if last => foot(&edge.side, middle),
-                Some(edge) => match on_outline(edge, extent, frame, dice) {
-                    Some(centre) => centre,
-                    None => continue,
-                },
-                None if last => middle,
-                None => inside(extent, frame, dice),
-            };
-            let room = scene.edge.as_ref().map_or(f32::MAX, |edge| edge.distance(centre[0], centre[1]));
-            if chip_edge.is_none() && room < 0.4 * extent && !last {
-                continue;
-            }
+            let extent = dice.within(sizes.extent).min(0.8 * frame[0].min(frame[1]) as f32);
+            let Some(centre) = choose_centre(scene, plan.defect, extent, frame, last, dice) else { continue };
             let site = Site {
                 centre,
                 extent,
@@ -205,14 +207,14 @@ impl Renderer {
                 edge: scene.edge.as_ref(),
                 luma: &self.scratch.luma,
             };
-            plan.defect.draw(&site, sizes, dice, &mut self.scratch.stamp);
+            plan.defect.draw(&site, sizes, dice, stamp);
             if let Some(edge) = &scene.edge {
                 // A bite takes the outline's half-covered pixels along; nothing else reaches past it.
                 let outermost = if plan.defect == Defect::EdgeChip { -1.5 } else { 0.5 };
-                self.scratch.stamp.retain(|x, y| edge.distance(x, y) > outermost);
+                stamp.retain(|x, y| edge.distance(x, y) > outermost);
             }
-            let clear = others.iter().all(|other| apart(other.bbox, &self.scratch.stamp));
-            if clear && self.scratch.stamp.area() >= if last { 1 } else { MIN_AREA } {
+            let clear = others.iter().all(|other| apart(other.bbox, stamp));
+            if clear && stamp.area() >= if last { 1 } else { MIN_AREA } {
                 return Some(plan);
             }
         }
@@ -249,7 +251,8 @@ impl Renderer {
                 let at = y * frame[0] + x;
                 let delta = &stamp.delta[k * stamp.width..][..stamp.width];
                 let target = &mut rgb[3 * at..][..3 * stamp.width];
-                sensor.expose(exposure, (x, y), &luma[at..at + stamp.width], Some((delta, strength)), row, target);
+                let luma = &luma[at..at + stamp.width];
+                sensor.expose(exposure, Strip { at: [x, y], luma, added: Some((delta, strength)) }, row, target);
             }
             cnr = gauge.measured(stamp, rgb, frame, scale);
             let next = (strength * plan.cnr / cnr.max(1e-6)).min(limit);
@@ -273,6 +276,28 @@ fn mark(mask: &mut [u8], stamp: &Stamp, width: usize, label: u8) -> [f32; 4] {
         (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
     }
     [left as f32, top as f32, (right - left) as f32, (bottom - top) as f32]
+}
+
+/// Where a defect may lie; none if the place that chance offered is not good. The `last` choice always is.
+fn choose_centre(
+    scene: &Scene,
+    defect: Defect,
+    extent: f32,
+    frame: [usize; 2],
+    last: bool,
+    dice: &mut Dice,
+) -> Option<[f32; 2]> {
+    let middle = frame.map(|side| side as f32 / 2.0);
+    match &scene.edge {
+        Some(edge) if defect == Defect::EdgeChip && last => Some(foot(&edge.side, middle)),
+        Some(edge) if defect == Defect::EdgeChip => on_outline(edge, extent, frame, dice),
+        _ if last => Some(middle),
+        edge => {
+            let centre = inside(extent, frame, dice);
+            let room = edge.as_ref().map_or(f32::MAX, |edge| edge.distance(centre[0], centre[1]));
+            (room >= 0.4 * extent).then_some(centre)
+        }
+    }
 }
 
 /// A place for the whole defect within the frame.
@@ -310,4 +335,31 @@ fn apart([left, top, width, height]: [f32; 4], stamp: &Stamp) -> bool {
         || left > x + stamp.width as f32 + GAP
         || y > top + height + GAP
         || top > y + stamp.height as f32 + GAP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_first_frame_no_buffer_grows() {
+        let mix = Mix { surfaces: vec![Surface::Cast], bad_frame_rate: 0.2, defect_rate: 0.9, ..Mix::default() };
+        let mut renderer = Renderer::new(Stream::Line, 4, 1, mix);
+        let mut out = Vec::new();
+        let capacities = |renderer: &Renderer, out: &Vec<u8>| {
+            let s = &renderer.scratch;
+            let floats = [&s.luma, &s.spare, &s.nodes, &s.light, &s.texture, &s.ripple].map(Vec::capacity);
+            let stamp = [s.stamp.delta.capacity(), s.stamp.cover.capacity(), s.mask.capacity(), out.capacity()];
+            (floats, stamp, s.gauge.capacities())
+        };
+        renderer.render(0, Ask::Good, [512; 2], &mut out);
+        let first = capacities(&renderer, &out);
+        for index in 0..400 {
+            renderer.render(index, Ask::AsItComes, [512; 2], &mut out);
+        }
+        for (index, defect) in (0..).zip(Defect::ALL.repeat(30)) {
+            renderer.render(index, Ask::With(defect), [512; 2], &mut out);
+        }
+        assert_eq!(first, capacities(&renderer, &out));
+    }
 }

@@ -39,6 +39,17 @@ pub(super) struct Exposure {
     pub(super) tint: [f32; 3],
 }
 
+/// Part of a row, with the light that falls on it.
+#[derive(Clone, Copy)]
+pub(super) struct Strip<'a> {
+    /// Column and row of its first pixel.
+    pub(super) at: [usize; 2],
+    /// Grey levels.
+    pub(super) luma: &'a [f32],
+    /// What a defect adds to red, green and blue, and how strong it is.
+    pub(super) added: Option<(&'a [[f32; 3]], f32)>,
+}
+
 impl Sensor {
     pub(super) fn new(stream: Stream, seed: u64) -> Self {
         let mut dice = Dice::new(stream, seed, Purpose::Sensor, 0);
@@ -46,16 +57,9 @@ impl Sensor {
         Sensor { pool }
     }
 
-    /// Exposes part of row `y`, from column `x`: `luma` is the light, `added` what a defect adds to each channel.
-    pub(super) fn expose(
-        &self,
-        exposure: Exposure,
-        (x, y): (usize, usize),
-        luma: &[f32],
-        added: Option<(&[[f32; 3]], f32)>,
-        scratch: &mut RowScratch,
-        rgb: &mut [u8],
-    ) {
+    /// Exposes a strip into `rgb`, three bytes a pixel.
+    pub(super) fn expose(&self, exposure: Exposure, strip: Strip<'_>, scratch: &mut RowScratch, rgb: &mut [u8]) {
+        let Strip { at: [x, y], luma, added } = strip;
         let n = luma.len();
         scratch.deviation.resize(n.max(scratch.deviation.len()), 0.0);
         let deviation = &mut scratch.deviation[..n];
@@ -113,7 +117,8 @@ mod tests {
             let luma = vec![level; 4000];
             let (mut scratch, mut rgb) = (RowScratch::default(), vec![0; 12_000]);
             let exposure = Exposure { salt: 7, tint: [1.0; 3] };
-            sensor.expose(exposure, (0, 0), &luma, None, &mut scratch, &mut rgb);
+            let strip = Strip { at: [0, 0], luma: &luma, added: None };
+            sensor.expose(exposure, strip, &mut scratch, &mut rgb);
             let mean = rgb.iter().map(|&v| f64::from(v)).sum::<f64>() / rgb.len() as f64;
             (rgb.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / rgb.len() as f64).sqrt()
         };

@@ -21,6 +21,12 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Makes room for boxes of that many pixels, so that a large defect after many small ones allocates nothing.
+    pub(super) fn reserve(&mut self, pixels: usize) {
+        self.delta.reserve(pixels.saturating_sub(self.delta.len()));
+        self.cover.reserve(pixels.saturating_sub(self.cover.len()));
+    }
+
     /// Opens an empty box: `bounds` is left, top, right, bottom, cut to the frame. Buffers are reused.
     pub(super) fn open(&mut self, bounds: [f32; 4], frame: [usize; 2]) {
         let cut = |value: f32, limit: usize| (value.max(0.0) as usize).min(limit);

@@ -155,10 +155,10 @@ fn the_gate_s_limits_part_spoilt_frames_from_all_others_with_room_to_spare() {
         let grey = grey(&pixels);
         match bad {
             BadFrame::Truncated => {
-                assert!(drawn.height < drawn.width && pixels.len() == (3 * drawn.width * drawn.height) as usize)
+                assert!(drawn.height < drawn.width && pixels.len() == (3 * drawn.width * drawn.height) as usize);
             }
             BadFrame::Black => {
-                assert!(deviation(&grey) < 0.5 * limits.min_deviation || saturated(&pixels) > limits.max_saturated)
+                assert!(deviation(&grey) < 0.5 * limits.min_deviation || saturated(&pixels) > limits.max_saturated);
             }
             BadFrame::BlownOut => assert!(saturated(&pixels) > limits.max_saturated + 0.05, "{}", saturated(&pixels)),
             BadFrame::Defocused => {
