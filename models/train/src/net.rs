@@ -1,0 +1,319 @@
+//! The network of [`models::zoo::mobilenet_v3_small`] and [`models::heads::attention`] with weights that learn.
+//!
+//! It is built from the same tables as the ONNX graph and takes and gives the same [`Weights`]. As in the graph there is no
+//! batch norm: the trunk comes with its batch norm folded, and is fine-tuned that way, so that nothing differs between
+//! training and inference. Layout: channels last.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use models::heads::attention;
+use models::weights::{Layer, Tensor as Array, Weights, WeightsError};
+use models::zoo::mobilenet_v3_small::{self as zoo, BLOCKS, BlockLayers};
+
+use crate::ops::{self, Activation, Depthwise};
+
+/// A convolution with bias. The weight is `in x out` for a 1x1 convolution and the stem (whose "in" is a 3x3 patch of
+/// three channels), `kernel² x channels` for a depthwise one.
+#[derive(Module, Debug)]
+pub struct Conv {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Conv {
+    fn load(layer: &Layer, weights: &Weights, device: &Device) -> Result<Conv, WeightsError> {
+        let [(weight, shape), (bias, bias_shape)] = layer.tensors();
+        let weight = weights.expect(&weight, &shape)?;
+        let bias = weights.expect(&bias, &bias_shape)?;
+        let inputs = shape[1..].iter().product();
+        let data = TensorData::new(transpose(&weight.data, layer.outputs, inputs), [inputs, layer.outputs]);
+        Ok(Conv {
+            weight: Param::from_data(data, device),
+            bias: Param::from_data(TensorData::new(bias.data.clone(), [layer.outputs]), device),
+        })
+    }
+
+    fn save(&self, layer: &Layer, weights: &mut Weights) {
+        let [(weight, shape), (bias, bias_shape)] = layer.tensors();
+        let inputs = shape[1..].iter().product();
+        let data = transpose(&numbers(self.weight.val()), inputs, layer.outputs);
+        weights.insert(weight, Array { shape, data });
+        weights.insert(bias, Array { shape: bias_shape, data: numbers(self.bias.val()) });
+    }
+
+    fn pointwise(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        ops::pointwise(x, self.weight.val(), self.bias.val(), activation)
+    }
+
+    fn cells(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        let [images, height, width, channels] = x.dims();
+        let cells = images * height * width;
+        self.pointwise(x.reshape([cells, channels]), activation).reshape([images as i32, height as i32, width as i32, -1])
+    }
+}
+
+/// An inverted residual block.
+#[derive(Module, Debug)]
+pub struct Block {
+    expand: Option<Conv>,
+    depthwise: Conv,
+    reduce: Option<Conv>,
+    excite: Option<Conv>,
+    project: Conv,
+}
+
+impl Block {
+    fn forward(&self, index: usize, input: Tensor<4>) -> Tensor<4> {
+        let block = &BLOCKS[index];
+        let activation = block.activation.into();
+        let mut x = input.clone();
+        if let Some(expand) = &self.expand {
+            x = expand.cells(x, activation);
+        }
+        let geometry = Depthwise { kernel: block.kernel, stride: block.stride };
+        x = ops::depthwise(x, self.depthwise.weight.val(), self.depthwise.bias.val(), geometry, activation);
+        if let (Some(reduce), Some(excite)) = (&self.reduce, &self.excite) {
+            x = gated(x, |average| {
+                excite.pointwise(reduce.pointwise(average, Activation::Relu), Activation::HardSigmoid)
+            });
+        }
+        x = self.project.cells(x, Activation::Linear);
+        if block.has_shortcut() { x + input } else { x }
+    }
+}
+
+/// Everything before the last feature map.
+#[derive(Module, Debug)]
+pub struct Trunk {
+    stem: Conv,
+    blocks: Vec<Block>,
+    last: Conv,
+}
+
+impl Trunk {
+    /// Reads the trunk's weights; tensors that it does not know are left alone.
+    ///
+    /// # Errors
+    /// When a tensor is missing, of another shape or not finite.
+    pub fn load(weights: &Weights, device: &Device) -> Result<Trunk, WeightsError> {
+        let load = |layer: &Layer| Conv::load(layer, weights, device);
+        let block = |index| {
+            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+            let (reduce, excite) = squeeze.unzip();
+            Ok::<_, WeightsError>(Block {
+                expand: expand.as_ref().map(load).transpose()?,
+                depthwise: load(&depthwise)?,
+                reduce: reduce.as_ref().map(load).transpose()?,
+                excite: excite.as_ref().map(load).transpose()?,
+                project: load(&project)?,
+            })
+        };
+        let blocks = (0..BLOCKS.len()).map(block).collect::<Result<_, _>>()?;
+        Ok(Trunk { stem: load(&zoo::stem())?, blocks, last: load(&zoo::last())? })
+    }
+
+    fn save(&self, weights: &mut Weights) {
+        self.stem.save(&zoo::stem(), weights);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+            let (reduce, excite) = squeeze.unzip();
+            let parts = [(&block.expand, expand), (&block.reduce, reduce), (&block.excite, excite)];
+            for (conv, layer) in parts.iter().filter_map(|(conv, layer)| conv.as_ref().zip(layer.as_ref())) {
+                conv.save(layer, weights);
+            }
+            block.depthwise.save(&depthwise, weights);
+            block.project.save(&project, weights);
+        }
+        self.last.save(&zoo::last(), weights);
+    }
+
+    /// The last feature map of a batch, `images x height/32 x width/32 x 576`.
+    pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<4> {
+        let Batch { images, height, width, .. } = *batch;
+        let (rows, columns) = (height / 2, width / 2);
+        let patches = TensorData::new(batch.patches.clone(), [images * rows * columns, PATCH]);
+        let mut x = self.stem.pointwise(Tensor::from_data(patches, device), Activation::HardSwish);
+        let mut map = x.reshape([images, rows, columns, zoo::STEM]);
+        for (index, block) in self.blocks.iter().enumerate() {
+            map = block.forward(index, map);
+        }
+        x = flat(map.clone());
+        let [_, height, width, _] = map.dims();
+        self.last.pointwise(x, Activation::HardSwish).reshape([images, height, width, zoo::FEATURES])
+    }
+}
+
+/// What the head says of a batch.
+pub struct Outputs {
+    /// One logit per label: `images x labels`.
+    pub logits: Tensor<2>,
+    /// One logit per label and cell: `images x cells x labels`.
+    pub cells: Tensor<3>,
+}
+
+/// Attention, a dense layer at every cell, pooling.
+#[derive(Module, Debug)]
+pub struct Head {
+    reduce: Conv,
+    expand: Conv,
+    classifier: Conv,
+    /// Logarithm of the log-mean-exp's sharpness; `None` where the pooling is a plain mean.
+    log_sharpness: Option<Param<Tensor<1>>>,
+}
+
+impl Head {
+    /// Reads the head's weights. Where they hold a sharpness the pooling is a log-mean-exp, else a mean.
+    ///
+    /// # Errors
+    /// When a tensor is missing, of another shape or not finite, or the sharpness is not positive.
+    pub fn load(weights: &Weights, labels: usize, device: &Device) -> Result<Head, WeightsError> {
+        let [reduce, expand, classifier] = attention::layers(labels).map(|layer| Conv::load(&layer, weights, device));
+        let log_sharpness = match weights.0.contains_key(attention::SHARPNESS) {
+            false => None,
+            true => match weights.expect(attention::SHARPNESS, &[1])?.data[0] {
+                sharpness if sharpness > 0.0 => {
+                    Some(Param::from_data(TensorData::new(vec![sharpness.ln()], [1]), device))
+                }
+                sharpness => {
+                    return Err(WeightsError::Invalid(format!("the pooling's sharpness is {sharpness}, not a positive number")));
+                }
+            },
+        };
+        Ok(Head { reduce: reduce?, expand: expand?, classifier: classifier?, log_sharpness })
+    }
+
+    fn save(&self, weights: &mut Weights) {
+        let labels = self.classifier.bias.val().dims()[0];
+        let [reduce, expand, classifier] = attention::layers(labels);
+        self.reduce.save(&reduce, weights);
+        self.expand.save(&expand, weights);
+        self.classifier.save(&classifier, weights);
+        if let Some(log_sharpness) = &self.log_sharpness {
+            let sharpness = numbers(log_sharpness.val())[0].exp();
+            weights.insert(attention::SHARPNESS, Array::scalar(sharpness));
+        }
+    }
+
+    /// Logits of a batch of last feature maps, `images x height x width x 576`.
+    pub fn forward(&self, map: Tensor<4>) -> Outputs {
+        let [images, height, width, _] = map.dims();
+        let weighted = gated(map, |average| {
+            self.expand.pointwise(self.reduce.pointwise(average, Activation::Relu), Activation::Sigmoid)
+        });
+        let cells = self.classifier.pointwise(flat(weighted), Activation::Linear);
+        let cells: Tensor<3> = cells.reshape([images as i32, (height * width) as i32, -1]);
+        Outputs { logits: self.pool(cells.clone()), cells }
+    }
+
+    /// `images x cells x labels` to `images x labels`.
+    fn pool(&self, cells: Tensor<3>) -> Tensor<2> {
+        let Some(log_sharpness) = &self.log_sharpness else {
+            return cells.mean_dim(1).squeeze_dim(1);
+        };
+        let sharpness = log_sharpness.val().exp().unsqueeze::<3>();
+        let sharp = cells * sharpness.clone();
+        // The maximum is taken out so that no exponential overflows; its gradient cancels, so it is a constant.
+        let top = sharp.clone().detach().max_dim(1);
+        let pooled = ((sharp - top.clone()).exp().mean_dim(1).log() + top) / sharpness;
+        pooled.squeeze_dim(1)
+    }
+}
+
+/// Trunk and head.
+#[derive(Module, Debug)]
+pub struct Net {
+    /// Everything before the last feature map.
+    pub trunk: Trunk,
+    /// Attention, classifier, pooling.
+    pub head: Head,
+}
+
+impl Net {
+    /// Reads all weights.
+    ///
+    /// # Errors
+    /// When a tensor is missing, of another shape or not finite.
+    pub fn from_weights(weights: &Weights, labels: usize, device: &Device) -> Result<Net, WeightsError> {
+        Ok(Net { trunk: Trunk::load(weights, device)?, head: Head::load(weights, labels, device)? })
+    }
+
+    /// All weights, under the names of the graph.
+    pub fn to_weights(&self) -> Weights {
+        let mut weights = Weights::default();
+        self.trunk.save(&mut weights);
+        self.head.save(&mut weights);
+        weights
+    }
+
+    /// Logits of a batch.
+    pub fn forward(&self, batch: &Batch, device: &Device) -> Outputs {
+        self.head.forward(self.trunk.forward(batch, device))
+    }
+}
+
+/// Values of one patch of the stem: 3 channels x 3 x 3.
+const PATCH: usize = 27;
+
+/// Input tensors cut into the patches that the stem's convolution sees.
+pub struct Batch {
+    patches: Vec<f32>,
+    /// Number of images.
+    pub images: usize,
+    /// Input pixels down.
+    pub height: usize,
+    /// Input pixels across.
+    pub width: usize,
+}
+
+impl Batch {
+    /// An empty batch for inputs of this size, both even.
+    pub fn new(height: usize, width: usize) -> Batch {
+        Batch { patches: Vec::new(), images: 0, height, width }
+    }
+
+    /// Adds an input tensor as [`models::preprocess::Preprocess::fill`] makes it: `3 x height x width`.
+    pub fn push(&mut self, tensor: &[f32]) {
+        let (height, width) = (self.height, self.width);
+        assert_eq!(tensor.len(), 3 * height * width, "an input tensor's length");
+        let start = self.patches.len();
+        self.patches.resize(start + height / 2 * (width / 2) * PATCH, 0.0);
+        let mut patches = self.patches[start..].chunks_exact_mut(PATCH);
+        for row in (0..height).step_by(2) {
+            for column in (0..width).step_by(2) {
+                let patch = patches.next().expect("as many patches as stem outputs");
+                for (channel, plane) in tensor.chunks_exact(height * width).enumerate() {
+                    for ky in usize::from(row == 0)..3 {
+                        let y = row + ky - 1;
+                        for kx in usize::from(column == 0)..3 {
+                            patch[channel * 9 + ky * 3 + kx] = plane[y * width + column + kx - 1];
+                        }
+                    }
+                }
+            }
+        }
+        self.images += 1;
+    }
+}
+
+/// Multiplies each channel by a gate that is computed from the channels' averages.
+fn gated(x: Tensor<4>, gate: impl Fn(Tensor<2>) -> Tensor<2>) -> Tensor<4> {
+    let shape @ [images, height, width, channels] = x.dims();
+    let x = x.reshape([images, height * width, channels]);
+    ops::scale(x.clone(), gate(ops::average(x))).reshape(shape)
+}
+
+/// All cells of all images as rows.
+fn flat(x: Tensor<4>) -> Tensor<2> {
+    let [images, height, width, channels] = x.dims();
+    x.reshape([images * height * width, channels])
+}
+
+/// `rows x columns` to `columns x rows`.
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+/// A tensor's values.
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().into_vec().expect("all tensors here hold f32")
+}
