@@ -48,7 +48,12 @@ impl Conv {
     fn cells(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let [images, height, width, channels] = x.dims();
         let cells = images * height * width;
-        self.pointwise(x.reshape([cells, channels]), activation).reshape([images as i32, height as i32, width as i32, -1])
+        self.pointwise(x.reshape([cells, channels]), activation).reshape([
+            images as i32,
+            height as i32,
+            width as i32,
+            -1,
+        ])
     }
 }
 
@@ -175,7 +180,9 @@ impl Head {
                     Some(Param::from_data(TensorData::new(vec![sharpness.ln()], [1]), device))
                 }
                 sharpness => {
-                    return Err(WeightsError::Invalid(format!("the pooling's sharpness is {sharpness}, not a positive number")));
+                    return Err(WeightsError::Invalid(format!(
+                        "the pooling's sharpness is {sharpness}, not a positive number"
+                    )));
                 }
             },
         };
@@ -315,5 +322,5 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 /// A tensor's values.
 pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().into_vec().expect("all tensors here hold f32")
+    tensor.into_data().try_into_vec().expect("all tensors here hold f32")
 }

@@ -21,7 +21,13 @@ pub struct Depthwise {
 
 /// `activation(x (*) weight + bias)`: `images x height x width x channels`, `kernel² x channels`, `channels` give `images x
 /// ceil(height / stride) x ceil(width / stride) x channels`.
-pub fn depthwise(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, geometry: Depthwise, activation: Activation) -> Tensor<4> {
+pub fn depthwise(
+    x: Tensor<4>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    geometry: Depthwise,
+    activation: Activation,
+) -> Tensor<4> {
     let (Some(x_node), Some(weight_node), Some(bias_node)) = (node(&x), node(&weight), node(&bias)) else {
         return plain(x, weight, bias, geometry, activation);
     };
@@ -156,7 +162,14 @@ impl Plan {
     }
 
     #[inline(always)]
-    fn backward(&self, x: &[f32], weight: &[f32], gradient: &[f32], x_gradient: &mut [f32], weight_gradient: &mut [f32]) {
+    fn backward(
+        &self,
+        x: &[f32],
+        weight: &[f32],
+        gradient: &[f32],
+        x_gradient: &mut [f32],
+        weight_gradient: &mut [f32],
+    ) {
         self.each_cell(|cell, taps| {
             let gradient = &gradient[cell..cell + self.channels];
             for tap in taps {

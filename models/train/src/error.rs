@@ -1,0 +1,68 @@
+//! Why a training or an evaluation did not happen.
+
+use std::path::PathBuf;
+
+use models::bundle::BundleError;
+use models::image::ImageError;
+use models::runtime::RuntimeError;
+use models::weights::WeightsError;
+use thiserror::Error;
+
+/// Why a training or an evaluation did not happen.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A file or folder could not be read or written.
+    #[error("`{path}`: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A training image could not be decoded.
+    #[error("image `{path}`: {source}; take it out of the data or replace it")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: ImageError,
+    },
+    /// The split file is not what it should be.
+    #[error("split `{path}`, line {line}: {reason}")]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; 0 for the whole file.
+        line: u64,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// The data cannot be learned from, or not measured on.
+    #[error("{0}")]
+    Data(String),
+    /// Settings that cannot be.
+    #[error("{0}")]
+    Settings(String),
+    /// The weights do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// ONNX Runtime did not run the network.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The bundle could not be read or written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The loss is no number any more.
+    #[error("training diverged: the loss is {0}; try a smaller learning rate")]
+    Diverged(f32),
+    /// The observer stopped it.
+    #[error("training was stopped; `--resume` goes on from the last checkpoint")]
+    Stopped,
+}
+
+impl TrainError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> TrainError {
+        let path = path.into();
+        move |source| TrainError::Io { path, source }
+    }
+}

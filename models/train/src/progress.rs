@@ -1,0 +1,73 @@
+//! How far a training is: by steps, and by the clock where it has a time limit.
+
+use std::time::{Duration, Instant};
+
+use crate::loss::Score;
+
+/// The parts of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The frozen trunk's feature maps are computed.
+    Features,
+    /// The head learns on them.
+    Head,
+    /// All layers learn.
+    All,
+}
+
+/// What an observer is told, several times a second at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// What is going on.
+    pub stage: Stage,
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Share of this stage that is done, 0 to 1.
+    pub done: f64,
+    /// Mean loss since the last report.
+    pub loss: f32,
+    /// Share of images right since the last report, random changes included.
+    pub accuracy: f32,
+    /// The selection set's score, where it has just been taken.
+    pub selection: Option<Score>,
+    /// Time that this stage still needs.
+    pub eta: Duration,
+}
+
+/// Told of progress; gives `false` to stop the training.
+pub type Observer<'a> = dyn FnMut(&Progress) -> bool + 'a;
+
+/// Steps and clock of one stage.
+pub struct Course {
+    start: Instant,
+    steps: usize,
+    limit: Option<Duration>,
+    step: usize,
+}
+
+impl Course {
+    /// A course of `steps` steps that ends early when `limit` is over. `step` of them are done already.
+    pub fn new(steps: usize, limit: Option<Duration>, step: usize) -> Course {
+        Course { start: Instant::now(), steps: steps.max(1), limit, step }
+    }
+
+    /// Share done, 0 to 1: of the steps or of the time, whichever is further.
+    pub fn done(&self) -> f64 {
+        let by_steps = self.step as f64 / self.steps as f64;
+        let by_time =
+            self.limit.map_or(0.0, |limit| self.start.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-3));
+        by_steps.max(by_time).min(1.0)
+    }
+
+    /// Counts a step.
+    pub fn advance(&mut self) {
+        self.step += 1;
+    }
+
+    /// Time left at the present pace.
+    pub fn eta(&self) -> Duration {
+        let (elapsed, done) = (self.start.elapsed(), self.done());
+        if done <= 0.0 { Duration::ZERO } else { elapsed.mul_f64((1.0 - done) / done) }
+    }
+}

@@ -1,0 +1,106 @@
+//! Class-balanced batches: every label gets its exact share of every batch, however rare it is.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// Endless batches of indices. A label's samples come in shuffled rounds, each once a round; what does not divide evenly goes
+/// to the labels in turn.
+pub struct Sampler {
+    /// Samples of each label that has any.
+    classes: Vec<Round>,
+    batch: usize,
+    /// The label that gets the next odd place.
+    next: usize,
+    random: ChaCha8Rng,
+}
+
+struct Round {
+    samples: Vec<usize>,
+    at: usize,
+}
+
+impl Sampler {
+    /// Batches of `batch` indices into `labels`. The seed decides all.
+    ///
+    /// # Panics
+    /// When `labels` is empty.
+    pub fn new(labels: &[usize], batch: usize, seed: u64) -> Sampler {
+        let count = labels.iter().max().expect("a sampler needs at least one sample") + 1;
+        let of_class = |class| (0..labels.len()).filter(|&index| labels[index] == class).collect::<Vec<_>>();
+        let classes = (0..count).map(of_class).filter(|samples| !samples.is_empty());
+        // Starting at the end of a round makes the first draw shuffle.
+        let classes = classes.map(|samples| Round { at: samples.len(), samples }).collect();
+        Sampler { classes, batch, next: 0, random: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// The next batch, its labels mixed.
+    pub fn next_batch(&mut self) -> Vec<usize> {
+        let mut quotas = vec![self.batch / self.classes.len(); self.classes.len()];
+        for _ in 0..self.batch % self.classes.len() {
+            quotas[self.next] += 1;
+            self.next = (self.next + 1) % self.classes.len();
+        }
+        let mut batch = Vec::with_capacity(self.batch);
+        for (class, quota) in self.classes.iter_mut().zip(quotas) {
+            for _ in 0..quota {
+                if class.at == class.samples.len() {
+                    class.samples.shuffle(&mut self.random);
+                    class.at = 0;
+                }
+                batch.push(class.samples[class.at]);
+                class.at += 1;
+            }
+        }
+        batch.shuffle(&mut self.random);
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn quotas_are_exact_and_rounds_are_fair(
+            labels in prop::collection::vec(0_usize..5, 1..80), batch in 1_usize..40, seed: u64,
+        ) {
+            let present: Vec<usize> = (0..5).filter(|class| labels.contains(class)).collect();
+            let mut sampler = Sampler::new(&labels, batch, seed);
+            let mut drawn = vec![0_usize; labels.len()];
+            for round in 1..=12 {
+                let indices = sampler.next_batch();
+                prop_assert_eq!(indices.len(), batch);
+                for &class in &present {
+                    let quota = indices.iter().filter(|&&index| labels[index] == class).count();
+                    prop_assert!(quota == batch / present.len() || quota == batch.div_ceil(present.len()));
+                }
+                indices.iter().for_each(|&index| drawn[index] += 1);
+                // Over all batches no label is ahead of another by more than one.
+                let totals: Vec<usize> = present.iter()
+                    .map(|&class| (0..labels.len()).filter(|&i| labels[i] == class).map(|i| drawn[i]).sum())
+                    .collect();
+                prop_assert_eq!(totals.iter().sum::<usize>(), batch * round);
+                prop_assert!(totals.iter().max().unwrap() - totals.iter().min().unwrap() <= 1);
+            }
+            for &class in &present {
+                let of_class = || (0..labels.len()).filter(|&i| labels[i] == class).map(|i| drawn[i]);
+                prop_assert!(of_class().max().unwrap() - of_class().min().unwrap() <= 1, "each once a round");
+            }
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_batches() {
+        let labels = [0, 1, 0, 1, 2, 2, 2, 0];
+        let draw = |seed| {
+            let mut sampler = Sampler::new(&labels, 4, seed);
+            (0..8).map(|_| sampler.next_batch()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

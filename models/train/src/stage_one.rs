@@ -1,0 +1,203 @@
+//! Stage one: the trunk stands still, so each image passes it a few times only (once per augmented view); the head then
+//! learns from the kept feature maps, thousands of images a second.
+
+use std::time::Duration;
+
+use burn::module::Module;
+use burn::optim::AdamWConfig;
+use burn::tensor::{Tensor, TensorData};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use models::zoo::mobilenet_v3_small::FEATURES;
+
+use crate::batch::{Prepare, Targets};
+use crate::error::TrainError;
+use crate::fit::{Workers, rate_at};
+use crate::loss::{Loss, Score, score};
+use crate::net::{Head, Trunk, numbers};
+use crate::progress::{Course, Observer, Progress, Stage};
+use crate::sampler::Sampler;
+
+/// Bytes of feature maps that may be kept. At 512 px a map is 288 KiB in half precision.
+const MAP_BYTES: usize = 1 << 30;
+
+/// Images that pass the trunk together on one thread.
+const TOGETHER: usize = 4;
+
+/// Settings of stage one.
+#[derive(Debug, Clone)]
+pub struct StageOne {
+    /// Augmented views of each image, as far as memory allows.
+    pub views: usize,
+    /// Rounds over the views.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub rate: f64,
+    /// Weight decay.
+    pub decay: f32,
+}
+
+impl Default for StageOne {
+    fn default() -> Self {
+        StageOne { views: 3, epochs: 12, batch: 64, rate: 2e-3, decay: 1e-2 }
+    }
+}
+
+/// Last feature maps in half precision, with their targets.
+struct Maps {
+    cells: [usize; 2],
+    maps: Vec<Vec<f16>>,
+    targets: Vec<Targets>,
+}
+
+impl Maps {
+    /// Passes samples through the trunk.
+    fn compute(
+        workers: &Workers,
+        trunk: &Trunk,
+        prepare: &Prepare<'_>,
+        tickets: &[(u64, usize)],
+        observe: &mut Observer<'_>,
+    ) -> Result<Maps, TrainError> {
+        let still = trunk.clone().no_grad();
+        let mut all = Maps { cells: [0; 2], maps: Vec::new(), targets: Vec::new() };
+        let mut course = Course::new(tickets.len().div_ceil(64), None, 0);
+        for some in tickets.chunks(64) {
+            let parts = workers.map(some, TOGETHER, |part| {
+                let (batch, targets) = prepare.batch(part)?;
+                let maps = still.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device);
+                let [_, rows, columns, _] = maps.dims();
+                let values = numbers(maps);
+                let halves = |map: &[f32]| map.iter().map(|&value| f16::from_f32(value)).collect::<Vec<_>>();
+                let maps: Vec<_> = values.chunks_exact(rows * columns * FEATURES).map(halves).collect();
+                Ok(([rows, columns], maps, targets.split(prepare.classes, rows * columns)))
+            })?;
+            for (cells, maps, targets) in parts {
+                all.cells = cells;
+                all.maps.extend(maps);
+                all.targets.extend(targets);
+            }
+            course.advance();
+            let progress = Progress {
+                stage: Stage::Features,
+                epoch: 1,
+                done: course.done(),
+                loss: 0.0,
+                accuracy: 0.0,
+                selection: None,
+                eta: course.eta(),
+            };
+            if !observe(&progress) {
+                return Err(TrainError::Stopped);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Some maps as one tensor, `images x height x width x 576`, and their targets.
+    fn batch(&self, indices: &[usize], workers: &Workers) -> (Tensor<4>, Targets) {
+        let [rows, columns] = self.cells;
+        let mut values = vec![0.0; indices.len() * rows * columns * FEATURES];
+        let mut targets = Targets::default();
+        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(rows * columns * FEATURES)) {
+            self.maps[index].convert_to_f32_slice(out);
+            targets.extend(&self.targets[index]);
+        }
+        let data = TensorData::new(values, [indices.len(), rows, columns, FEATURES]);
+        (Tensor::from_data(data, &workers.device), targets)
+    }
+}
+
+/// Where the head learns.
+pub struct HeadTask<'a> {
+    /// Training samples.
+    pub learn: Prepare<'a>,
+    /// Selection samples, seen as they are.
+    pub select: Prepare<'a>,
+    /// The loss.
+    pub loss: Loss,
+    /// Longest time for the steps of learning.
+    pub limit: Option<Duration>,
+}
+
+/// Teaches the head. Gives the best head by the selection set, and its score there; where the selection set is empty, the
+/// last head and an empty score.
+///
+/// # Errors
+/// When a sample cannot be loaded, training diverges or the observer stops it.
+pub fn run(
+    settings: &StageOne,
+    task: &HeadTask<'_>,
+    workers: &Workers,
+    (trunk, mut head): (&Trunk, Head),
+    observe: &mut Observer<'_>,
+) -> Result<(Head, Score), TrainError> {
+    let Prepare { samples, preprocess, classes, seed, .. } = task.learn;
+    let map_bytes = preprocess.tensor_len() / 3 / 32 / 32 * FEATURES * size_of::<f16>();
+    let wanted = (samples.len() * settings.views).min(MAP_BYTES / map_bytes).max(1);
+    let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
+    // Class-balanced already here, so that memory goes to rare labels as much as to common ones.
+    let drawn = Sampler::new(&labels, wanted, seed).next_batch();
+    let tickets: Vec<(u64, usize)> = (0..).zip(drawn).collect();
+    let maps = Maps::compute(workers, trunk, &task.learn, &tickets, observe)?;
+    let selected: Vec<(u64, usize)> = (0..task.select.samples.len()).map(|index| (0, index)).collect();
+    let selection = Maps::compute(workers, trunk, &task.select, &selected, observe)?;
+
+    let view_labels: Vec<usize> = tickets.iter().map(|&(_, index)| labels[index]).collect();
+    let mut sampler = Sampler::new(&view_labels, settings.batch, seed ^ 1);
+    let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
+    let per_epoch = tickets.len().div_ceil(settings.batch);
+    let mut course = Course::new(per_epoch * settings.epochs, task.limit, 0);
+    let mut best: Option<(Head, Score)> = None;
+    let mut epoch = 0;
+    while course.done() < 1.0 {
+        epoch += 1;
+        let mut seen = Score::default();
+        for _ in 0..per_epoch {
+            let indices = sampler.next_batch();
+            let total: f32 = indices.iter().map(|&index| maps.targets[index].weights[0]).sum();
+            let rate = rate_at(course.done(), settings.rate);
+            let step = workers.step(head, &mut optimizer, rate, (&indices, indices.len()), |head: &Head, part| {
+                let (map, targets) = maps.batch(part, workers);
+                Ok(task.loss.of(head.forward(map), &targets, total, &workers.device))
+            })?;
+            head = step.0;
+            seen.add(step.1);
+            course.advance();
+        }
+        let now = measure(&head, &selection, classes, workers)?;
+        let progress = Progress {
+            stage: Stage::Head,
+            epoch,
+            done: course.done(),
+            loss: seen.mean_loss(),
+            accuracy: seen.accuracy(),
+            selection: (now.count > 0).then_some(now),
+            eta: course.eta(),
+        };
+        if best.as_ref().is_none_or(|(_, best)| now.count == 0 || now.beats(best)) {
+            best = Some((head.clone(), now));
+        }
+        if !observe(&progress) {
+            return Err(TrainError::Stopped);
+        }
+    }
+    Ok(best.unwrap_or((head, Score::default())))
+}
+
+/// The head's score on kept maps.
+fn measure(head: &Head, maps: &Maps, classes: usize, workers: &Workers) -> Result<Score, TrainError> {
+    let indices: Vec<usize> = (0..maps.maps.len()).collect();
+    let still = head.clone().no_grad();
+    let parts = workers.map(&indices, 32, |part| {
+        let (map, targets) = maps.batch(part, workers);
+        let outputs = still.clone().fork(&workers.device).no_grad().forward(map);
+        Ok(score(&numbers(outputs.logits), &targets, classes))
+    })?;
+    Ok(parts.into_iter().fold(Score::default(), |mut total, part| {
+        total.add(part);
+        total
+    }))
+}

@@ -1,0 +1,154 @@
+//! Stage two: all layers learn, at a small rate.
+
+use std::time::Duration;
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::AdamWConfig;
+
+use crate::batch::Prepare;
+use crate::error::TrainError;
+use crate::fit::{Workers, rate_at};
+use crate::loss::{Loss, Score, score};
+use crate::net::{Net, numbers};
+use crate::progress::{Course, Observer, Progress, Stage};
+use crate::sampler::Sampler;
+
+/// Images of a step that one thread takes at a time, at an input of 256 px; fewer at larger inputs.
+const TOGETHER: usize = 8;
+
+/// Settings of stage two.
+#[derive(Debug, Clone)]
+pub struct StageTwo {
+    /// Rounds over the training samples; 0 leaves the stage out.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub rate: f64,
+    /// Weight decay.
+    pub decay: f32,
+    /// Images between two looks at the selection set; `None`: an epoch.
+    pub look_every: Option<usize>,
+}
+
+impl Default for StageTwo {
+    fn default() -> Self {
+        StageTwo { epochs: 8, batch: 32, rate: 5e-4, decay: 1e-2, look_every: None }
+    }
+}
+
+/// Where all layers learn.
+pub struct NetTask<'a> {
+    /// Training samples.
+    pub learn: Prepare<'a>,
+    /// Selection samples, seen as they are.
+    pub select: Prepare<'a>,
+    /// The loss.
+    pub loss: Loss,
+    /// Longest time.
+    pub limit: Option<Duration>,
+    /// Epochs that an interrupted training has done already.
+    pub done_epochs: usize,
+    /// The best so far, by the selection set: the network is given back only where it beats this.
+    pub to_beat: Score,
+}
+
+/// Called after each look at the selection set with the present network, the best, its score, and the epoch.
+pub type Keep<'a> = dyn FnMut(&Net, Option<(&Net, Score)>, usize) -> Result<(), TrainError> + 'a;
+
+/// Teaches all layers. Gives the best network by the selection set and its score; `None` where none beat the start.
+///
+/// # Errors
+/// When a sample cannot be loaded, training diverges, a checkpoint cannot be written or the observer stops it.
+pub fn run(
+    settings: &StageTwo,
+    task: &NetTask<'_>,
+    workers: &Workers,
+    mut net: Net,
+    keep: &mut Keep<'_>,
+    observe: &mut Observer<'_>,
+) -> Result<Option<(Net, Score)>, TrainError> {
+    let samples = task.learn.samples;
+    let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
+    let mut sampler = Sampler::new(&labels, settings.batch, task.learn.seed ^ 2);
+    let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
+    optimizer = optimizer.with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
+    let together = together(task.learn.preprocess.tensor_len());
+    let per_look = settings.look_every.unwrap_or(samples.len()).div_ceil(settings.batch).max(1);
+    let steps = (samples.len() * settings.epochs).div_ceil(settings.batch);
+    let mut course = Course::new(steps, task.limit, (task.done_epochs * per_look).min(steps));
+    // The order goes on where it stopped: what was seen is not seen again before the rest.
+    (0..task.done_epochs * per_look).for_each(|_| drop(sampler.next_batch()));
+    let mut ticket = (task.done_epochs * per_look * settings.batch) as u64;
+    let mut best: Option<(Net, Score)> = None;
+    let mut epoch = task.done_epochs;
+    while course.done() < 1.0 {
+        epoch += 1;
+        let mut seen = Score::default();
+        for step in 0..per_look {
+            let tickets: Vec<(u64, usize)> = (ticket..).zip(sampler.next_batch()).collect();
+            ticket += tickets.len() as u64;
+            let total = tickets.len() as f32;
+            let rate = rate_at(course.done(), settings.rate);
+            let done = workers.step(net, &mut optimizer, rate, (&tickets, together), |net: &Net, part| {
+                let (batch, targets) = task.learn.batch(part)?;
+                Ok(task.loss.of(net.forward(&batch, &workers.device), &targets, total, &workers.device))
+            })?;
+            net = done.0;
+            seen.add(done.1);
+            course.advance();
+            if step % 8 == 7 && !observe(&report(&course, epoch, seen, None)) {
+                return Err(TrainError::Stopped);
+            }
+            if course.done() >= 1.0 {
+                break;
+            }
+        }
+        let now = measure(&net, &task.select, workers)?;
+        let bar = best.as_ref().map_or(task.to_beat, |(_, score)| *score);
+        if now.count == 0 || now.beats(&bar) {
+            best = Some((net.clone(), now));
+        }
+        keep(&net, best.as_ref().map(|(net, score)| (net, *score)), epoch)?;
+        if !observe(&report(&course, epoch, seen, Some(now))) {
+            return Err(TrainError::Stopped);
+        }
+    }
+    Ok(best)
+}
+
+fn report(course: &Course, epoch: usize, seen: Score, selection: Option<Score>) -> Progress {
+    Progress {
+        stage: Stage::All,
+        epoch,
+        done: course.done(),
+        loss: seen.mean_loss(),
+        accuracy: seen.accuracy(),
+        selection: selection.filter(|score| score.count > 0),
+        eta: course.eta(),
+    }
+}
+
+/// Images per thread and pass: as many as keep the activations of one pass near the size of the cache.
+fn together(tensor_len: usize) -> usize {
+    (TOGETHER * 3 * 256 * 256 / tensor_len).clamp(1, TOGETHER)
+}
+
+/// The network's score on samples as they are.
+///
+/// # Errors
+/// When a sample cannot be loaded.
+pub fn measure(net: &Net, prepare: &Prepare<'_>, workers: &Workers) -> Result<Score, TrainError> {
+    let tickets: Vec<(u64, usize)> = (0..prepare.samples.len()).map(|index| (0, index)).collect();
+    let still = net.clone().no_grad();
+    let parts = workers.map(&tickets, together(prepare.preprocess.tensor_len()), |part| {
+        let (batch, targets) = prepare.batch(part)?;
+        let outputs = still.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device);
+        Ok(score(&numbers(outputs.logits), &targets, prepare.classes))
+    })?;
+    Ok(parts.into_iter().fold(Score::default(), |mut total, part| {
+        total.add(part);
+        total
+    }))
+}

@@ -1,0 +1,266 @@
+//! The whole training: stage one, stage two, and where asked for a last pass of the head at another input size.
+
+use std::time::{Duration, Instant};
+
+use models::heads::attention;
+use models::preprocess::Preprocess;
+use models::weights::{Tensor, Weights};
+use models::zoo::mobilenet_v3_small as zoo;
+
+use crate::augment::Augment;
+use crate::batch::Prepare;
+use crate::checkpoint::{Checkpoint, State};
+use crate::error::TrainError;
+use crate::fit::Workers;
+use crate::loss::{Loss, Score};
+use crate::net::{Head, Net, Trunk};
+use crate::progress::Observer;
+use crate::samples::Samples;
+use crate::stage_one::{self, HeadTask, StageOne};
+use crate::stage_two::{self, NetTask, StageTwo};
+
+/// Samples to learn from, and samples to choose by. Neither may hold anything that the result is measured on.
+#[derive(Clone, Copy)]
+pub struct Data<'a> {
+    /// To learn from.
+    pub learn: &'a dyn Samples,
+    /// To choose the best epoch and the thresholds by; may be empty, then the last epoch counts.
+    pub select: &'a dyn Samples,
+}
+
+/// How to train.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Number of labels, at least two.
+    pub classes: usize,
+    /// The input of stage one and two.
+    pub preprocess: Preprocess,
+    /// Decides every random choice.
+    pub seed: u64,
+    /// Threads; `None`: one per core.
+    pub threads: Option<usize>,
+    /// Time for everything. The learning rate falls to its end within it.
+    pub limit: Option<Duration>,
+    /// The log-mean-exp's sharpness at the start (it is learned); `None` for a plain mean.
+    pub sharpness: Option<f32>,
+    /// The loss.
+    pub loss: Loss,
+    /// Random changes of the training samples.
+    pub augment: Augment,
+    /// Frozen trunk.
+    pub one: StageOne,
+    /// All layers.
+    pub two: StageTwo,
+    /// A last pass of the head alone.
+    pub finish: Option<StageOne>,
+}
+
+impl Settings {
+    /// Settings for a folder of images.
+    pub fn new(classes: usize, preprocess: Preprocess) -> Settings {
+        Settings {
+            classes,
+            preprocess,
+            seed: 1,
+            threads: None,
+            limit: None,
+            sharpness: Some(2.0),
+            loss: Loss { smoothing: 0.05, cell_weight: 1.0 },
+            augment: Augment::default(),
+            one: StageOne::default(),
+            two: StageTwo::default(),
+            finish: None,
+        }
+    }
+
+    /// What makes two trainings the same, as text. The time limit, the threads and the lengths may differ.
+    fn fingerprint(&self, digest: &str, data: &Data<'_>) -> String {
+        let Settings { classes, preprocess, seed, augment, loss, .. } = self;
+        let (learn, select) = (data.learn.len(), data.select.len());
+        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {learn} {select}")
+    }
+}
+
+/// The last pass of the head: at another input size, on samples of that size.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// The input.
+    pub preprocess: &'a Preprocess,
+    /// Samples of that size.
+    pub data: Data<'a>,
+}
+
+/// Where a training starts and leaves its traces.
+pub struct Start<'a> {
+    /// The trunk's weights (a whole network's serve as well: its head is not used).
+    pub trunk: &'a Weights,
+    /// SHA-256 of the data.
+    pub data_digest: &'a str,
+    /// Where checkpoints go; `None` for none.
+    pub checkpoint: Option<&'a Checkpoint>,
+    /// Go on from the checkpoint.
+    pub resume: bool,
+}
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// All weights, the pooling's sharpness among them.
+    pub weights: Weights,
+    /// The selection set's score after stage one.
+    pub stage_one: Score,
+    /// After stage two; the better of both is what counts, so this never is worse than `stage_one`.
+    pub stage_two: Score,
+    /// After the last pass of the head, at its input size.
+    pub finish: Option<Score>,
+    /// Time that it took, with the time before an interruption.
+    pub spent: Duration,
+}
+
+/// Trains.
+///
+/// # Errors
+/// When settings, weights or data do not fit, a sample cannot be loaded, training diverges or the observer stops it.
+pub fn train(
+    settings: &Settings,
+    start: &Start<'_>,
+    data: &Data<'_>,
+    finish: Option<&Finish<'_>>,
+    observe: &mut Observer<'_>,
+) -> Result<Trained, TrainError> {
+    check(settings, data)?;
+    let run = Run { settings, data, workers: Workers::new(settings.threads)?, clock: Instant::now() };
+    let fingerprint = settings.fingerprint(start.data_digest, data);
+    let (state, present, best) = match (start.resume, start.checkpoint) {
+        (true, Some(checkpoint)) => checkpoint.load(&fingerprint)?,
+        (true, None) => return Err(TrainError::Settings("nothing to resume: no checkpoint folder".into())),
+        (false, _) => {
+            let (weights, score) = run.stage_one(start.trunk, observe)?;
+            let state = State::new(fingerprint, 0, run.clock.elapsed(), score, score);
+            (state, weights.clone(), weights)
+        }
+    };
+    let before = if start.resume { state.spent } else { Duration::ZERO };
+    let (weights, score) = run.stage_two(&state, &present, best, before, start.checkpoint, observe)?;
+    let (weights, finish) = match (finish, &settings.finish) {
+        (Some(finish), Some(one)) => run.finish(one, finish, weights, observe).map(|(w, score)| (w, Some(score)))?,
+        _ => (weights, None),
+    };
+    let spent = before + run.clock.elapsed();
+    Ok(Trained { weights, stage_one: state.stage_one, stage_two: score, finish, spent })
+}
+
+fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
+    let Preprocess { width, height, .. } = settings.preprocess;
+    zoo::checked_size([height as usize, width as usize])?;
+    if settings.classes < 2 {
+        return Err(TrainError::Data("a classifier needs at least two labels".into()));
+    }
+    let labels: Vec<usize> = (0..data.learn.len()).map(|index| data.learn.label(index)).collect();
+    match (0..settings.classes).find(|class| !labels.contains(class)) {
+        Some(class) => Err(TrainError::Data(format!("label number {class} has no sample to learn from"))),
+        None => Ok(()),
+    }
+}
+
+/// Share of the time limit that is left for what comes after stage two.
+const FINISH_SHARE: f64 = 0.2;
+/// Share of the time limit that the head's steps of stage one may take.
+const HEAD_SHARE: f64 = 0.15;
+
+/// A training that runs.
+struct Run<'a> {
+    settings: &'a Settings,
+    data: &'a Data<'a>,
+    workers: Workers,
+    clock: Instant,
+}
+
+impl Run<'_> {
+    fn prepare<'b>(&'b self, samples: &'b dyn Samples, preprocess: &'b Preprocess, augmented: bool) -> Prepare<'b> {
+        let Settings { classes, seed, augment, .. } = self.settings;
+        Prepare { samples, classes: *classes, preprocess, augment: augmented.then_some(augment), seed: *seed }
+    }
+
+    fn head_task<'b>(&'b self, data: &'b Data<'b>, preprocess: &'b Preprocess) -> HeadTask<'b> {
+        HeadTask {
+            learn: self.prepare(data.learn, preprocess, true),
+            select: self.prepare(data.select, preprocess, false),
+            loss: self.settings.loss,
+            limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
+        }
+    }
+
+    fn stage_one(&self, trunk: &Weights, observe: &mut Observer<'_>) -> Result<(Weights, Score), TrainError> {
+        let settings = self.settings;
+        let mut weights = trunk.only(&zoo::layers())?;
+        weights.merge(attention::init(settings.classes, settings.seed));
+        if let Some(sharpness) = settings.sharpness {
+            weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));
+        }
+        let device = &self.workers.device;
+        let trunk = Trunk::load(&weights, device)?;
+        let head = Head::load(&weights, settings.classes, device)?;
+        let task = self.head_task(self.data, &settings.preprocess);
+        let (head, score) = stage_one::run(&settings.one, &task, &self.workers, (&trunk, head), observe)?;
+        Ok((Net { trunk, head }.to_weights(), score))
+    }
+
+    /// All layers, from `present` on; gives the best of `best` and what comes.
+    fn stage_two(
+        &self,
+        state: &State,
+        present: &Weights,
+        mut best: Weights,
+        before: Duration,
+        checkpoint: Option<&Checkpoint>,
+        observe: &mut Observer<'_>,
+    ) -> Result<(Weights, Score), TrainError> {
+        let settings = self.settings;
+        let net = Net::from_weights(present, settings.classes, &self.workers.device)?;
+        let left = settings.limit.map(|limit| {
+            let end = if settings.finish.is_some() { limit.mul_f64(1.0 - FINISH_SHARE) } else { limit };
+            end.saturating_sub(before + self.clock.elapsed())
+        });
+        let task = NetTask {
+            learn: self.prepare(self.data.learn, &settings.preprocess, true),
+            select: self.prepare(self.data.select, &settings.preprocess, false),
+            loss: settings.loss,
+            limit: left,
+            done_epochs: state.epochs,
+            to_beat: state.best,
+        };
+        let mut keep = |net: &Net, better: Option<(&Net, Score)>, epochs: usize| {
+            let Some(checkpoint) = checkpoint else { return Ok(()) };
+            let spent = before + self.clock.elapsed();
+            let score = better.map_or(state.best, |(_, score)| score);
+            let state = State::new(state.fingerprint.clone(), epochs, spent, state.stage_one, score);
+            let best = better.map_or_else(|| best.clone(), |(net, _)| net.to_weights());
+            checkpoint.save(&state, &net.to_weights(), &best, settings.classes)
+        };
+        let found = match settings.two.epochs {
+            0 => None,
+            _ => stage_two::run(&settings.two, &task, &self.workers, net, &mut keep, observe)?,
+        };
+        let mut score = state.best;
+        if let Some((net, better)) = found {
+            (best, score) = (net.to_weights(), better);
+        }
+        Ok((best, score))
+    }
+
+    /// The head alone, at another input size, from where it stands.
+    fn finish(
+        &self,
+        one: &StageOne,
+        finish: &Finish<'_>,
+        weights: Weights,
+        observe: &mut Observer<'_>,
+    ) -> Result<(Weights, Score), TrainError> {
+        let device = &self.workers.device;
+        let Net { trunk, head } = Net::from_weights(&weights, self.settings.classes, device)?;
+        let task = self.head_task(&finish.data, finish.preprocess);
+        let (head, score) = stage_one::run(one, &task, &self.workers, (&trunk, head), observe)?;
+        Ok((Net { trunk, head }.to_weights(), score))
+    }
+}
