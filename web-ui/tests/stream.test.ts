@@ -115,6 +115,18 @@ describe('LiveStream', () => {
     expect(lost.at(-1)).toMatchObject({ reason: 'the daemon answered 503 Service Unavailable' });
   });
 
+  it('asks without an id when it begins afresh', async () => {
+    await settle();
+    daemon.requests[0]!.say('id: 900\ndata: x\n\n');
+    await settle();
+    stream.afresh();
+    await settle();
+    expect(daemon.requests).toHaveLength(2);
+    expect(daemon.requests[1]!.lastId).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1_500); // the connection it left must not bring a third
+    expect(daemon.requests).toHaveLength(2);
+  });
+
   it('tries at once when hurried, and the connection it replaced stays silent', async () => {
     daemon.answer = 'unreachable';
     await settle();

@@ -165,8 +165,9 @@ impl Page {
     /// policy refused.
     pub(crate) fn assert_quiet_console(&self) {
         let entries = self.log("browser");
-        // The daemon may let a picture go between telling of it and being asked for it; the page says so in its place.
-        let dropped = |message: &str| message.contains("/image") && message.contains("404");
+        // The daemon may let a picture go between telling of it and being asked for it (404), or still be writing it (503):
+        // the page says so in its place, or asks again.
+        let dropped = |words: &str| words.contains("/image") && (words.contains("404") || words.contains("503"));
         let errors: Vec<&Value> = entries
             .iter()
             .filter(|entry| entry["level"] == "SEVERE" && !dropped(entry["message"].as_str().unwrap_or_default()))

@@ -14,6 +14,8 @@ const STRIP_EVERY_MS = 400;
 const TREND_EVERY_MS = 3_000;
 /** A verdict must not wait for a slow picture. */
 const PICTURE_WITHIN_MS = 400;
+/** Evidence that is still being written is refused for a moment. */
+export const PICTURE_RETRIES_MS = [500, 1_500] as const;
 
 /** A picture, or why there is none. */
 export type Picture = HTMLImageElement | 'not_kept' | 'failed' | 'late';
@@ -115,6 +117,7 @@ export class Live {
     this.#arrived = [];
     this.latest = [];
     this.notPassed = [];
+    this.#stream.afresh();
     void this.#reread();
   }
 
@@ -171,7 +174,7 @@ export class Live {
     }
     // Verdict and picture change together: a verdict over another part's picture would be a lie.
     this.#loading = part.id;
-    const picture = loadPicture(imageUrl(part.id));
+    const picture = loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS);
     void within(PICTURE_WITHIN_MS, picture).then((soon) => {
       this.#loading = null;
       this.shown = { part, picture: soon, held };
@@ -189,13 +192,18 @@ function keepForStrip(parts: Inspection[]): Inspection[] {
 }
 
 /** The picture, decoded and ready to draw. */
-export function loadPicture(url: string): Promise<Picture> {
+export async function loadPicture(url: string, retriesMs: readonly number[] = []): Promise<Picture> {
   const image = new Image();
   image.src = url;
-  return image.decode().then(
-    () => image,
-    () => 'failed',
-  );
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    const [wait, ...rest] = retriesMs;
+    if (wait === undefined) return 'failed';
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    return loadPicture(url, rest);
+  }
 }
 
 function within(ms: number, picture: Promise<Picture>): Promise<Picture> {

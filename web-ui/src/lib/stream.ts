@@ -66,6 +66,15 @@ export class LiveStream {
     void this.#open();
   }
 
+  /** Begins again without resuming: the ids seen so far mean nothing to the daemon that answers now. */
+  afresh(): void {
+    if (this.#stopped) return;
+    this.#parser = new SseParser();
+    clearTimeout(this.#retry);
+    this.#abort?.abort();
+    void this.#open();
+  }
+
   async #open(): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
