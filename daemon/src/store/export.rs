@@ -1,0 +1,77 @@
+//! Reading a whole journal without opening the store: beside a running line, or from a copy.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stages::inspection::Inspection;
+
+use super::entry::{Entry, LateRecord};
+use super::error::StoreError;
+use super::reader::{Follower, Step};
+use super::segment::{self, Position};
+
+/// One thing on record.
+#[derive(Debug, Clone)]
+pub enum Exported {
+    /// A decided part.
+    Inspection(Arc<Inspection>),
+    /// A result that came after its part's verdict; its inspection came before.
+    Late(Arc<LateRecord>),
+}
+
+/// Everything on record, in the order in which it was written.
+pub struct Export {
+    follower: Follower,
+    dir: PathBuf,
+    end: Position,
+    damaged_bytes: u64,
+}
+
+/// Reads the journal in the state directory `dir`, up to where it ends now. Takes no lock and changes nothing.
+///
+/// # Errors
+/// There is no journal, or it cannot be read.
+pub fn export(dir: &Path) -> Result<Export, StoreError> {
+    let dir = dir.join("journal");
+    let failed = |e| StoreError::io("read the journal in", &dir, e);
+    let segments = segment::list(&dir).map_err(failed)?;
+    let first = segments.first().map_or(1, |(number, _)| *number);
+    let end = match segments.last() {
+        Some(&(number, _)) => {
+            let size = segment::open(&dir, number).and_then(|f| f.metadata()).map_err(failed)?.len();
+            Position { segment: number, offset: u32::try_from(size).unwrap_or(u32::MAX) }
+        }
+        None => Position { segment: first, offset: 0 },
+    };
+    Ok(Export { follower: Follower::new(&dir, Position { segment: first, offset: 0 }), dir, end, damaged_bytes: 0 })
+}
+
+impl Export {
+    /// Bytes passed over so far because they are no records. Beside a running line the last record may be half written.
+    pub fn damaged_bytes(&self) -> u64 {
+        self.damaged_bytes
+    }
+}
+
+impl Iterator for Export {
+    type Item = Result<Exported, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.follower.next(self.end) {
+                Ok(None) => return None,
+                Ok(Some(Step::Entry(_, Entry::Decided(inspection)))) => {
+                    return Some(Ok(Exported::Inspection(inspection)));
+                }
+                Ok(Some(Step::Entry(_, Entry::Late(late)))) => return Some(Ok(Exported::Late(late))),
+                Ok(Some(Step::Entry(..))) => {}
+                Ok(Some(Step::Damage { bytes })) => self.damaged_bytes += bytes,
+                Err(error) => {
+                    // Not again and again the same: an iterator that has failed is at its end.
+                    self.end = Position::default();
+                    return Some(Err(StoreError::io("read the journal in", &self.dir, error)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! One process per state directory.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::error::StoreError;
+
+/// Held as long as the store is open. The kernel releases it however the process ends.
+pub(crate) struct DirLock(#[allow(dead_code)] Flock<std::fs::File>);
+
+/// Takes the lock, or says who has it.
+pub(crate) fn take(dir: &Path) -> Result<DirLock, StoreError> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| StoreError::io("open", &path, e))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            let written =
+                lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+            written.map_err(|e| StoreError::io("write", &path, e))?;
+            Ok(DirLock(lock))
+        }
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            // Only for the message; without it the message says so.
+            let _ = file.read_to_string(&mut pid);
+            let owner = match pid.trim() {
+                "" => "pid unknown".to_owned(),
+                pid => format!("pid {pid}"),
+            };
+            Err(StoreError::Locked { dir: dir.to_owned(), owner })
+        }
+        Err((_, errno)) => Err(StoreError::io("lock", &path, errno.into())),
+    }
+}

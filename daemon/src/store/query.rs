@@ -1,0 +1,127 @@
+//! What readers may ask for.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use stages::inspection::Inspection;
+use stages::verdict::Verdict;
+
+use super::entry::LateRecord;
+
+/// A kept inspection with what came later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The record.
+    pub inspection: Arc<Inspection>,
+    /// The result that came after the verdict, if one did.
+    pub late: Option<Arc<LateRecord>>,
+}
+
+/// A verdict without its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VerdictKind {
+    /// Good.
+    Pass,
+    /// Bad.
+    Fail,
+    /// For a person.
+    Review,
+    /// No answer.
+    NoDecision,
+}
+
+impl From<Verdict> for VerdictKind {
+    fn from(verdict: Verdict) -> VerdictKind {
+        match verdict {
+            Verdict::Pass => VerdictKind::Pass,
+            Verdict::Fail => VerdictKind::Fail,
+            Verdict::Review => VerdictKind::Review,
+            Verdict::NoDecision(_) => VerdictKind::NoDecision,
+        }
+    }
+}
+
+impl VerdictKind {
+    /// As in the API: `pass`, `fail`, `review`, `no_decision`.
+    pub fn name(self) -> &'static str {
+        match self {
+            VerdictKind::Pass => "pass",
+            VerdictKind::Fail => "fail",
+            VerdictKind::Review => "review",
+            VerdictKind::NoDecision => "no_decision",
+        }
+    }
+}
+
+impl FromStr for VerdictKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<VerdictKind, String> {
+        [VerdictKind::Pass, VerdictKind::Fail, VerdictKind::Review, VerdictKind::NoDecision]
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| format!("unknown verdict `{text}`: use pass, fail, review or no_decision"))
+    }
+}
+
+/// Which inspections to return. Every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Triggered at or after this.
+    pub from: Option<Timestamp>,
+    /// Triggered before this.
+    pub to: Option<Timestamp>,
+    /// This verdict.
+    pub verdict: Option<VerdictKind>,
+    /// The label the verdict rests on, or one of those found.
+    pub label: Option<String>,
+    /// Exactly this serial number.
+    pub serial: Option<String>,
+    /// Ids below this: the cursor of the page before.
+    pub before_id: Option<u64>,
+    /// Ids above this.
+    pub after_id: Option<u64>,
+    /// How many at most; 1 to [`Filter::MAX_LIMIT`], anything else is taken as the nearest of these.
+    pub limit: usize,
+}
+
+impl Filter {
+    /// The longest page.
+    pub const MAX_LIMIT: usize = 1000;
+
+    /// Whether `inspection` is asked for, paging apart.
+    pub fn matches(&self, inspection: &Inspection) -> bool {
+        let label = |wanted: &String| {
+            inspection.label.as_deref() == Some(wanted) || inspection.found.iter().any(|f| *f.label == **wanted)
+        };
+        self.from.is_none_or(|from| inspection.triggered_at >= from)
+            && self.to.is_none_or(|to| inspection.triggered_at < to)
+            && self.verdict.is_none_or(|verdict| verdict == inspection.verdict.into())
+            && self.label.as_ref().is_none_or(label)
+            && self.serial.as_ref().is_none_or(|serial| inspection.serial.as_deref() == Some(serial))
+            && self.after_id.is_none_or(|after| inspection.id > after)
+    }
+}
+
+/// One page, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The inspections.
+    pub items: Vec<Stored>,
+    /// `before_id` of the next page; none when there is nothing more. A page may be short, even empty, and yet have a next:
+    /// a rare match in a long record is looked for in bounded steps.
+    pub next: Option<u64>,
+    /// The index is being built: older inspections may be missing from the page.
+    pub rebuilding: Option<Progress>,
+    /// Records that the index names and that cannot be read back; each is logged.
+    pub unreadable: usize,
+}
+
+/// How far the index has come, in bytes of the journal. Both grow while the line runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Read so far.
+    pub done_bytes: u64,
+    /// To be read.
+    pub total_bytes: u64,
+}
