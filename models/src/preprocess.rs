@@ -79,7 +79,8 @@ impl Preprocess {
     }
 
     /// Fills `tensor` (`tensor_len()` values, planes red, green, blue) from an image: anti-aliased resize, grey to three
-    /// channels, normalise. Takes no memory once the calling thread has seen an image of this size.
+    /// channels, normalise. Allocates nothing of a frame's size once the calling thread has seen one like it (a table of
+    /// weights, 16 bytes per pixel of a side, is made each time).
     ///
     /// # Panics
     /// When `image.data` or `tensor` has another length than its owner declares: a defect in the caller.

@@ -248,6 +248,16 @@ fn two_page_tiff() -> Vec<u8> {
     bytes
 }
 
+/// A mutated file that made zune-jpeg 0.5.15 index out of bounds.
+#[test]
+fn a_panic_in_the_decoder_is_damage() {
+    let mut image = decode(&small_jpeg(false)).unwrap();
+    let result = decode_into(include_bytes!("data/decoder-panics.jpg"), &mut image);
+    assert!(matches!(result, Err(ImageError::Damaged(_))), "{result:?}");
+    assert_eq!((image.width, image.height, image.data.len()), (0, 0, 0));
+    decode_into(&small_jpeg(true), &mut image).unwrap();
+}
+
 #[test]
 fn sizes_are_checked_before_memory_is_taken() {
     let mut jpeg = small_jpeg(false);
