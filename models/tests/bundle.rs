@@ -1,4 +1,5 @@
 //! Bundles: kept exactly, written reproducibly, and refused with words when anything is wrong with them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -23,7 +24,7 @@ fn small_graph() -> Vec<u8> {
     let mut graph = GraphBuilder::new("small");
     let layer = Layer::pointwise("classifier", 3, LABELS);
     let image = graph.input("image", &[1, 3, 8, 8]);
-    let logits = layer.build(&mut graph, &kaiming(&[layer.clone()], 1), &image).unwrap();
+    let logits = layer.build(&mut graph, &kaiming(std::slice::from_ref(&layer), 1), &image).unwrap();
     let heat = graph.node("Identity", &[&logits], "heat", Vec::new());
     let pooled = graph.global_average(&heat, "pool");
     let pooled = graph.flatten(&pooled, "logits");
@@ -62,8 +63,11 @@ fn small_bundle() -> Bundle {
     Bundle { manifest, graph: small_graph(), expectations, model_card: Some("# Small\nFor tests.\n".into()) }
 }
 
+/// Names and contents of a bundle's files.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of a good bundle, for tests that spoil one of them.
-fn files_of(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+fn files_of(bytes: &[u8]) -> Files {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     (0..archive.len())
         .map(|index| {
@@ -245,8 +249,7 @@ fn bombs_are_refused_before_they_expand() {
     assert!(refusal(&bomb).contains("compressed"), "{}", refusal(&bomb));
     // Many names for the same bytes.
     let content = vec![7; 1 << 16];
-    let overlapping: Vec<(String, Vec<u8>)> =
-        (0..64).map(|i| (format!("calibration/{i:02}.png"), content.clone())).collect();
+    let overlapping: Files = (0..64).map(|i| (format!("calibration/{i:02}.png"), content.clone())).collect();
     let mut bytes = stored_zip(&overlapping);
     let list = u32::from_le_bytes(bytes[bytes.len() - 6..bytes.len() - 2].try_into().unwrap()) as usize;
     let entries: Vec<usize> = (list..bytes.len() - 22).step_by(46 + "calibration/00.png".len()).collect();
@@ -293,7 +296,7 @@ fn weights_in_another_file_are_refused() {
 
 #[test]
 fn files_that_the_manifest_does_not_vouch_for_are_refused() {
-    let edited = |edit: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let edited = |edit: &dyn Fn(&mut Files)| {
         let mut files = files_of(&small_bundle().to_bytes().unwrap());
         edit(&mut files);
         refusal(&stored_zip(&files))
@@ -310,9 +313,12 @@ fn files_that_the_manifest_does_not_vouch_for_are_refused() {
     assert!(edited(&|files| files[2].1 = b"changed".to_vec()).contains("`MODEL_CARD.md`"));
 }
 
+/// Spoils a manifest.
+type Edit<'a> = &'a dyn Fn(&mut serde_json::Value);
+
 #[test]
 fn manifests_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&str, &dyn Fn(&mut serde_json::Value)); 17] = [
+    let cases: [(&str, Edit<'_>); 17] = [
         ("unknown field `colour`", &|json| json["colour"] = "red".into()),
         ("labels[1]", &|json| json["labels"][1]["weight"] = 1.into()),
         ("format 2, this inspectd knows 1", &|json| {

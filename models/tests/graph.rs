@@ -1,4 +1,5 @@
 //! Graphs that are refused before any runtime sees them, each with the reason.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 use models::graph::proto::{AttributeProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
 use models::graph::{self, GraphBuilder, GraphError, ModelProto};

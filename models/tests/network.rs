@@ -1,4 +1,5 @@
 //! The built network against another exporter's graph and against the head computed by hand.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, where a panic is the failure")]
 
 use models::bundle::{Bundle, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::graph::proto::ValueInfoProto;

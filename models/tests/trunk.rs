@@ -1,4 +1,5 @@
 //! The trunk read from files of several kinds.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, where a panic is the failure")]
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -80,7 +81,7 @@ fn another_network_is_refused_with_the_difference() {
     let mut graph = models::graph::GraphBuilder::new("other");
     let x = graph.input("x", &[1, 3, 32, 32]);
     let layer = models::weights::Layer::pointwise("other", 3, 8);
-    let y = layer.build(&mut graph, &kaiming(&[layer.clone()], 1), &x).unwrap();
+    let y = layer.build(&mut graph, &kaiming(std::slice::from_ref(&layer), 1), &x).unwrap();
     graph.output(&y, &[1, 8, 32, 32]);
     let message = trunk_from_bytes(&graph.finish()).unwrap_err().to_string();
     assert!(message.contains("1 convolutions where the trunk has 52"), "{message}");

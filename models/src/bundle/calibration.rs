@@ -44,7 +44,7 @@ pub(super) fn read(mut files: BTreeMap<&str, &[u8]>, shape: &OutputShape) -> Res
         let (png, values) = (take(&image_name)?, take(&values_name)?);
         pixels += png_pixels(png).ok_or_else(|| refused(&image_name, "it is not a PNG"))?;
         bound_pixels(pixels)?;
-        let image = image::decode(png).map_err(|error| refused(&image_name, error))?;
+        let image = image::decode(png).map_err(|error| refused(&image_name, error.to_string()))?;
         let (scores, heat) = read_values(&values_name, values, shape)?;
         all.push(Expectation { image, scores, heat });
     }
@@ -62,7 +62,7 @@ pub(super) fn write(expectations: &[Expectation], shape: &OutputShape) -> Result
         let Expectation { image, scores, heat } = expectation;
         pixels += u64::from(image.width) * u64::from(image.height);
         bound_pixels(pixels)?;
-        let png = image::encode_png(image.view()).map_err(|error| refused(&image_name, error))?;
+        let png = image::encode_png(image.view()).map_err(|error| refused(&image_name, error.to_string()))?;
         let values: Vec<u8> = scores.iter().chain(heat).flat_map(|value| value.to_le_bytes()).collect();
         if (scores.len(), heat.len()) != (shape.labels, shape.heat_len()) {
             return Err(wrong_length(&values_name, scores.len() + heat.len(), shape));
@@ -112,8 +112,8 @@ fn wrong_length(name: &str, found: usize, shape: &OutputShape) -> BundleError {
     refused(name, format!("{found} expected values, the graph gives {wanted} ({} probabilities first)", shape.labels))
 }
 
-fn refused(name: &str, reason: impl ToString) -> BundleError {
-    BundleError::File { name: name.into(), reason: reason.to_string() }
+fn refused(name: &str, reason: impl Into<String>) -> BundleError {
+    BundleError::File { name: name.into(), reason: reason.into() }
 }
 
 /// Pixels that a PNG's header claims, which comes first (PNG specification, section 11.2.1).
