@@ -28,11 +28,20 @@ describe('alarmsOf', () => {
     expect(ids({ statusAt: NOW - 6_000 })).toEqual(['old']);
   });
   it('calls a running line quiet after three usual pauses, never before ten seconds', () => {
-    expect(ids({ lastTriggerAt: NOW - 9_000 })).toEqual([]);
-    expect(ids({ lastTriggerAt: NOW - 11_000 })).toEqual(['quiet']);
-    expect(ids({ lastTriggerAt: NOW - 80_000, usualPauseS: 29 })).toEqual([]);
-    expect(ids({ lastTriggerAt: NOW - 90_000, usualPauseS: 29 })).toEqual(['quiet']);
-    expect(ids({ lastTriggerAt: NOW - 90_000, status: status({ state: 'ready' }) })).toEqual([]);
+    const busy = { status: status({ counts: { ...status().counts, triggered: 5, pass: 5 } }) };
+    expect(ids({ ...busy, lastTriggerAt: NOW - 9_000 })).toEqual([]);
+    expect(ids({ ...busy, lastTriggerAt: NOW - 11_000 })).toEqual(['quiet']);
+    expect(ids({ ...busy, lastTriggerAt: NOW - 80_000, usualPauseS: 29 })).toEqual([]);
+    expect(ids({ ...busy, lastTriggerAt: NOW - 90_000, usualPauseS: 29 })).toEqual(['quiet']);
+  });
+  it('takes a line that falls back to ready for quiet, but not one that has never had a part', () => {
+    const { counts } = status();
+    expect(ids({ lastTriggerAt: NOW - 11_000, status: status({ state: 'ready', counts: { ...counts, triggered: 5, pass: 5 } }) })).toEqual(['quiet']);
+    expect(ids({ lastTriggerAt: NOW - 11_000, status: status({ state: 'ready' }) })).toEqual([]);
+  });
+  it('repeats what the line says of its source', () => {
+    const [alarm] = alarmsOf({ ...live, status: status({ state_reason: 'camera `top`: no frame for 1.2 s; retrying' }) });
+    expect(alarm).toMatchObject({ id: 'trouble', level: 'attention', text: 'camera `top`: no frame for 1.2 s; retrying' });
   });
   it('tells of a store that fails or rebuilds', () => {
     expect(alarmsOf({ ...live, status: status({ store: { state: 'failed', acknowledged: 1, detail: 'disk full' } }) })[0]).toMatchObject({ id: 'store', level: 'stop', text: 'disk full' });

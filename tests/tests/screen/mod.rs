@@ -1,5 +1,7 @@
 //! A headless Chromium under chromedriver, for the tests of the live page.
 
+#![allow(clippy::print_stdout)] // a test says that it was skipped, and where its screenshots are
+
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

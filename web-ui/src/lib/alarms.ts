@@ -6,7 +6,7 @@ import { unaccounted } from './law';
 import type { Connection } from './stream';
 
 export interface Alarm {
-  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'quiet' | 'draining' | 'rebuilding';
+  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'trouble' | 'quiet' | 'draining' | 'rebuilding';
   /** `stop`: do not trust the line or this page. `attention`: a person should look. `info`: worth knowing. */
   level: 'stop' | 'attention' | 'info';
   title: string;
@@ -25,14 +25,14 @@ export interface Situation {
   usualPauseS: number;
 }
 
-/** A line that runs is quiet when no part came for three times its usual pause, and never before ten seconds. */
+/** A line is quiet when no part came for three times its usual pause, and never before ten seconds. */
 const QUIET_AT_LEAST_S = 10;
 const QUIET_FACTOR = 3;
 /** The daemon sends one every second. */
 const OLD_AFTER_MS = 5_000;
 
 export function alarmsOf(s: Situation): Alarm[] {
-  const rules = [connection, old, safeHold, stopped, store, law, quiet, draining, rebuilding];
+  const rules = [connection, old, safeHold, stopped, store, law, trouble, quiet, draining, rebuilding];
   return rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
 }
 
@@ -92,15 +92,24 @@ function law({ status }: Situation): Alarm | null {
   };
 }
 
+/** The line goes on, but something is wrong with its source. */
+function trouble({ status }: Situation): Alarm | null {
+  const up = status?.state === 'running' || status?.state === 'ready';
+  if (!up || status.state_reason === null) return null;
+  return { id: 'trouble', level: 'attention', title: 'Trouble at the source', text: status.state_reason };
+}
+
 function quiet({ status, now, lastTriggerAt, usualPauseS, connection: c }: Situation): Alarm | null {
-  if (status?.state !== 'running' || c.state !== 'live' || lastTriggerAt === null) return null;
+  // A line that waits for its first part is not quiet, it is new; one that had parts falls back to `ready` when they end.
+  const expectsParts = (status?.state === 'running' || status?.state === 'ready') && status.counts.triggered > 0;
+  if (!expectsParts || c.state !== 'live' || lastTriggerAt === null) return null;
   const silentMs = now - lastTriggerAt;
   if (silentMs < 1000 * Math.max(QUIET_AT_LEAST_S, QUIET_FACTOR * usualPauseS)) return null;
   return {
     id: 'quiet',
     level: 'attention',
     title: 'No parts',
-    text: `The line runs, but no part has come for ${span(silentMs)}. Look at the trigger and at source ${status.source.name}.`,
+    text: `The line is up, but no part has come for ${span(silentMs)}. Look at the trigger and at source ${status.source.name}.`,
   };
 }
 
