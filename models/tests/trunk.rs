@@ -4,6 +4,10 @@
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
+use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
+use models::heads::attention;
+use models::image::{Image, PixelFormat};
+use models::preprocess::Preprocess;
 use models::weights::{Tensor, Weights, WeightsError, kaiming, load_trunk, trunk_from_bytes};
 use models::zoo::mobilenet_v3_small as trunk;
 use proptest::prelude::*;
@@ -199,4 +203,38 @@ proptest! {
         pickle.truncate(cut.index(pickle.len()));
         prop_assert!(trunk_from_bytes(&torch_file(&pickle, &[], "little")).is_err());
     }
+}
+
+#[test]
+fn a_bundle_gives_its_trunk_and_its_head_back() {
+    let mut weights = kaiming(&trunk::layers(), 8);
+    let trunk_alone = weights.clone();
+    weights.merge(attention::init(2, 9));
+    let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
+    let image = Image { width: 4, height: 4, format: PixelFormat::Mono8, data: vec![9; 16] };
+    let mut bundle = Bundle {
+        manifest: Manifest {
+            format: FORMAT,
+            name: "trunk test".into(),
+            labels: vec![label("good", Disposition::Pass), label("bad", Disposition::Fail)],
+            preprocess: Preprocess::imagenet(64),
+            pooling: Pooling::LogMeanExp(3.0),
+            input: attention::INPUT.into(),
+            scores: attention::SCORES.into(),
+            heat: attention::HEAT.into(),
+            graph_sha256: String::new(),
+            files_sha256: Default::default(),
+            tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
+            provenance: Provenance::default(),
+        },
+        graph: attention::build(&weights, [64, 64], 2, Pooling::LogMeanExp(3.0)).unwrap(),
+        expectations: vec![Expectation { image, scores: vec![0.5, 0.5], heat: vec![0.0; 8] }],
+        model_card: None,
+    };
+    let bytes = bundle.to_bytes().unwrap();
+    assert_eq!(trunk_from_bytes(&bytes).unwrap(), trunk_alone);
+    weights.insert(attention::SHARPNESS, Tensor::scalar(3.0));
+    assert_eq!(Weights::from_graph(&bundle.graph).unwrap(), weights);
+    let message = trunk_from_bytes(&bytes[..bytes.len() - 1]).unwrap_err().to_string();
+    assert!(message.contains("bundle"), "a damaged bundle is called one: {message}");
 }
