@@ -3,7 +3,9 @@
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
 pub mod doctor;
+pub mod eval;
 mod out;
+pub mod train;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,10 @@ pub struct Cli {
 pub enum Command {
     /// Say what is installed here and what is missing, each with its remedy.
     Doctor(doctor::Args),
+    /// Measure a bundle on labelled images.
+    Eval(eval::Args),
+    /// Learn a bundle from labelled images, or from the synthetic line.
+    Train(train::Args),
 }
 
 /// Runs one command.
@@ -51,5 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     logs::init(cli.log_level.as_deref())?;
     match cli.command {
         Command::Doctor(args) => doctor::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Train(args) => train::run(args),
     }
 }

@@ -4,14 +4,14 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Endless batches of indices. A label's samples come in shuffled rounds, each once a round; what does not divide evenly goes
-/// to the labels in turn.
+/// Endless batches of indices. A label's samples come in shuffled rounds, each once a round; places go to the labels in turn.
 pub struct Sampler {
     /// Samples of each label that has any.
     classes: Vec<Round>,
-    batch: usize,
-    /// The label that gets the next odd place.
+    /// Whose turn it is, over and over: positions in `classes`.
+    turns: Vec<usize>,
     next: usize,
+    batch: usize,
     random: ChaCha8Rng,
 }
 
@@ -21,36 +21,45 @@ struct Round {
 }
 
 impl Sampler {
-    /// Batches of `batch` indices into `labels`. The seed decides all.
+    /// Batches of `batch` indices into `labels`, each label as often as the others. The seed decides all.
     ///
     /// # Panics
     /// When `labels` is empty.
     pub fn new(labels: &[usize], batch: usize, seed: u64) -> Sampler {
+        Sampler::with_shares(labels, &[], batch, seed)
+    }
+
+    /// The same with `shares[label]` places for a label in each turn; 1 for a label beyond the list.
+    ///
+    /// # Panics
+    /// When `labels` is empty.
+    pub fn with_shares(labels: &[usize], shares: &[usize], batch: usize, seed: u64) -> Sampler {
         let count = labels.iter().max().expect("a sampler needs at least one sample") + 1;
-        let of_class = |class| (0..labels.len()).filter(|&index| labels[index] == class).collect::<Vec<_>>();
-        let classes = (0..count).map(of_class).filter(|samples| !samples.is_empty());
-        // Starting at the end of a round makes the first draw shuffle.
-        let classes = classes.map(|samples| Round { at: samples.len(), samples }).collect();
-        Sampler { classes, batch, next: 0, random: ChaCha8Rng::seed_from_u64(seed) }
+        let (mut classes, mut turns) = (Vec::new(), Vec::new());
+        for class in 0..count {
+            let samples: Vec<usize> = (0..labels.len()).filter(|&index| labels[index] == class).collect();
+            if !samples.is_empty() {
+                let places = shares.get(class).copied().unwrap_or(1).max(1);
+                turns.extend(std::iter::repeat_n(classes.len(), places));
+                // Starting at the end of a round makes the first draw shuffle.
+                classes.push(Round { at: samples.len(), samples });
+            }
+        }
+        Sampler { classes, turns, next: 0, batch, random: ChaCha8Rng::seed_from_u64(seed) }
     }
 
     /// The next batch, its labels mixed.
     pub fn next_batch(&mut self) -> Vec<usize> {
-        let mut quotas = vec![self.batch / self.classes.len(); self.classes.len()];
-        for _ in 0..self.batch % self.classes.len() {
-            quotas[self.next] += 1;
-            self.next = (self.next + 1) % self.classes.len();
-        }
         let mut batch = Vec::with_capacity(self.batch);
-        for (class, quota) in self.classes.iter_mut().zip(quotas) {
-            for _ in 0..quota {
-                if class.at == class.samples.len() {
-                    class.samples.shuffle(&mut self.random);
-                    class.at = 0;
-                }
-                batch.push(class.samples[class.at]);
-                class.at += 1;
+        for _ in 0..self.batch {
+            let class = &mut self.classes[self.turns[self.next]];
+            self.next = (self.next + 1) % self.turns.len();
+            if class.at == class.samples.len() {
+                class.samples.shuffle(&mut self.random);
+                class.at = 0;
             }
+            batch.push(class.samples[class.at]);
+            class.at += 1;
         }
         batch.shuffle(&mut self.random);
         batch
@@ -91,6 +100,15 @@ mod tests {
                 prop_assert!(of_class().max().unwrap() - of_class().min().unwrap() <= 1, "each once a round");
             }
         }
+    }
+
+    #[test]
+    fn shares_are_kept_to_the_place() {
+        let labels: Vec<usize> = (0..60).map(|index| index % 3).collect();
+        let mut sampler = Sampler::with_shares(&labels, &[3], 10, 1);
+        let drawn: Vec<usize> = (0..10).flat_map(|_| sampler.next_batch()).map(|index| labels[index]).collect();
+        let count = |class| drawn.iter().filter(|&&label| label == class).count();
+        assert_eq!([count(0), count(1), count(2)], [60, 20, 20]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ const TOGETHER: usize = 4;
 pub struct StageOne {
     /// Augmented views of each image, as far as memory allows.
     pub views: usize,
+    /// Views at most, of all images together.
+    pub most: usize,
     /// Rounds over the views.
     pub epochs: usize,
     /// Images per step.
@@ -41,7 +43,7 @@ pub struct StageOne {
 
 impl Default for StageOne {
     fn default() -> Self {
-        StageOne { views: 3, epochs: 12, batch: 64, rate: 2e-3, decay: 1e-2 }
+        StageOne { views: 3, most: 20_000, epochs: 12, batch: 64, rate: 2e-3, decay: 1e-2 }
     }
 }
 
@@ -118,6 +120,8 @@ pub struct HeadTask<'a> {
     pub select: Prepare<'a>,
     /// The loss.
     pub loss: Loss,
+    /// Places of each label in a turn (see [`Sampler::with_shares`]).
+    pub shares: &'a [usize],
     /// Longest time for the steps of learning.
     pub limit: Option<Duration>,
 }
@@ -136,17 +140,17 @@ pub fn run(
 ) -> Result<(Head, Score), TrainError> {
     let Prepare { samples, preprocess, classes, seed, .. } = task.learn;
     let map_bytes = preprocess.tensor_len() / 3 / 32 / 32 * FEATURES * size_of::<f16>();
-    let wanted = (samples.len() * settings.views).min(MAP_BYTES / map_bytes).max(1);
+    let wanted = (samples.len() * settings.views).min(settings.most).min(MAP_BYTES / map_bytes).max(1);
     let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
     // Class-balanced already here, so that memory goes to rare labels as much as to common ones.
-    let drawn = Sampler::new(&labels, wanted, seed).next_batch();
+    let drawn = Sampler::with_shares(&labels, task.shares, wanted, seed).next_batch();
     let tickets: Vec<(u64, usize)> = (0..).zip(drawn).collect();
     let maps = Maps::compute(workers, trunk, &task.learn, &tickets, observe)?;
     let selected: Vec<(u64, usize)> = (0..task.select.samples.len()).map(|index| (0, index)).collect();
     let selection = Maps::compute(workers, trunk, &task.select, &selected, observe)?;
 
     let view_labels: Vec<usize> = tickets.iter().map(|&(_, index)| labels[index]).collect();
-    let mut sampler = Sampler::new(&view_labels, settings.batch, seed ^ 1);
+    let mut sampler = Sampler::with_shares(&view_labels, task.shares, settings.batch, seed ^ 1);
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
     let mut course = Course::new(per_epoch * settings.epochs, task.limit, 0);

@@ -46,6 +46,8 @@ pub struct NetTask<'a> {
     pub select: Prepare<'a>,
     /// The loss.
     pub loss: Loss,
+    /// Places of each label in a turn (see [`Sampler::with_shares`]).
+    pub shares: &'a [usize],
     /// Longest time.
     pub limit: Option<Duration>,
     /// Epochs that an interrupted training has done already.
@@ -71,7 +73,7 @@ pub fn run(
 ) -> Result<Option<(Net, Score)>, TrainError> {
     let samples = task.learn.samples;
     let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
-    let mut sampler = Sampler::new(&labels, settings.batch, task.learn.seed ^ 2);
+    let mut sampler = Sampler::with_shares(&labels, task.shares, settings.batch, task.learn.seed ^ 2);
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     optimizer = optimizer.with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
     let together = together(task.learn.preprocess.tensor_len());

@@ -47,6 +47,9 @@ pub struct Settings {
     pub loss: Loss,
     /// Random changes of the training samples.
     pub augment: Augment,
+    /// Places of each label in a turn of the sampler: 1 for all where it is empty. For data where one label (good parts) is both
+    /// the most common on the line and the most varied.
+    pub shares: Vec<usize>,
     /// Frozen trunk.
     pub one: StageOne,
     /// All layers.
@@ -67,6 +70,7 @@ impl Settings {
             sharpness: Some(2.0),
             loss: Loss { smoothing: 0.05, cell_weight: 1.0 },
             augment: Augment::default(),
+            shares: Vec::new(),
             one: StageOne::default(),
             two: StageTwo::default(),
             finish: None,
@@ -187,6 +191,7 @@ impl Run<'_> {
             learn: self.prepare(data.learn, preprocess, true),
             select: self.prepare(data.select, preprocess, false),
             loss: self.settings.loss,
+            shares: &self.settings.shares,
             limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
         }
     }
@@ -226,6 +231,7 @@ impl Run<'_> {
             learn: self.prepare(self.data.learn, &settings.preprocess, true),
             select: self.prepare(self.data.select, &settings.preprocess, false),
             loss: settings.loss,
+            shares: &settings.shares,
             limit: left,
             done_epochs: state.epochs,
             to_beat: state.best,

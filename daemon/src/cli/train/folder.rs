@@ -1,0 +1,76 @@
+//! Learning from a folder of images.
+
+use std::path::Path;
+
+use models::bundle::Bundle;
+use models::predictor::Predictor;
+use models::preprocess::Preprocess;
+use models::runtime::{Provider, SessionOptions};
+use models_train::checkpoint::Checkpoint;
+use models_train::dataset::{Folder, input_size};
+use models_train::export::{self, Ingredients};
+use models_train::samples::{Samples, Subset};
+use models_train::split::{Side, cut_selection};
+use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
+
+use super::bar::Bar;
+use super::{Args, Outcome};
+
+/// Share of the training images by which epochs and thresholds are chosen.
+const SELECTION: f32 = 0.1;
+
+pub(super) fn train(args: &Args, root: &Path, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
+    let folder = Folder::open(root, args.split.as_deref())?;
+    folder.check_trainable()?;
+    let (trunk, trunk_name, licences) = args.starting_weights()?;
+    let classes = folder.classes.clone();
+    let files = folder.files(Some(Side::Train), &classes)?;
+    let size = match (args.size, files.shortest_side()?) {
+        (Some(size), _) => size,
+        (None, side) => input_size(side.unwrap_or(u32::MAX)),
+    };
+    let preprocess = Preprocess::imagenet(size);
+    let files = files.resized(&preprocess);
+    let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
+    let (learn, select) = cut_selection(&labels, SELECTION, args.seed);
+    let learn = Subset { of: &files, indices: learn };
+    let select = Subset { of: &files, indices: select };
+    let mut settings = Settings::new(classes.len(), preprocess.clone());
+    settings.seed = args.seed;
+    settings.threads = args.threads();
+    settings.limit = args.limit();
+    settings.two.epochs = args.epochs.unwrap_or(settings.two.epochs);
+
+    let digest = folder.digest()?;
+    let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
+    let mut bar = Bar::new();
+    let data = Data { learn: &learn, select: &select };
+    let trained = models_train::train(&settings, &start, &data, None, &mut |progress| bar.show(progress))?;
+    drop(bar);
+
+    let story = format!(
+        "{} images of {} labels; {} more chose the epoch and the thresholds. First the head on the frozen trunk, then all \
+         layers.",
+        learn.len(),
+        classes.len(),
+        select.len()
+    );
+    let ingredients = Ingredients {
+        name: root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into())).unwrap_or_default(),
+        classes: &classes,
+        preprocess: &preprocess,
+        provenance: args.provenance(digest, trunk_name, licences),
+        select: &select,
+        story,
+    };
+    let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;
+    let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
+    Ok(Outcome { trained, bundle, selection, test })
+}
+
+/// The finished bundle on the test side: a figure to report, by which nothing is chosen.
+fn measure(folder: &Folder, bundle: &Bundle) -> Result<Report, TrainError> {
+    let test = folder.files(Some(Side::Test), &folder.classes)?;
+    let options = SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() };
+    evaluate(&Predictor::load(bundle.clone(), &options)?, &test, None)
+}

@@ -1,0 +1,174 @@
+//! From learned weights to a bundle: graph, thresholds, calibration images with what ONNX Runtime says of them, model card.
+
+use std::collections::BTreeMap;
+
+use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Provenance, Tolerance};
+use models::heads::attention;
+use models::image::{Image, encode_png};
+use models::predictor::Predictor;
+use models::preprocess::Preprocess;
+use models::runtime::{Provider, Session, SessionOptions};
+use models::weights::Weights;
+
+use crate::checkpoint::pooling;
+use crate::error::TrainError;
+use crate::evaluate::score_all;
+use crate::report::Report;
+use crate::samples::{Class, Samples};
+use crate::thresholds;
+
+/// Notice of torchvision's licence, under which the trunk's starting weights are.
+pub const TORCHVISION: &str = "Trunk initialised from torchvision's MobileNetV3-Small (BSD-3-Clause). Copyright (c) Soumith \
+Chintala 2016. All rights reserved. Redistribution and use in source and binary forms, with or without modification, are \
+permitted provided that the following conditions are met: redistributions of source code must retain the above copyright \
+notice, this list of conditions and the following disclaimer; redistributions in binary form must reproduce the above \
+copyright notice, this list of conditions and the following disclaimer in the documentation and/or other materials provided \
+with the distribution; neither the name of the copyright holder nor the names of its contributors may be used to endorse or \
+promote products derived from this software without specific prior written permission. THIS SOFTWARE IS PROVIDED BY THE \
+COPYRIGHT HOLDERS AND CONTRIBUTORS \"AS IS\" AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED \
+WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR \
+CONTRIBUTORS BE LIABLE FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL DAMAGES (INCLUDING, BUT NOT \
+LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER \
+CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY, OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) \
+ARISING IN ANY WAY OUT OF THE USE OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.";
+
+/// Line on the images that torchvision's weights were learned from.
+pub const IMAGENET: &str = "The starting weights were learned from ImageNet (ILSVRC 2012), whose images are provided for \
+non-commercial research and education; whether that binds the weights is not settled: check it for your use.";
+
+/// PNG bytes that the calibration images may take; larger images are stored at half their size, as often as it takes.
+const CALIBRATION_BYTES: usize = 3 << 20;
+
+/// What a bundle is made of, apart from the weights.
+pub struct Ingredients<'a> {
+    /// Name of the model.
+    pub name: String,
+    /// The labels, in the order of the network's outputs.
+    pub classes: &'a [Class],
+    /// The input.
+    pub preprocess: &'a Preprocess,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Samples that were not learned from: thresholds are chosen on them, calibration images are taken from them.
+    pub select: &'a dyn Samples,
+    /// What the model card says of the training: Markdown.
+    pub story: String,
+}
+
+/// Makes a bundle, verified by running it. Also gives the report on the selection set.
+///
+/// # Errors
+/// When the weights do not fit, ONNX Runtime is missing, or there is no sample to calibrate on.
+pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Report), TrainError> {
+    let Preprocess { width, height, .. } = *from.preprocess;
+    let pooling = pooling(weights);
+    let labels =
+        from.classes.iter().map(|class| Label { name: class.name.clone(), verdict: class.verdict, threshold: 0.5 });
+    let manifest = Manifest {
+        format: FORMAT,
+        name: from.name,
+        labels: labels.collect(),
+        preprocess: from.preprocess.clone(),
+        pooling,
+        input: attention::INPUT.into(),
+        scores: attention::SCORES.into(),
+        heat: attention::HEAT.into(),
+        graph_sha256: String::new(),
+        files_sha256: BTreeMap::new(),
+        tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
+        provenance: from.provenance,
+    };
+    let graph = attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling)?;
+    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None };
+    bundle.expectations = expectations(&bundle, calibration_images(from.select)?)?;
+
+    let scored = score_all(&predictor(&mut bundle)?, from.select, None)?;
+    bundle.manifest.labels = thresholds::choose(&scored, from.classes);
+    let report = Report::new(&scored, &bundle.manifest.labels, |index| from.select.name(index));
+    bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
+    // What is handed out has been loaded and has reproduced its own scores once.
+    predictor(&mut bundle)?;
+    Ok((bundle, report))
+}
+
+/// The bundle, gone through its own file format and ready to run on the processor.
+fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
+    let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
+    Ok(Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?)
+}
+
+/// What the processor says of these images.
+fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>, TrainError> {
+    let mut session = Session::new(bundle, Provider::Cpu, &SessionOptions::default())?;
+    let preprocess = &bundle.manifest.preprocess;
+    let mut tensor = vec![0.0; preprocess.tensor_len()];
+    let expect = |image: Image| {
+        preprocess.fill(image.view(), &mut tensor);
+        let outputs = session.run(&tensor)?;
+        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat })
+    };
+    images.into_iter().map(expect).collect()
+}
+
+/// Images of as many labels as possible, in turn.
+fn calibration_images(samples: &dyn Samples) -> Result<Vec<Image>, TrainError> {
+    let classes = (0..samples.len()).map(|index| samples.label(index)).max().map_or(0, |top| top + 1);
+    let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
+    (0..samples.len()).rev().for_each(|index| of_class[samples.label(index)].push(index));
+    let mut indices = Vec::new();
+    while indices.len() < Bundle::EXPECTATIONS.min(samples.len()) {
+        indices.extend(of_class.iter_mut().filter_map(Vec::pop));
+    }
+    indices.truncate(Bundle::EXPECTATIONS);
+    if indices.is_empty() {
+        return Err(TrainError::Data("there is no sample to calibrate the bundle on".into()));
+    }
+    let images = indices.into_iter().map(|index| samples.load(index).map(|sample| sample.image));
+    let mut images = images.collect::<Result<Vec<_>, _>>()?;
+    while png_bytes(&images)? > CALIBRATION_BYTES {
+        images.iter_mut().for_each(halve);
+    }
+    Ok(images)
+}
+
+fn png_bytes(images: &[Image]) -> Result<usize, TrainError> {
+    let size = |image: &Image| encode_png(image.view()).map(|png| png.len());
+    images
+        .iter()
+        .map(size)
+        .sum::<Result<usize, _>>()
+        .map_err(|source| TrainError::Image { path: "calibration".into(), source })
+}
+
+/// An image at half its size, by the recipe's own resize.
+fn halve(image: &mut Image) {
+    let half =
+        Preprocess { width: (image.width / 2).max(1), height: (image.height / 2).max(1), ..Preprocess::imagenet(1) };
+    let mut small = Image { width: 0, height: 0, format: image.format, data: Vec::new() };
+    half.fill_image(image.view(), &mut small);
+    *image = small;
+}
+
+/// The model card: what the model is for, how it was made and measured, its limits.
+fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
+    let word = |verdict: Disposition| match verdict {
+        Disposition::Pass => "pass",
+        Disposition::Review => "review",
+        Disposition::Fail => "fail",
+    };
+    let row = |label: &Label| format!("| {} | {} | {:.2} |\n", label.name, word(label.verdict), label.threshold);
+    let labels: String = manifest.labels.iter().map(row).collect();
+    let Preprocess { width, height, .. } = manifest.preprocess;
+    let Provenance { command, data_digest, seed, version, trunk, licences } = &manifest.provenance;
+    let licences: String = licences.iter().map(|licence| format!("- {licence}\n")).collect();
+    format!(
+        "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
+         pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
+         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n\n## \
+         Measured on the selection set\n\nThe epoch and the thresholds were chosen on these samples, so the figures flatter: \
+         measure on your own test images with `inspectd eval`.\n\n```\n{report}```\n\n## Limits\n\nIt knows the surfaces, \
+         lights and defects of its training data and no others. A defect that it was never shown may pass.\n\n## \
+         Licences\n\n{licences}",
+        name = manifest.name,
+    )
+}
