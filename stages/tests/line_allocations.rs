@@ -6,10 +6,14 @@ mod line_support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use line_support::*;
+use models::bundle::Manifest;
 use models::image::PixelFormat;
+use models::prediction::{Model, Prediction};
 use models::preprocess::Preprocess;
+use models::runtime::{Provider, RuntimeError};
 use stages::capture::{Event, Pace};
 use stages::frame::{Content, FramePool};
 use stages::inspection::Inspection;
@@ -72,13 +76,34 @@ impl Recorder for Forgetful {
     }
 }
 
+/// Slow during the warm-up, so that parts pile up before `infer` and as many tensors are in use as ever can be.
+struct Slow(FakeModel);
+
+impl Model for Slow {
+    fn manifest(&self) -> &Manifest {
+        self.0.manifest()
+    }
+    fn digest(&self) -> &Arc<str> {
+        self.0.digest()
+    }
+    fn provider(&self) -> Provider {
+        self.0.provider()
+    }
+    fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError> {
+        if !ARMED.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.0.predict(tensor)
+    }
+}
+
 const WARM_UP: usize = 150;
 const MEASURED: usize = 150;
 const SIDE: usize = 320;
 
 #[test]
 fn a_warm_line_allocates_nothing_large() {
-    let model = FakeModel::new(Preprocess::imagenet(256));
+    let model = Slow(FakeModel::new(Preprocess::imagenet(256)));
     let recipe = RecipeInForce::new(recipe_with(1, 20_000, 0.5).recipe.clone(), Arc::new(model)).expect("sound");
     let limits = Limits { workers: 2, hang_ms: 20_000, ..Limits::default() };
     // The window (seven workers and four stages), and what the recorder may still hold.

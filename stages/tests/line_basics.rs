@@ -92,6 +92,21 @@ fn a_line_that_cannot_run_says_why() {
 }
 
 #[test]
+fn a_draining_line_can_still_be_looked_at() {
+    let (feed, source) = fed(Pace::Triggered);
+    let rig = Setup::default().start(source, vec![decider(by_thirds)]);
+    until("it is up", || rig.line.status().state == LineState::Ready);
+    feed.send(trigger(loose_frame(1))).expect("the line listens");
+    until("the part", || rig.line.counts().decided() == 1);
+    assert_eq!(rig.line.status().state, LineState::Running);
+    rig.line.begin_drain();
+    assert!(rig.line.wait(PATIENCE), "though the source has not ended");
+    assert_eq!(rig.line.status().state, LineState::Stopped);
+    assert!(rig.line.healthy() && !rig.line.exhausted());
+    assert_eq!(rig.line.drain().fail, 1);
+}
+
+#[test]
 fn dropping_a_line_drains_it() {
     let rig = Setup::default().start(
         series(Pace::OnDemand, 50, Duration::from_millis(1), FramePool::new(16, FRAME_BYTES)),

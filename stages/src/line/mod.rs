@@ -264,6 +264,17 @@ impl Line {
         !stuck && !self.keeper.exhausted() && !self.keeper.overdue(self.hang)
     }
 
+    /// Whether too many threads hang to go on: only a new process gets rid of them.
+    pub fn exhausted(&self) -> bool {
+        self.keeper.exhausted()
+    }
+
+    /// Takes no new parts from now on; [`wait`](Line::wait) tells when those in flight are finished and recorded. For a
+    /// line that others still look at; [`drain`](Line::drain) also joins the threads.
+    pub fn begin_drain(&self) {
+        self.keeper.drain();
+    }
+
     /// Waits until the source has ended and the last part is recorded, or the time is up; true if it has.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.keeper.wait_until(timeout, |books| books.finished())

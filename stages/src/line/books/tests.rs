@@ -102,6 +102,15 @@ fn effective_deadlines_never_decrease() {
     assert_eq!(out(&mut books, start + ms(400)), [(1, LATE), (2, LATE)]);
     books.admit(part(3, start + ms(500), &recipe(50)), start + ms(500));
     assert_eq!(books.next_deadline(), Some(start + ms(550)), "its own again");
+
+    books.admit(part(4, start + ms(510), &recipe(400)), start + ms(510));
+    books.admit(part(5, start + ms(520), &recipe(50)), start + ms(520));
+    books.decide(3, start, passed(), start + ms(540));
+    books.decide(4, start, passed(), start + ms(600));
+    books.expire(start + ms(700));
+    books.decide(5, start, passed(), start + ms(700));
+    let ready = out(&mut books, start + ms(700));
+    assert_eq!(ready, [3, 4, 5].map(|id| (id, Verdict::Pass)), "part 5 has as long as part 4");
 }
 
 #[test]
@@ -257,8 +266,9 @@ proptest! {
                 Op::Clear => books.clear_hold(),
                 Op::Recorded => books.unrecorded = books.unrecorded.saturating_sub(1),
             }
-            for (id, _) in out(&mut books, now) {
+            for (id, verdict) in out(&mut books, now) {
                 prop_assert_eq!(id, next_out, "exactly once and in trigger order");
+                prop_assert!(verdict != LATE || due[id as usize - 1] <= now, "late before its time");
                 next_out += 1;
             }
             let counts = books.counts();
