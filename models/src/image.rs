@@ -196,24 +196,26 @@ fn decode_any(bytes: &[u8], out: &mut Image) -> Result<(), ImageError> {
 fn decode_jpeg(bytes: &[u8], out: &mut Image) -> Result<(), ImageError> {
     let header = structure::jpeg(bytes)?;
     check_size(header.width, header.height)?;
-    match header.end_of_only_scan {
-        Some(end) => GUARDED.with_borrow_mut(|guarded| {
-            guarded.clear();
-            guarded.extend_from_slice(&bytes[..end]);
+    GUARDED.with_borrow_mut(|guarded| {
+        guarded.clear();
+        let mut copied = 0;
+        for &end in &header.guards {
+            guarded.extend_from_slice(&bytes[copied..end]);
             guarded.extend_from_slice(&GUARD);
-            decode_jpeg_scans(guarded, &header, out)
-        }),
-        None => decode_jpeg_scans(bytes, &header, out),
-    }
+            copied = end;
+        }
+        guarded.extend_from_slice(&bytes[copied..]);
+        decode_jpeg_scans(guarded, &header, out)
+    })
 }
 
-/// Stands between the scan and the end marker. At an end marker the decoder goes on with zero bits, which are valid codes,
-/// so a scan that lost its tail would give a smear. No JPEG code consists of ones only (T.81 annex C), so with ones it stops
-/// with an error. A whole scan is decoded before it comes to them.
-const GUARD: [u8; 18] = [0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0xD9];
+/// Stands between a scan and the marker that ends it. At such a marker the decoder goes on with zero bits, which are valid
+/// codes, so a scan that lost its tail would give a smear. No JPEG code consists of ones only (T.81 annex C), so with ones
+/// it stops with an error. A whole scan is decoded before it comes to them. (`FF 00` is the byte `FF` in a scan.)
+const GUARD: [u8; 16] = [0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0];
 
 thread_local! {
-    /// The file with [`GUARD`]; kept for the next picture. Copying it costs about a hundredth of decoding it.
+    /// The file with its [`GUARD`]s; kept for the next picture. Copying it costs about a hundredth of decoding it.
     static GUARDED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

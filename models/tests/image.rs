@@ -110,11 +110,23 @@ fn with_cut_scan(jpeg: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_scan_with_missing_data_is_damage_even_with_an_end_marker() {
-    for size in [(400, 300), (128, 96), (1024, 64)] {
-        let jpeg = encode_jpeg(owned(&rgb(size.0, size.1)).view(), 90).unwrap();
+    for (width, height, progressive) in [(400, 300, false), (128, 96, false), (1024, 64, false), (400, 300, true)] {
+        let mut jpeg = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 90);
+        encoder.set_progressive(progressive);
+        encoder.encode(rgb(width, height).as_raw(), width as u16, height as u16, jpeg_encoder::ColorType::Rgb).unwrap();
         let result = decode(&with_cut_scan(&jpeg));
-        assert!(matches!(result, Err(ImageError::Damaged(_))), "{size:?}: {:?}", result.map(|i| i.width));
+        assert!(matches!(result, Err(ImageError::Damaged(_))), "{width} x {height}: {:?}", result.map(|i| i.width));
     }
+}
+
+#[test]
+fn a_progressive_picture_without_its_last_scan_is_damage() {
+    let whole = small_jpeg(true);
+    decode(&whole).unwrap();
+    let last_scan = whole.windows(2).rposition(|w| w == [0xFF, 0xDA]).unwrap();
+    let coarse = [&whole[..last_scan], &[0xFF, 0xD9]].concat();
+    assert_eq!(decode(&coarse), Err(ImageError::Damaged("a progressive JPEG whose last scans are missing".into())));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! one picture must be refused, so its outer structure is followed to the end first.
 //! Sources: ITU-T T.81 annex B (JPEG), PNG third edition, GIF89a, the WebP container specification, TIFF 6.0.
 
+use std::collections::BTreeMap;
+
 use super::{ImageError, cmyk, deep};
 
 /// What a JPEG's frame header says.
@@ -13,8 +15,8 @@ pub(super) struct JpegHeader {
     pub(super) height: u32,
     /// 1 (grey) or 3 (colour).
     pub(super) components: u8,
-    /// Where the end marker begins, if the file is one sequential scan.
-    pub(super) end_of_only_scan: Option<usize>,
+    /// Where those scans end behind which a guard can stand (see [`super::GUARD`]).
+    pub(super) guards: Vec<usize>,
 }
 
 /// A position in the file; every read beyond the end is a truncation.
@@ -62,40 +64,102 @@ fn animated() -> ImageError {
 
 /// Follows a JPEG's segments and scans to its end marker. Segments are skipped by their length, so that the end marker of
 /// an embedded thumbnail does not count; bytes after the end marker (padding, maker data) are allowed. Restart markers
-/// count from 0 to 7 and again: a gap means that a piece of the scan was lost on the way.
+/// count from 0 to 7 and again: a gap means that a piece of the scan was lost on the way. So does a progressive picture
+/// whose scans do not bring every coefficient to its last bit.
 pub(super) fn jpeg(bytes: &[u8]) -> Result<JpegHeader, ImageError> {
     let mut walk = Walk { bytes, at: 2, end: "no JPEG end marker" };
     let mut header = None;
-    let (mut scans, mut restarts, mut sequential) = (0, 0, false);
+    let mut scans = Scans::default();
     loop {
-        match next_marker(&mut walk)? {
+        let marker = next_marker(&mut walk)?;
+        if !matches!(marker, 0x01 | 0xD0..=0xD8) {
+            scans.close(walk.at - 2);
+        }
+        match marker {
             0xD9 => {
                 let mut header: JpegHeader = header.ok_or_else(|| damaged("a JPEG without a frame header"))?;
-                header.end_of_only_scan = (sequential && scans == 1).then_some(walk.at - 2);
+                header.guards = scans.finish(header.components)?;
                 return Ok(header);
             }
             0x01 | 0xD8 => {}
-            restart @ 0xD0..=0xD7 => {
-                if restart & 7 != restarts {
-                    return Err(damaged("a JPEG restart marker is missing"));
-                }
-                restarts = (restarts + 1) & 7;
-            }
+            restart @ 0xD0..=0xD7 => scans.restart(restart & 7)?,
             marker => {
                 let len = walk.be16()?;
                 let body =
                     walk.take(len.checked_sub(2).ok_or_else(|| damaged("a JPEG segment of impossible length"))?)?;
                 let is_frame = matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
                 if is_frame {
-                    sequential = marker <= 0xC1;
+                    scans.progressive = marker == 0xC2;
                     if header.replace(jpeg_frame(body)?).is_some() {
                         return Err(damaged("a JPEG with two frame headers"));
                     }
                 } else if marker == 0xDA {
-                    (scans, restarts) = (scans + 1, 0);
+                    scans.open(body)?;
                 }
             }
         }
+    }
+}
+
+/// What a JPEG's scans bring, in file order.
+#[derive(Default)]
+struct Scans {
+    progressive: bool,
+    /// The number of the next restart marker.
+    restart: u8,
+    /// Whether entropy-coded data is being walked.
+    is_open: bool,
+    /// Where each scan's data ends.
+    ends: Vec<usize>,
+    /// Coefficients (bit `k` for coefficient `k`) that are there to the last bit, by component identifier.
+    complete: BTreeMap<u8, u64>,
+}
+
+impl Scans {
+    /// Reads a scan header: components, spectral selection `Ss` to `Se`, successive approximation `Al`.
+    fn open(&mut self, body: &[u8]) -> Result<(), ImageError> {
+        let short = || damaged("a short JPEG scan header");
+        let (&count, rest) = body.split_first().ok_or_else(short)?;
+        let (selectors, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(short)?;
+        let [first, last, approximation, ..] = *rest else { return Err(short()) };
+        if first > last || last > 63 {
+            return Err(damaged("a JPEG scan of impossible coefficients"));
+        }
+        if approximation & 15 == 0 {
+            let brought = (u64::MAX >> (63 - last)) & (u64::MAX << first);
+            for selector in selectors.chunks_exact(2) {
+                *self.complete.entry(selector[0]).or_default() |= brought;
+            }
+        }
+        (self.restart, self.is_open) = (0, true);
+        Ok(())
+    }
+
+    fn restart(&mut self, number: u8) -> Result<(), ImageError> {
+        if number != self.restart {
+            return Err(damaged("a JPEG restart marker is missing"));
+        }
+        self.restart = (number + 1) & 7;
+        Ok(())
+    }
+
+    fn close(&mut self, at: usize) {
+        if std::mem::take(&mut self.is_open) {
+            self.ends.push(at);
+        }
+    }
+
+    /// The ends of the scans that can be guarded. The decoder wants to meet the next marker right behind the first scan of
+    /// several; every other scan of a progressive picture can be guarded, and the only one of a sequential picture.
+    fn finish(self, components: u8) -> Result<Vec<usize>, ImageError> {
+        if self.progressive {
+            let whole = self.complete.values().filter(|&&coefficients| coefficients == u64::MAX).count();
+            if whole < usize::from(components) {
+                return Err(damaged("a progressive JPEG whose last scans are missing"));
+            }
+            return Ok(self.ends.into_iter().skip(1).collect());
+        }
+        Ok(if self.ends.len() == 1 { self.ends } else { Vec::new() })
     }
 }
 
@@ -125,7 +189,7 @@ fn jpeg_frame(body: &[u8]) -> Result<JpegHeader, ImageError> {
         n => return Err(ImageError::Unsupported(format!("a JPEG of {n} channels; save it as RGB or grey"))),
     }
     let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
-    Ok(JpegHeader { width: side(w1, w0), height: side(h1, h0), components, end_of_only_scan: None })
+    Ok(JpegHeader { width: side(w1, w0), height: side(h1, h0), components, guards: Vec::new() })
 }
 
 /// Follows a PNG's chunks to `IEND`. Checksums are left to the decoder.
