@@ -1,6 +1,164 @@
-//! Configuration: loaded strictly, validated without touching a file or a device.
+//! The configuration file: loaded strictly, validated without touching another file or a device.
+//!
+//! ```toml
+//! format = 1
+//!
+//! [line]
+//! name = "press-3"
+//! recipe = "bracket.toml"        # relative to this file
+//!
+//! [source]
+//! kind = "folder"
+//! path = "/srv/camera"
+//! mode = "watch"
+//! ```
+//!
+//! Sections `[store]`, `[api]` and `[log]` and every key not shown have defaults.
 
-use std::path::PathBuf;
+mod error;
+mod sections;
+mod strict;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use stages::capture::SourceConfig;
+use stages::recipe::Recipe;
+
+pub use error::{ConfigError, Problem};
+pub use sections::{ApiSection, EvidenceSection, LineSection, LogSection, StoreSection};
+
+/// Version of the configuration's format.
+pub const FORMAT: u32 = 1;
+
+/// Larger files are no configuration.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A whole configuration, free of contradictions. Paths are relative to the working directory or absolute.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it came from.
+    pub path: PathBuf,
+    /// `[line]`
+    pub line: LineSection,
+    /// `[source]`
+    pub source: SourceConfig,
+    /// `[store]`
+    pub store: StoreSection,
+    /// `[api]`
+    pub api: ApiSection,
+    /// `[log]`
+    pub log: LogSection,
+}
+
+/// The file as written. Everything has a default, so that one missing key does not hide the next problem.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Draft {
+    format: Option<u32>,
+    line: LineSection,
+    source: Option<SourceConfig>,
+    store: StoreSection,
+    api: ApiSection,
+    log: LogSection,
+}
+
+impl Config {
+    /// Reads and validates a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with the key, the reason and the way out.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        Config::parse(path, &read(path)?)
+    }
+
+    /// The same from text; `path` names it in messages and is what its relative paths are relative to.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let parsed = strict::parse::<Draft>(text).map_err(|problem| ConfigError::new(path, vec![problem]))?;
+        let mut problems = parsed.problems;
+        if let Some(draft) = &parsed.value {
+            let about = draft.problems().into_iter().filter(|problem| !problem.is_about(&parsed.dropped));
+            problems.extend(about.map(|problem| problem.placed_in(text)));
+        }
+        match parsed.value {
+            Some(Draft { line, source: Some(source), mut store, api, log, .. }) if problems.is_empty() => {
+                let folder = folder_of(path);
+                let line = LineSection { recipe: folder.join(line.recipe), ..line };
+                store.dir = store.dir.map(|dir| folder.join(dir));
+                Ok(Config { path: path.to_owned(), line, source, store, api, log })
+            }
+            _ => Err(ConfigError::new(path, problems)),
+        }
+    }
+}
+
+impl Draft {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        match self.format {
+            Some(FORMAT) => {}
+            Some(newer) => problems.push(Problem::new(
+                "format",
+                format!("is {newer}, but this program reads format {FORMAT}: update inspectd, or write `format = 1`"),
+            )),
+            None => problems.push(Problem::new("format", "is missing: write `format = 1` at the top")),
+        }
+        problems.extend(self.line.problems());
+        match &self.source {
+            None => problems.push(Problem::new("source", "is missing: say where parts come from, with `kind`")),
+            Some(source) => problems.extend(source.problems().iter().map(|text| Problem::from_text(text, ""))),
+        }
+        problems.extend(self.store.problems());
+        problems.extend(self.api.problems());
+        problems.extend(self.log.problems());
+        problems
+    }
+}
+
+/// Reads and validates a recipe.
+///
+/// # Errors
+/// Everything that is wrong with it by itself; whether it fits its model is seen when that is loaded.
+pub fn load_recipe(path: &Path) -> Result<Recipe, ConfigError> {
+    parse_recipe(path, &read(path)?)
+}
+
+/// The same from text. A relative bundle becomes relative to the recipe's folder.
+///
+/// # Errors
+/// As [`load_recipe`].
+pub fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, ConfigError> {
+    let parsed = strict::parse::<Recipe>(text).map_err(|problem| ConfigError::new(path, vec![problem]))?;
+    let mut problems = parsed.problems;
+    if let Some(recipe) = &parsed.value {
+        let about = recipe.problems().into_iter().map(|text| Problem::from_text(&text, ""));
+        let about = about.filter(|problem| !problem.is_about(&parsed.dropped));
+        problems.extend(about.map(|problem| problem.placed_in(text)));
+    }
+    match parsed.value {
+        Some(mut recipe) if problems.is_empty() => {
+            recipe.bundle = recipe.bundle.map(|bundle| folder_of(path).join(bundle));
+            Ok(recipe)
+        }
+        _ => Err(ConfigError::new(path, problems)),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let refused = |reason: String| ConfigError::new(path, vec![Problem::new("", reason)]);
+    let meta = std::fs::metadata(path).map_err(|e| refused(format!("cannot be read: {e}; check the path")))?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return Err(refused(format!("is no text file of at most {MAX_BYTES} bytes; check the path")));
+    }
+    std::fs::read_to_string(path).map_err(|e| refused(format!("cannot be read: {e}; it must be UTF-8 text")))
+}
 
 /// Where records are kept when nobody says otherwise: what systemd gives the service, else below the user's home.
 pub fn default_state_dir() -> PathBuf {
@@ -17,3 +175,6 @@ fn user_state_dir() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))
 }
+
+#[cfg(test)]
+mod tests;

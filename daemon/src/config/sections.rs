@@ -1,0 +1,133 @@
+//! The sections of the configuration, and what can be wrong with each by itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use stages::line::Limits;
+
+use super::error::Problem;
+
+/// `[line]`: the line, and what its parts are inspected with.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LineSection {
+    /// The line's name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The recipe's file.
+    pub recipe: PathBuf,
+    /// Sizes and times that bound the line.
+    pub limits: Limits,
+}
+
+impl LineSection {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        if self.name.is_empty() {
+            problems.push(Problem::new("line.name", "is missing: give the line a name, for records and the screen"));
+        } else if !self.name.chars().all(plain) || self.name.chars().count() > 64 {
+            let text = format!("is `{}`: use up to 64 letters, digits, `-` and `_`", self.name);
+            problems.push(Problem::new("line.name", text));
+        }
+        if self.recipe.as_os_str().is_empty() {
+            problems.push(Problem::new("line.recipe", "is missing: give the recipe's file"));
+        }
+        problems.extend(self.limits.problems().iter().map(|text| Problem::from_text(text, "line.")));
+        problems
+    }
+}
+
+/// `[store]`: records and evidence pictures.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// The state directory; absent: systemd's, else `~/.local/state/inspectd`.
+    pub dir: Option<PathBuf>,
+    /// `[store.evidence]`
+    pub evidence: EvidenceSection,
+}
+
+/// `[store.evidence]`: how pictures are kept. Which are kept is the recipe's matter.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceSection {
+    /// Quality of the JPEG files that raw pictures become, 1 to 100; 0: lossless PNG. Encoded pictures stay as they came.
+    pub jpeg_quality: u8,
+}
+
+impl Default for EvidenceSection {
+    fn default() -> Self {
+        EvidenceSection { jpeg_quality: 92 }
+    }
+}
+
+impl StoreSection {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+            problems.push(Problem::new("store.dir", "is empty: give a directory, or leave it out"));
+        }
+        if self.evidence.jpeg_quality > 100 {
+            let text = format!("is {}: give 1 to 100, or 0 for lossless PNG", self.evidence.jpeg_quality);
+            problems.push(Problem::new("store.evidence.jpeg_quality", text));
+        }
+        problems
+    }
+}
+
+/// `[api]`: the live page and the HTTP interface.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSection {
+    /// Address and port; port 0: any free one. There are no users and passwords yet, so only this machine is served unless
+    /// you say otherwise.
+    pub listen: SocketAddr,
+    /// Host names under which browsers may reach the page, besides `localhost` and IP addresses. Others are refused, so
+    /// that no foreign web page can point its own name at this machine (DNS rebinding).
+    pub hosts: Vec<String>,
+    /// Browsers and programs that may follow the live events at once.
+    pub max_viewers: usize,
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        ApiSection {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787),
+            hosts: Vec::new(),
+            max_viewers: 32,
+        }
+    }
+}
+
+impl ApiSection {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for host in &self.hosts {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+            if host.is_empty() || !host.chars().all(plain) {
+                let text = format!("has `{host}`: give bare host names, without port and scheme");
+                problems.push(Problem::new("api.hosts", text));
+            }
+        }
+        if !(1..=1024).contains(&self.max_viewers) {
+            problems.push(Problem::new("api.max_viewers", format!("is {}: give 1 to 1024", self.max_viewers)));
+        }
+        problems
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// error, warn, info, debug, trace, or a list as `info,stages=debug`; `--log-level` wins over it.
+    pub level: Option<String>,
+}
+
+impl LogSection {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let wrong = self.level.as_deref().and_then(|level| crate::logs::check(level).err());
+        wrong.into_iter().map(|error| Problem::new("log.level", format!("cannot be used: {error}"))).collect()
+    }
+}
