@@ -2,9 +2,16 @@
 //!
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
+pub mod check;
+pub mod demo;
 pub mod doctor;
 pub mod eval;
+pub mod inspect;
+pub mod models;
+pub mod openapi;
 mod out;
+pub mod records;
+pub mod run;
 pub mod train;
 
 use std::process::ExitCode;
@@ -41,12 +48,26 @@ pub struct Cli {
 /// A subcommand and its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Inspect a synthetic line, with the live page.
+    Demo(demo::Args),
+    /// Run the line of a configuration until stopped. SIGTERM ends it in order, SIGHUP reloads the recipe.
+    Run(run::Args),
+    /// Say everything that is wrong with a configuration.
+    Check(check::Args),
+    /// Inspect pictures from files.
+    Inspect(inspect::Args),
+    /// Read what is on record.
+    Records(records::Args),
     /// Say what is installed here and what is missing, each with its remedy.
     Doctor(doctor::Args),
     /// Measure a bundle on labelled images.
     Eval(eval::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
     Train(train::Args),
+    /// Make models ready ahead of time.
+    Models(models::Args),
+    /// Print the description of the HTTP interface (OpenAPI).
+    Openapi(openapi::Args),
 }
 
 /// Runs one command.
@@ -56,8 +77,15 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     logs::init(cli.log_level.as_deref())?;
     match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Records(args) => records::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Train(args) => train::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Openapi(args) => openapi::run(args),
     }
 }

@@ -26,7 +26,7 @@ use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 
 pub use error::{ConfigError, Problem};
-pub use sections::{ApiSection, EvidenceSection, LineSection, LogSection, StoreSection};
+pub use sections::{ApiSection, LineSection, LogSection, StoreSection};
 
 /// Version of the configuration's format.
 pub const FORMAT: u32 = 1;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use stages::line::Limits;
 
 use super::error::Problem;
+use crate::store::{EvidenceOptions, RawFormat};
 
 /// `[line]`: the line, and what its parts are inspected with.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -44,22 +45,8 @@ impl LineSection {
 pub struct StoreSection {
     /// The state directory; absent: systemd's, else `~/.local/state/inspectd`.
     pub dir: Option<PathBuf>,
-    /// `[store.evidence]`
-    pub evidence: EvidenceSection,
-}
-
-/// `[store.evidence]`: how pictures are kept. Which are kept is the recipe's matter.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvidenceSection {
-    /// Quality of the JPEG files that raw pictures become, 1 to 100; 0: lossless PNG. Encoded pictures stay as they came.
-    pub jpeg_quality: u8,
-}
-
-impl Default for EvidenceSection {
-    fn default() -> Self {
-        EvidenceSection { jpeg_quality: 92 }
-    }
+    /// `[store.evidence]`: how pictures are kept. Which are kept is the recipe's matter.
+    pub evidence: EvidenceOptions,
 }
 
 impl StoreSection {
@@ -68,9 +55,18 @@ impl StoreSection {
         if self.dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
             problems.push(Problem::new("store.dir", "is empty: give a directory, or leave it out"));
         }
-        if self.evidence.jpeg_quality > 100 {
-            let text = format!("is {}: give 1 to 100, or 0 for lossless PNG", self.evidence.jpeg_quality);
-            problems.push(Problem::new("store.evidence.jpeg_quality", text));
+        let evidence = &self.evidence;
+        if matches!(evidence.raw, RawFormat::Jpeg { quality } if !(1..=100).contains(&quality)) {
+            problems.push(Problem::new("store.evidence.raw", "has a quality outside 1 to 100; or use `raw = \"png\"`, lossless"));
+        }
+        for (name, value, most) in [
+            ("queue", evidence.queue, 1024),
+            ("previews", evidence.previews, 4096),
+            ("preview_px", evidence.preview_px as usize, 4096),
+        ] {
+            if !(1..=most).contains(&value) {
+                problems.push(Problem::new(format!("store.evidence.{name}"), format!("is {value}: give 1 to {most}")));
+            }
         }
         problems
     }

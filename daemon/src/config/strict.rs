@@ -71,7 +71,10 @@ impl Complaint {
         }
         // Tagged sections are read in one piece, so their errors name the section only.
         if let Some(Value::Table(section)) = find(table, &key) {
-            let culprit = section.keys().find(|name| changes::<T>(table, &key, name, &message)).cloned();
+            let suspects = || section.iter().filter(|(name, _)| changes::<T>(table, &key, name, &message));
+            // A tag that is taken out changes every complaint, so the value that the message cites comes first.
+            let cited = suspects().find(|(_, value)| message.contains(value.to_string().trim_matches('"')));
+            let culprit = cited.or_else(|| suspects().next()).map(|(name, _)| name.clone());
             key.extend(culprit);
         }
         if let Some(variant) = quoted_after(&message, "unknown variant ") {
@@ -131,7 +134,7 @@ fn plain(message: &str) -> String {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more, that is not too large",
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
-        "a string" => "text in quotes",
+        "a string" | "path string" => "text in quotes",
         "a sequence" => "a list in [ ]",
         "socket address" => "an address with a port, as \"127.0.0.1:8787\"",
         other => other,

@@ -64,6 +64,8 @@ fn a_source_names_its_own_keys() {
         only(&format!("{GOOD}rate = \"fast\"\n")),
         "line 9: `source.rate` is wrong: string \"fast\"; expected a number"
     );
+    let path = refused(&GOOD.replace("\"/srv/camera\"", "3"));
+    assert_eq!(path, ["line 8: `source.path` is wrong: integer `3`; expected text in quotes"]);
     let kind = only(&GOOD.replace("\"folder\"", "\"foldr\""));
     assert_eq!(kind, "line 7: `source.kind` is `foldr`, which is not known; did you mean `folder`?");
     assert_eq!(only(&GOOD.replace("kind =", "# kind =")), "line 6: `source.kind` is missing");

@@ -30,7 +30,7 @@ pub(super) fn processors() -> Finding {
 }
 
 /// Whether records can be written where they should be.
-pub(super) fn state_dir(dir: &Path) -> Finding {
+pub fn state_dir(dir: &Path) -> Finding {
     const WHAT: &str = "state directory";
     let who = nix::unistd::geteuid();
     match try_write(dir) {

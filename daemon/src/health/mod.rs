@@ -3,10 +3,13 @@
 mod gpu;
 mod host;
 mod runtime;
+mod systemd;
 
 use std::path::Path;
 
 use serde::Serialize;
+
+pub use systemd::Notifier;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ impl Finding {
         Finding { severity: Severity::Broken, remedy: Some(remedy.into()), ..Finding::ok(what, said) }
     }
 }
+
+pub use host::state_dir;
 
 /// Looks at everything. `state`: the directory for records.
 pub fn examine(state: &Path) -> Vec<Finding> {

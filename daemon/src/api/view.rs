@@ -1,0 +1,312 @@
+//! Records as the API shows them.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use models::runtime::Provider;
+use serde::Serialize;
+use stages::inspection::{KeptHeat, LabelScore, Truth};
+use stages::ledger::Ledger;
+use stages::verdict::{Cause, Verdict};
+use utoipa::ToSchema;
+
+use crate::store::{Store, Stored};
+
+/// The one answer that every part gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum VerdictWord {
+    /// Good.
+    Pass,
+    /// Bad.
+    Fail,
+    /// A person should look.
+    Review,
+    /// No answer, with a cause; the line treats it as a reject.
+    NoDecision,
+}
+
+impl VerdictWord {
+    fn split(verdict: Verdict) -> (VerdictWord, Option<CauseWord>) {
+        match verdict {
+            Verdict::Pass => (VerdictWord::Pass, None),
+            Verdict::Fail => (VerdictWord::Fail, None),
+            Verdict::Review => (VerdictWord::Review, None),
+            Verdict::NoDecision(cause) => (VerdictWord::NoDecision, Some(cause.into())),
+        }
+    }
+}
+
+/// Why there was no decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CauseWord {
+    /// The deadline passed.
+    Late,
+    /// A queue was full, or no frame buffer was free.
+    Overload,
+    /// A trigger without a picture.
+    NoFrame,
+    /// The picture ends early.
+    Truncated,
+    /// The picture cannot be read.
+    Unreadable,
+    /// Not the size that the recipe asks for.
+    WrongSize,
+    /// Nothing to see.
+    Blank,
+    /// Over- or underexposed.
+    Saturated,
+    /// Out of focus.
+    OutOfFocus,
+    /// A stage failed on this part.
+    StageFailed,
+    /// The line was in safe hold.
+    SafeHold,
+    /// The program ended while the part was in flight.
+    Restart,
+}
+
+impl From<Cause> for CauseWord {
+    fn from(cause: Cause) -> CauseWord {
+        match cause {
+            Cause::Late => CauseWord::Late,
+            Cause::Overload => CauseWord::Overload,
+            Cause::NoFrame => CauseWord::NoFrame,
+            Cause::Truncated => CauseWord::Truncated,
+            Cause::Unreadable => CauseWord::Unreadable,
+            Cause::WrongSize => CauseWord::WrongSize,
+            Cause::Blank => CauseWord::Blank,
+            Cause::Saturated => CauseWord::Saturated,
+            Cause::OutOfFocus => CauseWord::OutOfFocus,
+            Cause::StageFailed => CauseWord::StageFailed,
+            Cause::SafeHold => CauseWord::SafeHold,
+            Cause::Restart => CauseWord::Restart,
+        }
+    }
+}
+
+/// What computed the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ProviderWord {
+    /// NVIDIA TensorRT, half precision.
+    Tensorrt,
+    /// NVIDIA CUDA, full precision.
+    Cuda,
+    /// The processor, full precision.
+    Cpu,
+}
+
+impl From<Provider> for ProviderWord {
+    fn from(provider: Provider) -> ProviderWord {
+        match provider {
+            Provider::Tensorrt => ProviderWord::Tensorrt,
+            Provider::Cuda => ProviderWord::Cuda,
+            Provider::Cpu => ProviderWord::Cpu,
+        }
+    }
+}
+
+/// Everything known of one inspected part.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Inspection)]
+pub(super) struct InspectionView {
+    /// Grows with every trigger, never used twice.
+    id: u64,
+    /// The line's name.
+    #[schema(value_type = String)]
+    line: Arc<str>,
+    /// The camera's name.
+    #[schema(value_type = String)]
+    camera: Arc<str>,
+    /// Serial number, where one is known.
+    #[schema(required = true, value_type = Option<String>)]
+    serial: Option<Arc<str>>,
+    /// File or stream position of the picture.
+    #[schema(required = true, value_type = Option<String>)]
+    origin: Option<Arc<str>>,
+    /// Wall-clock time of the trigger.
+    #[schema(value_type = String, format = DateTime)]
+    triggered_at: Timestamp,
+    verdict: VerdictWord,
+    /// With `no_decision` only.
+    #[schema(required = true)]
+    cause: Option<CauseWord>,
+    /// In words.
+    #[schema(required = true)]
+    detail: Option<String>,
+    /// The label the verdict rests on.
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    /// Every label over its threshold, worst first.
+    found: Vec<ScoreView>,
+    /// Every label's score, in the model's order.
+    scores: Vec<ScoreView>,
+    /// Where `label` was seen.
+    #[schema(required = true)]
+    heat: Option<HeatView>,
+    /// `name@version`.
+    #[schema(value_type = String)]
+    recipe: Arc<str>,
+    /// SHA-256 of the model's graph, hexadecimal.
+    #[schema(value_type = String)]
+    model: Arc<str>,
+    #[schema(required = true)]
+    provider: Option<ProviderWord>,
+    ledger: LedgerView,
+    /// Whether `/image` will answer with a picture.
+    has_image: bool,
+    /// Of a simulated part: what it really is.
+    #[schema(required = true)]
+    truth: Option<TruthView>,
+    /// A result that came after the verdict.
+    #[schema(required = true)]
+    late_result: Option<LateView>,
+}
+
+/// A label with its score.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LabelScore)]
+struct ScoreView {
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    /// Probability, 0 to 1.
+    score: f32,
+}
+
+/// A heat map.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Heat)]
+struct HeatView {
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    /// Cells across.
+    width: u16,
+    /// Cells down.
+    height: u16,
+    /// Base64 of one byte a cell, row-major: the label's probability there, 0 to 255.
+    cells: String,
+}
+
+/// Where the time went, in microseconds since the trigger.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ledger)]
+struct LedgerView {
+    /// Trigger to verdict.
+    total_us: u32,
+    marks: Vec<MarkView>,
+}
+
+/// One stage's work on the part.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mark)]
+struct MarkView {
+    stage: String,
+    entered_us: u32,
+    left_us: u32,
+}
+
+/// What a simulated part really is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Truth)]
+struct TruthView {
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    defects: Vec<DefectView>,
+    /// The picture was spoilt on purpose.
+    bad_frame: bool,
+}
+
+/// A simulated defect.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrueDefect)]
+struct DefectView {
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    /// Contrast-to-noise ratio.
+    cnr: f32,
+    /// Pixels: left, top, width, height.
+    bbox: [f32; 4],
+}
+
+/// A result that came after its part's verdict.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LateResult)]
+struct LateView {
+    /// What the line would have said.
+    verdict: VerdictWord,
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    /// Microseconds since the trigger.
+    after_us: u32,
+}
+
+impl InspectionView {
+    /// `store` knows whether there is a picture.
+    pub(super) fn of(stored: Stored, store: &Store) -> InspectionView {
+        let has_image = store.has_picture(&stored.inspection);
+        // The newest records are shared with the store and cloned here; older ones are ours alone.
+        let inspection = Arc::unwrap_or_clone(stored.inspection);
+        let (verdict, cause) = VerdictWord::split(inspection.verdict);
+        InspectionView {
+            id: inspection.id,
+            line: inspection.line,
+            camera: inspection.camera,
+            serial: inspection.serial,
+            origin: inspection.origin,
+            triggered_at: inspection.triggered_at,
+            verdict,
+            cause,
+            detail: inspection.detail,
+            label: inspection.label,
+            found: inspection.found.into_iter().map(ScoreView::from).collect(),
+            scores: inspection.scores.into_iter().map(ScoreView::from).collect(),
+            heat: inspection.heat.map(HeatView::from),
+            recipe: inspection.recipe,
+            model: inspection.model,
+            provider: inspection.provider.map(ProviderWord::from),
+            ledger: inspection.ledger.into(),
+            has_image,
+            truth: inspection.truth.map(TruthView::from),
+            late_result: stored.late.map(|late| LateView {
+                verdict: VerdictWord::split(late.verdict).0,
+                label: late.label.clone(),
+                after_us: late.after_us,
+            }),
+        }
+    }
+}
+
+impl From<LabelScore> for ScoreView {
+    fn from(LabelScore { label, score }: LabelScore) -> ScoreView {
+        ScoreView { label, score }
+    }
+}
+
+impl From<KeptHeat> for HeatView {
+    fn from(KeptHeat { label, width, height, cells }: KeptHeat) -> HeatView {
+        HeatView { label, width, height, cells: STANDARD.encode(cells) }
+    }
+}
+
+impl From<Ledger> for LedgerView {
+    fn from(ledger: Ledger) -> LedgerView {
+        let marks = ledger.marks.into_iter().map(|mark| MarkView {
+            stage: mark.stage.into_owned(),
+            entered_us: mark.entered_us,
+            left_us: mark.left_us,
+        });
+        LedgerView { total_us: ledger.total_us, marks: marks.collect() }
+    }
+}
+
+impl From<Truth> for TruthView {
+    fn from(truth: Truth) -> TruthView {
+        let defects = truth.defects.into_iter();
+        let defects = defects.map(|defect| DefectView { label: defect.label, cnr: defect.cnr, bbox: defect.bbox });
+        TruthView { label: truth.label, defects: defects.collect(), bad_frame: truth.bad_frame }
+    }
+}

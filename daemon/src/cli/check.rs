@@ -1,0 +1,85 @@
+//! `inspectd check`: everything that is wrong with a configuration, before the line runs it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{FAILURE, SUCCESS, out};
+use crate::api::Bound;
+use crate::config::{self, Config};
+use crate::health;
+use crate::supervise::Kitchen;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/inspectd/inspectd.toml")]
+    config: PathBuf,
+    /// Look at this file only: not at the recipe, the model, the source, the directories.
+    #[arg(long)]
+    no_io: bool,
+}
+
+/// Exit code 0 if nothing is wrong, else 1 with every problem on a line.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => {
+            for problem in &error.problems {
+                out::line(format_args!("{}: {problem}", error.path.display()))?;
+            }
+            return Ok(ExitCode::from(FAILURE));
+        }
+    };
+    let mut broken = 0;
+    if !args.no_io {
+        for (what, result) in examine(&config) {
+            match result {
+                Ok(()) => out::line(format_args!("ok       {what}"))?,
+                Err(problems) => {
+                    broken += problems.len();
+                    for problem in problems {
+                        out::line(format_args!("problem  {what}: {problem}"))?;
+                    }
+                }
+            }
+        }
+    }
+    let verdict = if broken == 0 { "can be run" } else { "cannot be run" };
+    out::line(format_args!("`{}` {verdict}", args.config.display()))?;
+    Ok(ExitCode::from(if broken == 0 { SUCCESS } else { FAILURE }))
+}
+
+type Outcome = Result<(), Vec<String>>;
+
+/// Tries out everything that the configuration names. Nothing is changed but that the state directory is made.
+fn examine(config: &Config) -> Vec<(String, Outcome)> {
+    let state = config.store.dir.clone().unwrap_or_else(config::default_state_dir);
+    let recipe_path = config.line.recipe.display();
+    let mut outcomes = Vec::new();
+    match config::load_recipe(&config.line.recipe) {
+        Ok(recipe) => {
+            outcomes.push((format!("recipe `{recipe_path}`, {}", recipe.tag()), Ok(())));
+            let kitchen = Kitchen { workers: 1, cache_dir: Some(state.join("engines")) };
+            let model = recipe.bundle.as_ref().map_or("built in".to_owned(), |path| path.display().to_string());
+            outcomes.push(match kitchen.prepare(recipe, None) {
+                Ok(prepared) => {
+                    let provider = prepared.in_force.model.provider();
+                    (format!("model `{}` ({model}) reproduces its scores on {provider}", prepared.manifest().name), Ok(()))
+                }
+                Err(error) => (format!("model ({model})"), Err(vec![format!("{error:#}")])),
+            });
+        }
+        Err(error) => {
+            let problems = error.problems.iter().map(ToString::to_string).collect();
+            outcomes.push((format!("recipe `{recipe_path}`"), Err(problems)));
+        }
+    }
+    let source = config.source.open().map(drop).map_err(|error| vec![error.to_string()]);
+    outcomes.push((format!("source `{}`", config.source.kind()), source));
+    let state = health::state_dir(&state);
+    outcomes.push(("state directory".to_owned(), state.remedy.map_or(Ok(()), |it| Err(vec![format!("{}; {it}", state.said)]))));
+    let port = Bound::new(&config.api).map(drop).map_err(|error| vec![error.to_string()]);
+    outcomes.push((format!("live page on {}", config.api.listen), port));
+    outcomes
+}

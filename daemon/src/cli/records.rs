@@ -1,0 +1,215 @@
+//! `inspectd records`: what is on record, read from the journal itself: beside a running line, or from a copy.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use stages::inspection::Inspection;
+use stages::verdict::{Cause, Verdict};
+
+use super::{FAILURE, SUCCESS};
+use crate::config;
+use crate::store::{self, Export, Exported, Filter, VerdictKind};
+
+/// Arguments of `records`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// For people: one line per part.
+    List(Selection),
+    /// For programs: everything that is known of each part.
+    Export {
+        #[command(flatten)]
+        selection: Selection,
+        /// Form of the output.
+        #[arg(long, value_enum, default_value_t = Form::Jsonl)]
+        format: Form,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    /// One JSON object per line.
+    Jsonl,
+    /// Comma-separated values with a heading.
+    Csv,
+}
+
+/// Which records.
+#[derive(Debug, clap::Args)]
+struct Selection {
+    /// The state directory; default: where `run` keeps its records.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// pass, fail, review or no_decision.
+    #[arg(long)]
+    verdict: Option<VerdictKind>,
+    /// A label that was found.
+    #[arg(long)]
+    label: Option<String>,
+    /// Exactly this serial number.
+    #[arg(long)]
+    serial: Option<String>,
+    /// Triggered at or after this, as 2026-11-24T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Triggered before this.
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+}
+
+/// Exit code 0; 1 if part of the journal could not be read.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (selection, form) = match args.action {
+        Action::List(selection) => (selection, None),
+        Action::Export { selection, format } => (selection, Some(format)),
+    };
+    let mut export = selection.open()?;
+    let everything = selection.is_empty();
+    let filter = selection.filter();
+    let stdout = io::stdout().lock();
+    let written = match form {
+        None => list(&mut export, &filter, io::BufWriter::new(stdout)),
+        Some(Form::Jsonl) => json_lines(&mut export, &filter, everything, io::BufWriter::new(stdout)),
+        Some(Form::Csv) => comma_separated(&mut export, &filter, csv::Writer::from_writer(stdout)),
+    };
+    match written {
+        // `head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::from(SUCCESS)),
+        other => other?,
+    }
+    let damaged = export.damaged_bytes();
+    if damaged > 0 {
+        tracing::warn!("{damaged} bytes of the journal are no records; beside a running line the last may be half written");
+    }
+    Ok(ExitCode::from(if damaged > 0 { FAILURE } else { SUCCESS }))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+impl Selection {
+    fn open(&self) -> anyhow::Result<Export> {
+        let dir = self.state.clone().unwrap_or_else(config::default_state_dir);
+        store::export(&dir).with_context(|| format!("no records in `{}`; name the directory with `--state`", dir.display()))
+    }
+
+    fn is_empty(&self) -> bool {
+        let Selection { state: _, verdict, label, serial, from, to } = self;
+        verdict.is_none() && label.is_none() && serial.is_none() && from.is_none() && to.is_none()
+    }
+
+    fn filter(self) -> Filter {
+        Filter {
+            from: self.from,
+            to: self.to,
+            verdict: self.verdict,
+            label: self.label,
+            serial: self.serial,
+            ..Filter::default()
+        }
+    }
+}
+
+/// The inspections that are wanted. Late results are left out: they are no inspections, and JSON has them.
+fn wanted(export: &mut Export, filter: &Filter, mut each: impl FnMut(&Inspection) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for record in export {
+        if let Exported::Inspection(inspection) = record?
+            && filter.matches(&inspection)
+        {
+            each(&inspection)?;
+        }
+    }
+    Ok(())
+}
+
+fn list(export: &mut Export, filter: &Filter, mut out: impl Write) -> anyhow::Result<()> {
+    wanted(export, filter, |part| {
+        let (verdict, cause) = words(part.verdict);
+        let label = part.label.as_deref().unwrap_or(cause);
+        let serial = part.serial.as_deref().unwrap_or("-");
+        let ms = f64::from(part.ledger.total_us) / 1000.0;
+        let at = part.triggered_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+        Ok(writeln!(out, "{:>8}  {at}  {serial:<14} {verdict:<12} {label:<16} {ms:>8.1} ms", part.id)?)
+    })?;
+    Ok(out.flush()?)
+}
+
+fn json_lines(export: &mut Export, filter: &Filter, everything: bool, mut out: impl Write) -> anyhow::Result<()> {
+    for record in export {
+        let line = match record? {
+            Exported::Inspection(part) if filter.matches(&part) => serde_json::json!({ "inspection": part }),
+            // Only an inspection can be matched; whoever asked for everything gets these too.
+            Exported::Late(late) if everything => serde_json::json!({ "late_result": late }),
+            _ => continue,
+        };
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<impl Write>) -> anyhow::Result<()> {
+    out.write_record([
+        "id", "line", "camera", "serial", "triggered_at", "verdict", "cause", "label", "score", "recipe", "model",
+        "provider", "latency_us", "evidence", "detail",
+    ])?;
+    wanted(export, filter, |part| {
+        let (verdict, cause) = words(part.verdict);
+        let score = part.scores.iter().find(|it| Some(&it.label) == part.label.as_ref());
+        Ok(out.write_record([
+            part.id.to_string().as_str(),
+            &part.line,
+            &part.camera,
+            part.serial.as_deref().unwrap_or_default(),
+            &part.triggered_at.to_string(),
+            verdict,
+            cause,
+            part.label.as_deref().unwrap_or_default(),
+            &score.map(|it| it.score.to_string()).unwrap_or_default(),
+            &part.recipe,
+            &part.model,
+            &part.provider.map(|it| it.to_string()).unwrap_or_default(),
+            &part.ledger.total_us.to_string(),
+            part.evidence.as_deref().unwrap_or_default(),
+            part.detail.as_deref().unwrap_or_default(),
+        ])?)
+    })?;
+    Ok(out.flush()?)
+}
+
+fn words(verdict: Verdict) -> (&'static str, &'static str) {
+    let cause = match verdict {
+        Verdict::NoDecision(cause) => cause_word(cause),
+        _ => "",
+    };
+    (VerdictKind::from(verdict).name(), cause)
+}
+
+/// As in the API and in JSON.
+fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Late => "late",
+        Cause::Overload => "overload",
+        Cause::NoFrame => "no_frame",
+        Cause::Truncated => "truncated",
+        Cause::Unreadable => "unreadable",
+        Cause::WrongSize => "wrong_size",
+        Cause::Blank => "blank",
+        Cause::Saturated => "saturated",
+        Cause::OutOfFocus => "out_of_focus",
+        Cause::StageFailed => "stage_failed",
+        Cause::SafeHold => "safe_hold",
+        Cause::Restart => "restart",
+    }
+}

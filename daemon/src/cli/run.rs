@@ -1,0 +1,93 @@
+//! `inspectd run`: the line of a configuration, until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{bail, ensure};
+use stages::line::LineStatus;
+
+use super::{HUNG, SUCCESS};
+use crate::api::Bound;
+use crate::config::{self, Config};
+use crate::logs;
+use crate::store::{Options, Store};
+use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/inspectd/inspectd.toml")]
+    config: PathBuf,
+    /// End after the source's last part instead of waiting to be stopped.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Exit code 0 after an end in order, [`HUNG`] when the line had to be given up.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config)?;
+    if let Some(level) = &config.log.level {
+        logs::prefer(level)?;
+    }
+    let signals = Signals::listen()?;
+    let page = Bound::new(&config.api)?;
+    let dir = config.store.dir.clone().unwrap_or_else(config::default_state_dir);
+    let options = Options {
+        line: config.line.name.as_str().into(),
+        evidence: config.store.evidence.clone(),
+        ..Options::default()
+    };
+    let (store, _) = Store::open(&dir, options)?;
+    let kitchen = Kitchen { workers: config.line.limits.worker_threads(), cache_dir: Some(dir.join("engines")) };
+    let recipe = kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
+    let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
+
+    tracing::info!("line `{}`, recipe {}, live page: {}", config.line.name, recipe.in_force.tag, page.url());
+    let mut running = Service {
+        name: config.line.name.as_str().into(),
+        recipe,
+        source,
+        source_kind: config.source.kind(),
+        store: Arc::new(store),
+        limits: config.line.limits.clone(),
+        sinks: Vec::new(),
+        page: Some(page),
+        max_viewers: config.api.max_viewers,
+    }
+    .start()?;
+    let reload = |before: &Prepared| reload(&config, &kitchen, before);
+    let ending = running.watch(&signals, &reload, args.once);
+    report(&running.finish()?)?;
+    Ok(ExitCode::from(if ending == Ending::Hung { HUNG } else { SUCCESS }))
+}
+
+/// Reads the recipe's file anew. A recipe is immutable: what changed has a new version.
+fn reload(config: &Config, kitchen: &Kitchen, before: &Prepared) -> anyhow::Result<Prepared> {
+    let recipe = config::load_recipe(&config.line.recipe)?;
+    let old = &before.in_force.recipe;
+    if recipe.tag() == old.tag() && recipe != *old {
+        bail!(
+            "`{}` has changed but still says version {}: records name a recipe by its version, so raise it",
+            config.line.recipe.display(),
+            recipe.version
+        );
+    }
+    kitchen.prepare(recipe, Some(before))
+}
+
+fn report(status: &LineStatus) -> anyhow::Result<()> {
+    let counts = status.counts;
+    tracing::info!(
+        triggered = counts.triggered,
+        pass = counts.pass,
+        fail = counts.fail,
+        review = counts.review,
+        no_decision = counts.no_decision,
+        in_flight = counts.in_flight,
+        "the line has ended"
+    );
+    ensure!(counts.obey_the_law(), "the counts contradict each other: {counts:?}; this is a fault of the program");
+    Ok(())
+}

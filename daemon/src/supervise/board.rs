@@ -1,0 +1,70 @@
+//! What everybody who looks at the line shares.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use stages::line::Line;
+
+use super::recipe::Prepared;
+use super::trend::Trend;
+use crate::store::Store;
+
+/// Pictures a second that are made for the page while somebody looks.
+const PREVIEWS_PER_SECOND: u32 = 10;
+
+/// Where the parts come from, for people.
+#[derive(Debug, Clone)]
+pub struct SourceName {
+    /// The camera's name.
+    pub name: String,
+    /// `kind` in the configuration.
+    pub kind: &'static str,
+}
+
+/// A running line with everything around it.
+pub struct Board {
+    /// The line's name.
+    pub name: Arc<str>,
+    /// The line.
+    pub line: Line,
+    /// Its records.
+    pub store: Arc<Store>,
+    /// Its last ten minutes.
+    pub trend: Arc<Trend>,
+    /// Its parts' origin.
+    pub source: SourceName,
+    /// What is in force from the next part on.
+    pub recipe: ArcSwap<Prepared>,
+    /// When the program started.
+    pub started_at: Timestamp,
+    /// How many may follow the live events at once.
+    pub max_viewers: usize,
+    pub(super) viewers: Mutex<usize>,
+}
+
+/// Somebody who follows the live events. While there is one, the line makes previews.
+pub struct Viewer(Arc<Board>);
+
+impl Board {
+    /// One more viewer, unless there are too many.
+    pub fn watch(self: &Arc<Board>) -> Option<Viewer> {
+        let mut viewers = self.viewers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *viewers >= self.max_viewers {
+            return None;
+        }
+        *viewers += 1;
+        self.line.watch(PREVIEWS_PER_SECOND);
+        Some(Viewer(self.clone()))
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let mut viewers = self.0.viewers.lock().unwrap_or_else(PoisonError::into_inner);
+        *viewers -= 1;
+        if *viewers == 0 {
+            self.0.line.watch(0);
+        }
+    }
+}

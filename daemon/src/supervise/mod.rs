@@ -1,0 +1,17 @@
+//! One line with its store and its page: how they are put together, watched over and ended in order.
+
+mod board;
+mod recipe;
+mod run;
+mod shipped;
+mod signals;
+mod tally;
+mod trend;
+
+pub use board::{Board, SourceName, Viewer};
+pub use recipe::{Kitchen, Prepared};
+pub use run::{Ending, Reload, Running, Service};
+pub use shipped::{DEMO_RECIPE, shipped_bundle};
+pub use signals::{Signal, Signals};
+pub use tally::{BandFigures, Figures, Tally};
+pub use trend::{Point, Trend};

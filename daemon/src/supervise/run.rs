@@ -1,0 +1,170 @@
+//! Puts line, store and page together, watches over them, and ends them in order.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use stages::capture::Source;
+use stages::line::{Limits, Line, LineConfig, LineState, LineStatus, standard};
+use stages::record::VerdictSink;
+
+use super::board::{Board, SourceName};
+use super::recipe::Prepared;
+use super::signals::{Signal, Signals};
+use super::trend::Trend;
+use crate::api::{Bound, Server};
+use crate::health::Notifier;
+use crate::store::Store;
+
+/// How often the line's health is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long a line may be unwell before the program gives up: a disk or a camera may well recover from a short stall.
+const GIVE_UP: Duration = Duration::from_secs(30);
+/// How long parts in flight, and records on their way to the disk, may take to end.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// What a running line is made of.
+pub struct Service {
+    /// The line's name.
+    pub name: Arc<str>,
+    /// What parts are inspected with.
+    pub recipe: Prepared,
+    /// Where they come from.
+    pub source: Box<dyn Source>,
+    /// `kind` of the source.
+    pub source_kind: &'static str,
+    /// Where their records go.
+    pub store: Arc<Store>,
+    /// What bounds the line.
+    pub limits: Limits,
+    /// Who else is told each verdict.
+    pub sinks: Vec<Arc<dyn VerdictSink>>,
+    /// The page's port; none: no page.
+    pub page: Option<Bound>,
+    /// How many may follow the page at once.
+    pub max_viewers: usize,
+}
+
+/// Makes a new recipe of the one in force; the error says why the old one stays.
+pub type Reload<'a> = &'a dyn Fn(&Prepared) -> anyhow::Result<Prepared>;
+
+/// Why watching ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A signal asked for it.
+    Asked,
+    /// The source has no more parts.
+    SourceEnded,
+    /// Threads of the line hang: only a new process helps.
+    Hung,
+}
+
+/// Line, store and page at work.
+pub struct Running {
+    board: Arc<Board>,
+    server: Option<Server>,
+    notifier: Notifier,
+}
+
+impl Service {
+    /// Starts the line, then the page, then says that all is ready.
+    ///
+    /// # Errors
+    /// Limits that no line can keep, or a system without threads. Nothing keeps running then.
+    pub fn start(self) -> anyhow::Result<Running> {
+        let trend = Arc::new(Trend::new());
+        let mut sinks = self.sinks;
+        sinks.push(trend.clone());
+        let source = SourceName { name: self.source.name().to_owned(), kind: self.source_kind };
+        let line = Line::start(LineConfig {
+            name: self.name.clone(),
+            first_id: self.store.next_id(),
+            source: self.source,
+            stages: standard(&self.limits),
+            recipe: self.recipe.in_force.clone(),
+            recorder: self.store.clone(),
+            sinks,
+            limits: self.limits,
+        })?;
+        let board = Arc::new(Board {
+            name: self.name,
+            line,
+            store: self.store,
+            trend,
+            source,
+            recipe: ArcSwap::from_pointee(self.recipe),
+            started_at: Timestamp::now(),
+            max_viewers: self.max_viewers,
+            viewers: Mutex::new(0),
+        });
+        let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
+        let notifier = Notifier::new();
+        notifier.ready("inspecting");
+        Ok(Running { board, server, notifier })
+    }
+}
+
+impl Running {
+    /// Watches until somebody asks for the end, the line hangs, or (`ends_with_source`) there are no more parts.
+    pub fn watch(&mut self, signals: &Signals, reload: Reload<'_>, ends_with_source: bool) -> Ending {
+        let mut unwell_since = None;
+        loop {
+            match signals.wait(LOOK) {
+                Some(Signal::Stop) => return Ending::Asked,
+                Some(Signal::Reload) => self.reload(reload),
+                None => {}
+            }
+            let status = self.board.line.status();
+            if ends_with_source && status.state == LineState::Stopped && self.board.line.wait(Duration::ZERO) {
+                return Ending::SourceEnded;
+            }
+            if self.board.line.healthy() && self.server.as_ref().is_none_or(Server::alive) {
+                unwell_since = None;
+                self.notifier.alive();
+            } else if unwell_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP {
+                tracing::error!("the line has not been well for {GIVE_UP:?}; the program gives up so that it is started anew");
+                return Ending::Hung;
+            }
+        }
+    }
+
+    fn reload(&self, reload: Reload<'_>) {
+        self.notifier.reloading();
+        let before = self.board.recipe.load_full();
+        match reload(&before) {
+            Ok(prepared) => {
+                let (old, new) = (&before.in_force.tag, prepared.in_force.tag.clone());
+                tracing::info!("recipe {new} is in force from the next part on, instead of {old}");
+                self.board.line.swap_recipe(prepared.in_force.clone());
+                self.board.recipe.store(Arc::new(prepared));
+            }
+            Err(error) => tracing::error!("recipe {} stays in force: {error:#}", before.in_force.tag),
+        }
+        self.notifier.ready("inspecting");
+    }
+
+    /// Finishes what is in flight, each part by its deadline, then ends page and store. Gives the line's last word.
+    ///
+    /// # Errors
+    /// The store did not keep everything; the line's numbers are in the log.
+    pub fn finish(self) -> anyhow::Result<LineStatus> {
+        self.notifier.stopping();
+        self.board.line.stop();
+        if !self.board.line.wait(DRAIN) {
+            tracing::error!("parts are still in flight after {DRAIN:?}; they are given up");
+        }
+        if let Some(server) = self.server {
+            server.stop();
+        }
+        let mut status = self.board.line.status();
+        let store = self.board.store.clone();
+        match Arc::into_inner(self.board) {
+            Some(board) => status.counts = board.line.drain(),
+            None => tracing::warn!("a request did not end; its thread is left behind"),
+        }
+        store.close().with_context(|| format!("at the end, after {} parts", status.counts.triggered))?;
+        Ok(status)
+    }
+}
