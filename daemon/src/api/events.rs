@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, KeepAlive, KeepAliveStream, Sse};
 use serde::Serialize;
 use stages::inspection::Inspection;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -54,9 +54,10 @@ struct Gap {
 pub(super) async fn events(
     State(api): State<Api>,
     headers: HeaderMap,
-) -> Result<Sse<ReceiverStream<Result<Event, Infallible>>>, Problem> {
+) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
     let seen = last_event_id(&headers)?;
-    let too_many = || Problem::later(format!("{} listen already: close one, or raise `api.max_viewers`", api.board.max_viewers));
+    let too_many =
+        || Problem::later(format!("{} listen already: close one, or raise `api.max_viewers`", api.board.max_viewers));
     let viewer = api.board.watch().ok_or_else(too_many)?;
     let (send, receive) = mpsc::channel(QUEUE);
     let client = Client { board: api.board, send, seen, _viewer: viewer };
@@ -69,6 +70,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     id.map(Some).ok_or_else(|| Problem::bad_request("`Last-Event-ID` is no part id"))
 }
+
+type Events = ReceiverStream<Result<Event, Infallible>>;
 
 /// One listener.
 struct Client {

@@ -32,7 +32,9 @@ impl Hosts {
     fn include(&self, host: &str) -> bool {
         let name = without_port(host);
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        address.is_ok() || name.eq_ignore_ascii_case("localhost") || self.0.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+        address.is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self.0.iter().any(|ours| name.eq_ignore_ascii_case(ours))
     }
 }
 
@@ -72,10 +74,14 @@ mod tests {
     #[test]
     fn addresses_and_our_own_names_are_let_in() {
         let hosts = Hosts(Arc::from(["line-3.plant".to_owned()]));
-        for ours in ["localhost", "LOCALHOST:8787", "127.0.0.1:8787", "[::1]:8787", "[::1]", "10.0.0.7", "Line-3.plant:80"] {
+        for ours in
+            ["localhost", "LOCALHOST:8787", "127.0.0.1:8787", "[::1]:8787", "[::1]", "10.0.0.7", "Line-3.plant:80"]
+        {
             assert!(hosts.include(ours), "{ours}");
         }
-        for foreign in ["evil.example", "evil.example:8787", "localhost.evil.example", "127.0.0.1.evil.example", "", ":80"] {
+        for foreign in
+            ["evil.example", "evil.example:8787", "localhost.evil.example", "127.0.0.1.evil.example", "", ":80"]
+        {
             assert!(!hosts.include(foreign), "{foreign}");
         }
     }

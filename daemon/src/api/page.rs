@@ -18,7 +18,8 @@ const PLACEHOLDER: &str = include_str!("placeholder.html");
 pub(super) async fn page(method: Method, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("api/") || !(method == Method::GET || method == Method::HEAD) {
-        return Problem::not_found(format!("{method} {} does not exist: see /api/v1/openapi.json", uri.path())).into_response();
+        return Problem::not_found(format!("{method} {} does not exist: see /api/v1/openapi.json", uri.path()))
+            .into_response();
     }
     let name = if path.is_empty() { "index.html" } else { path };
     match Dashboard::get(name) {
@@ -26,7 +27,8 @@ pub(super) async fn page(method: Method, uri: Uri) -> Response {
             // The build puts a digest of the content into the names of assets.
             let caching = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
             let mime = mime_guess::from_path(name).first_or_octet_stream();
-            let headers = [(header::CONTENT_TYPE, mime.as_ref().to_owned()), (header::CACHE_CONTROL, caching.to_owned())];
+            let headers =
+                [(header::CONTENT_TYPE, mime.as_ref().to_owned()), (header::CACHE_CONTROL, caching.to_owned())];
             (headers, file.data).into_response()
         }
         None if path.is_empty() => {

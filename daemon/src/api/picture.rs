@@ -15,10 +15,7 @@ use crate::store::PictureError;
     (status = 200, description = "The picture as it came from the camera, or a preview of it", content_type = "image/jpeg"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn image(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Response, Problem> {
+pub(super) async fn image(State(api): State<Api>, id: Result<Path<u64>, PathRejection>) -> Result<Response, Problem> {
     let id = part_id(id)?;
     let store = api.board.store.clone();
     let picture = blocking(move || store.picture(id).map_err(Problem::from)).await?;

@@ -65,7 +65,10 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
             outcomes.push(match kitchen.prepare(recipe, None) {
                 Ok(prepared) => {
                     let provider = prepared.in_force.model.provider();
-                    (format!("model `{}` ({model}) reproduces its scores on {provider}", prepared.manifest().name), Ok(()))
+                    (
+                        format!("model `{}` ({model}) reproduces its scores on {provider}", prepared.manifest().name),
+                        Ok(()),
+                    )
                 }
                 Err(error) => (format!("model ({model})"), Err(vec![format!("{error:#}")])),
             });
@@ -78,7 +81,10 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
     let source = config.source.open().map(drop).map_err(|error| vec![error.to_string()]);
     outcomes.push((format!("source `{}`", config.source.kind()), source));
     let state = health::state_dir(&state);
-    outcomes.push(("state directory".to_owned(), state.remedy.map_or(Ok(()), |it| Err(vec![format!("{}; {it}", state.said)]))));
+    outcomes.push((
+        "state directory".to_owned(),
+        state.remedy.map_or(Ok(()), |it| Err(vec![format!("{}; {it}", state.said)])),
+    ));
     let port = Bound::new(&config.api).map(drop).map_err(|error| vec![error.to_string()]);
     outcomes.push((format!("live page on {}", config.api.listen), port));
     outcomes

@@ -170,7 +170,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let status = running.finish()?;
 
     let report = Report::new(&args, &status, &tally, (model, provider));
-    if args.json { out::json(&report)? } else { report.print()? }
+    if args.json {
+        out::json(&report)?
+    } else {
+        report.print()?
+    }
     Ok(ExitCode::from(match ending {
         Ending::Hung => HUNG,
         _ if report.counts.in_flight > 0 || !report.counts.obey_the_law() => FAILURE,
@@ -220,12 +224,7 @@ struct LatencyMs {
 impl From<LatencySummary> for LatencyMs {
     fn from(latency: LatencySummary) -> LatencyMs {
         let ms = |us: u64| us as f64 / 1000.0;
-        LatencyMs {
-            p50: ms(latency.p50_us),
-            p95: ms(latency.p95_us),
-            p99: ms(latency.p99_us),
-            max: ms(latency.max_us),
-        }
+        LatencyMs { p50: ms(latency.p50_us), p95: ms(latency.p95_us), p99: ms(latency.p99_us), max: ms(latency.max_us) }
     }
 }
 

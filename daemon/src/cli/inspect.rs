@@ -1,6 +1,6 @@
 //! `inspectd inspect`: pictures from files, through the same stages as on the line.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -112,9 +112,9 @@ impl Inspector {
                 let part = Part::new(self.next_id, frame, self.recipe.clone(), self.buffers.clone());
                 self.next_id += 1;
                 // As on the line: a stage that panics costs one part and is made anew.
-                let chain = AssertUnwindSafe(&mut self.chain);
-                std::panic::catch_unwind(move || run_chain({ chain }.0, part).1).unwrap_or_else(|_| {
-                    self.chain = chain_anew();
+                let inspected = catch_unwind(AssertUnwindSafe(|| run_chain(&mut self.chain, part).1));
+                inspected.unwrap_or_else(|_| {
+                    self.chain = chain();
                     Decision::none(Cause::StageFailed, "a stage panicked on this file; the log says where")
                 })
             }
@@ -125,11 +125,6 @@ impl Inspector {
 
 fn chain() -> Vec<Box<dyn Stage>> {
     standard(&Limits { workers: 1, ..Limits::default() }).iter().map(|stage| stage.build()).collect()
-}
-
-fn chain_anew() -> Vec<Box<dyn Stage>> {
-    tracing::warn!("the stages are made anew");
-    chain()
 }
 
 /// What is printed of one file.

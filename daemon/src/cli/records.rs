@@ -88,7 +88,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let damaged = export.damaged_bytes();
     if damaged > 0 {
-        tracing::warn!("{damaged} bytes of the journal are no records; beside a running line the last may be half written");
+        tracing::warn!(
+            "{damaged} bytes of the journal are no records; beside a running line the last may be half written"
+        );
     }
     Ok(ExitCode::from(if damaged > 0 { FAILURE } else { SUCCESS }))
 }
@@ -101,7 +103,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 impl Selection {
     fn open(&self) -> anyhow::Result<Export> {
         let dir = self.state.clone().unwrap_or_else(config::default_state_dir);
-        store::export(&dir).with_context(|| format!("no records in `{}`; name the directory with `--state`", dir.display()))
+        store::export(&dir)
+            .with_context(|| format!("no records in `{}`; name the directory with `--state`", dir.display()))
     }
 
     fn is_empty(&self) -> bool {
@@ -122,7 +125,11 @@ impl Selection {
 }
 
 /// The inspections that are wanted. Late results are left out: they are no inspections, and JSON has them.
-fn wanted(export: &mut Export, filter: &Filter, mut each: impl FnMut(&Inspection) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn wanted(
+    export: &mut Export,
+    filter: &Filter,
+    mut each: impl FnMut(&Inspection) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for record in export {
         if let Exported::Inspection(inspection) = record?
             && filter.matches(&inspection)
@@ -161,8 +168,21 @@ fn json_lines(export: &mut Export, filter: &Filter, everything: bool, mut out: i
 
 fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<impl Write>) -> anyhow::Result<()> {
     out.write_record([
-        "id", "line", "camera", "serial", "triggered_at", "verdict", "cause", "label", "score", "recipe", "model",
-        "provider", "latency_us", "evidence", "detail",
+        "id",
+        "line",
+        "camera",
+        "serial",
+        "triggered_at",
+        "verdict",
+        "cause",
+        "label",
+        "score",
+        "recipe",
+        "model",
+        "provider",
+        "latency_us",
+        "evidence",
+        "detail",
     ])?;
     wanted(export, filter, |part| {
         let (verdict, cause) = words(part.verdict);

@@ -57,7 +57,10 @@ impl StoreSection {
         }
         let evidence = &self.evidence;
         if matches!(evidence.raw, RawFormat::Jpeg { quality } if !(1..=100).contains(&quality)) {
-            problems.push(Problem::new("store.evidence.raw", "has a quality outside 1 to 100; or use `raw = \"png\"`, lossless"));
+            problems.push(Problem::new(
+                "store.evidence.raw",
+                "has a quality outside 1 to 100; or use `raw = \"png\"`, lossless",
+            ));
         }
         for (name, value, most) in [
             ("queue", evidence.queue, 1024),

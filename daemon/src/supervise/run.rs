@@ -120,11 +120,17 @@ impl Running {
             if ends_with_source && status.state == LineState::Stopped && self.board.line.wait(Duration::ZERO) {
                 return Ending::SourceEnded;
             }
+            if self.board.line.exhausted() {
+                tracing::error!("too many threads of the line hang; the program ends so that it is started anew");
+                return Ending::Hung;
+            }
             if self.board.line.healthy() && self.server.as_ref().is_none_or(Server::alive) {
                 unwell_since = None;
                 self.notifier.alive();
             } else if unwell_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP {
-                tracing::error!("the line has not been well for {GIVE_UP:?}; the program gives up so that it is started anew");
+                tracing::error!(
+                    "the line has not been well for {GIVE_UP:?}; the program gives up so that it is started anew"
+                );
                 return Ending::Hung;
             }
         }
@@ -151,7 +157,7 @@ impl Running {
     /// The store did not keep everything; the line's numbers are in the log.
     pub fn finish(self) -> anyhow::Result<LineStatus> {
         self.notifier.stopping();
-        self.board.line.stop();
+        self.board.line.begin_drain();
         if !self.board.line.wait(DRAIN) {
             tracing::error!("parts are still in flight after {DRAIN:?}; they are given up");
         }

@@ -103,10 +103,8 @@ impl Tally {
         let (defective, escapes) = total(&counts.bands.iter().collect::<Vec<_>>());
         let visible: Vec<_> = counts.bands.iter().filter(|band| band.from >= VISIBLE_CNR).collect();
         let (visible_defective, visible_escapes) = total(&visible);
-        let with_percent = |band: &BandFigures| BandFigures {
-            escapes_percent: percent(band.escapes, band.defective),
-            ..band.clone()
-        };
+        let with_percent =
+            |band: &BandFigures| BandFigures { escapes_percent: percent(band.escapes, band.defective), ..band.clone() };
         Figures {
             bad_frames: counts.bad_frames,
             good: counts.good,

@@ -1,0 +1,243 @@
+//! The HTTP interface of a running demo, over real connections.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use crate::support::{Program, agent, get, json, law, text, tiny_bundle, wait_for};
+
+/// A demo that runs on.
+struct Demo {
+    program: Program,
+    url: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start(more: &[&str]) -> Demo {
+        let dir = tempfile::tempdir().expect("a folder");
+        let bundle = tiny_bundle(dir.path());
+        let state = dir.path().join("state");
+        let arguments = ["demo", "--listen", "127.0.0.1:0", "--bundle", text(&bundle), "--state", text(&state)];
+        let mut program = Program::start(&[&arguments[..], more].concat());
+        let url = program.url();
+        Demo { program, url, _dir: dir }
+    }
+
+    fn json(&self, path: &str) -> Value {
+        json(&format!("{}{path}", self.url))
+    }
+
+    /// Waits until so many parts are on record.
+    fn recorded(&self, parts: u64) {
+        wait_for("records", || (self.json("/api/v1/line")["store"]["acknowledged"].as_u64()? >= parts).then_some(()));
+    }
+}
+
+#[test]
+fn the_line_shows_itself_and_obeys_the_law() {
+    let demo = Demo::start(&["--rate", "60"]);
+    let mut seen = BTreeSet::new();
+    wait_for("thirty different counts", || {
+        let line = demo.json("/api/v1/line");
+        seen.insert(law(&line["counts"]));
+        (seen.len() >= 30).then_some(())
+    });
+    let line = demo.json("/api/v1/line");
+    assert_eq!((&line["line"], &line["state"], &line["recipe"]), (&"demo".into(), &"running".into(), &"demo@1".into()));
+    assert_eq!(line["source"]["kind"], "synthetic");
+    assert_eq!((&line["model"]["name"], &line["model"]["provider"]), (&"tiny".into(), &"cpu".into()));
+    assert_eq!(line["model"]["labels"][1], serde_json::json!({"name": "scratch", "verdict": "fail", "threshold": 0.5}));
+    assert_eq!(line["model"]["fallbacks"].as_array().map(Vec::len), Some(2), "TensorRT and CUDA are not here: {line}");
+    assert_eq!(line["deadline_ms"], 500);
+    let stages: Vec<_> = line["stages"].as_array().expect("stages").iter().map(|stage| stage["name"].clone()).collect();
+    assert_eq!(stages, ["quality", "preprocess", "infer", "decide"]);
+    assert!(line["latency"]["p50_us"].as_u64() > Some(0));
+
+    wait_for("whole seconds", || (demo.json("/api/v1/line/trend")["points"].as_array()?.len() >= 2).then_some(()));
+    let trend = demo.json("/api/v1/line/trend");
+    for point in trend["points"].as_array().expect("points") {
+        let sum: u64 =
+            ["pass", "fail", "review", "no_decision"].map(|key| point[key].as_u64().expect("a number")).iter().sum();
+        assert_eq!(point["triggered"], sum, "{point}");
+    }
+    assert!(demo.json("/api/v1/line")["parts_per_s"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn pages_join_without_gap_or_double() {
+    let demo = Demo::start(&["--rate", "80"]);
+    demo.recorded(60);
+    let mut ids = Vec::new();
+    let mut path = "/api/v1/inspections?limit=7".to_owned();
+    loop {
+        let page = demo.json(&path);
+        let items = page["items"].as_array().expect("items");
+        assert!(items.len() <= 7);
+        ids.extend(items.iter().map(|item| item["id"].as_u64().expect("an id")));
+        match page["next"].as_u64() {
+            Some(next) => path = format!("/api/v1/inspections?limit=7&before={next}"),
+            None => break,
+        }
+    }
+    let newest = ids[0];
+    assert_eq!(ids, (1..=newest).rev().collect::<Vec<u64>>(), "newest first, each once");
+
+    let one = demo.json("/api/v1/inspections/1");
+    for key in [
+        "id",
+        "line",
+        "camera",
+        "serial",
+        "origin",
+        "triggered_at",
+        "verdict",
+        "cause",
+        "detail",
+        "label",
+        "found",
+        "scores",
+        "heat",
+        "recipe",
+        "model",
+        "provider",
+        "ledger",
+        "has_image",
+        "truth",
+        "late_result",
+    ] {
+        assert!(one.get(key).is_some(), "no `{key}` in {one}");
+    }
+    let named = demo.json("/api/v1/inspections?serial=S000004");
+    assert_eq!(named["items"][0]["id"], 5);
+    let failed = demo.json("/api/v1/inspections?verdict=fail&limit=200");
+    assert!(failed["items"].as_array().expect("items").iter().all(|item| item["verdict"] == "fail"));
+    assert_eq!(demo.json("/api/v1/inspections?from=2100-01-01T00:00:00Z")["items"], serde_json::json!([]));
+    assert_eq!(
+        demo.json("/api/v1/inspections?to=2100-01-01T00:00:00%2B01:00&limit=1")["items"].as_array().map(Vec::len),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_failed_parts_picture_is_kept() {
+    let demo = Demo::start(&["--rate", "40"]);
+    let failed = wait_for("a failed part with its picture", || {
+        let page = demo.json("/api/v1/inspections?verdict=fail&limit=1");
+        page["items"].get(0).filter(|item| item["has_image"] == true).cloned()
+    });
+    let url = format!("{}/api/v1/inspections/{}/image", demo.url, failed["id"]);
+    let bytes = wait_for("the picture on disk", || {
+        let mut answer = agent().get(&url).call().expect("an answer");
+        (answer.status() == 200).then(|| answer.body_mut().read_to_vec().expect("bytes"))
+    });
+    let mut image =
+        models::image::Image { width: 0, height: 0, format: models::image::PixelFormat::Mono8, data: Vec::new() };
+    models::image::decode_into(&bytes, &mut image).expect("a picture");
+    assert_eq!((image.width, image.height), (512, 512));
+    let heat = &failed["heat"];
+    let cells =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, heat["cells"].as_str().expect("cells"));
+    let (width, height) = (heat["width"].as_u64().expect("a number"), heat["height"].as_u64().expect("a number"));
+    assert_eq!(cells.expect("base64").len() as u64, width * height);
+
+    let (status, kind, problem) = get(&format!("{}/api/v1/inspections/999999999/image", demo.url));
+    assert_eq!((status, kind.as_str()), (404, "application/problem+json"), "{problem}");
+}
+
+#[test]
+fn what_cannot_be_understood_is_a_problem_in_words() {
+    let demo = Demo::start(&["--rate", "5"]);
+    for (path, status, words) in [
+        ("/api/v1/inspections?limit=0", 400, "`limit` is 0"),
+        ("/api/v1/inspections?limit=100000", 400, "give 1 to 200"),
+        ("/api/v1/inspections?limit=many", 400, ""),
+        ("/api/v1/inspections?verdict=maybe", 400, "pass, fail, review or no_decision"),
+        ("/api/v1/inspections?from=yesterday", 400, "RFC 3339"),
+        ("/api/v1/inspections?colour=red", 400, "colour"),
+        ("/api/v1/inspections/first", 400, ""),
+        ("/api/v1/inspections/999999999", 404, "no part 999999999"),
+        ("/api/v1/nothing", 404, "/api/v1/openapi.json"),
+        ("/nothing.html", 404, "no page"),
+        ("/../../etc/passwd", 404, ""),
+    ] {
+        let (got, kind, problem) = get(&format!("{}{path}", demo.url));
+        assert_eq!((got, kind.as_str()), (status, "application/problem+json"), "{path}: {problem}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["type"].is_string() && problem["title"].is_string(), "{problem}");
+        assert!(problem["detail"].as_str().expect("words").contains(words), "{path}: {problem}");
+    }
+    let mut posted = agent().post(format!("{}/api/v1/line", demo.url)).send_empty().expect("an answer");
+    let problem: Value = posted.body_mut().read_json().expect("JSON");
+    assert_eq!((posted.status().as_u16(), &problem["status"]), (405, &405.into()));
+    let line = demo.json("/api/v1/line");
+    assert_eq!(line["state"], "running", "and the line runs on");
+    drop(demo.program);
+}
+
+/// A request written by hand, as no decent client sends it.
+fn raw(url: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("connected");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn foreign_pages_are_kept_out() {
+    let demo = Demo::start(&["--rate", "5"]);
+    let rebound = raw(&demo.url, "GET /api/v1/line HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert!(rebound.starts_with("HTTP/1.1 421 "), "{rebound}");
+    assert!(!rebound.contains("triggered") && rebound.contains("api.hosts"), "{rebound}");
+    let ours = raw(&demo.url, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(ours.starts_with("HTTP/1.1 200 "), "{ours}");
+
+    for path in ["/", "/api/v1/line", "/nothing"] {
+        let answer = agent().get(format!("{}{path}", demo.url)).call().expect("an answer");
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(header("content-security-policy").starts_with("default-src 'self'"), "{path}");
+        assert_eq!((header("x-content-type-options"), header("x-frame-options")), ("nosniff", "DENY"), "{path}");
+        assert_eq!(header("access-control-allow-origin"), "", "no other origin may read");
+    }
+    let mut page = agent().get(format!("{}/", demo.url)).call().expect("a page");
+    assert!(page.body_mut().read_to_string().expect("text").contains("<title>"), "a page, built or placeholder");
+}
+
+#[test]
+fn readiness_ends_with_the_parts() {
+    let demo = Demo::start(&["--rate", "20", "--parts", "10"]);
+    let (status, _, _) = get(&format!("{}/healthz", demo.url));
+    assert_eq!(status, 200);
+    let said = wait_for("the end of the parts", || {
+        let mut answer = agent().get(format!("{}/readyz", demo.url)).call().expect("an answer");
+        (answer.status() == 503).then(|| answer.body_mut().read_to_string().expect("text"))
+    });
+    assert!(said.contains("stopped"), "{said}");
+    let line = demo.json("/api/v1/line");
+    assert_eq!((&line["state"], law(&line["counts"])), (&"stopped".into(), 10));
+    demo.program.signal("TERM");
+    let (status, stdout, _) = demo.program.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(stdout.contains("10 parts"), "{stdout}");
+}
+
+#[test]
+fn the_description_names_what_answers() {
+    let demo = Demo::start(&["--rate", "20"]);
+    demo.recorded(1);
+    let document = demo.json("/api/v1/openapi.json");
+    let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+    assert!(paths.len() >= 9, "{paths:?}");
+    for path in paths {
+        if path == "/api/v1/events" {
+            continue; // it never ends
+        }
+        let (status, _, _) = get(&format!("{}{}", demo.url, path.replace("{id}", "1")));
+        // The first part's picture may not have been kept.
+        assert!(status == 200 || (status == 404 && path.ends_with("/image")), "{path}: {status}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The real program, from outside: command line, signals, HTTP.
+
+mod api;
+mod command_line;
+mod demo;
+mod events;
+mod inspect;
+mod run;
+mod support;
