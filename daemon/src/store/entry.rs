@@ -25,7 +25,8 @@ pub(crate) const MIN_FRAME: u64 = FRAME_HEAD as u64 + 12;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Entry {
     /// A process took the journal over. `boot` is the kernel's boot id: if it is another one than now, the machine went down.
-    Started { boot: Arc<str>, at: Timestamp, program: Arc<str> },
+    /// Ids go on at `next_id`, which after a power cut is more than one above the last one seen.
+    Started { boot: Arc<str>, at: Timestamp, program: Arc<str>, next_id: u64 },
     /// No id at or above `below` is used before a higher reservation is on disk. After a power cut, ids go on from there.
     Reserved { below: u64 },
     /// A trigger came.
@@ -41,7 +42,7 @@ pub(crate) enum Entry {
 /// The same bytes, read only as far as recovery needs: ids. Several times faster than decoding whole inspections.
 #[derive(Debug, Deserialize)]
 pub(crate) enum Brief {
-    Started { boot: Arc<str> },
+    Started { boot: Arc<str>, next_id: u64 },
     Reserved { below: u64 },
     Opened { id: u64, at: Timestamp },
     Decided(BriefId),

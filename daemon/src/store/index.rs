@@ -203,7 +203,7 @@ impl Index {
                     return Ended::Broken(reason);
                 }
                 unflushed.get_or_insert(began);
-                if follower.position() < end {
+                if follower.position() < end && !self.lock().ready {
                     // Far behind: leave a third of the core to the line.
                     std::thread::sleep(began.elapsed() / 2);
                 }

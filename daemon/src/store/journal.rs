@@ -133,8 +133,8 @@ impl Journal {
     /// A process took over.
     pub(crate) fn started(&self) -> Result<(), String> {
         let mut state = self.lock();
-        let (boot, program) = (state.boot.clone(), env!("CARGO_PKG_VERSION").into());
-        self.append(&mut state, &Entry::Started { boot, at: Timestamp::now(), program })
+        let (boot, program, next_id) = (state.boot.clone(), env!("CARGO_PKG_VERSION").into(), state.next_id);
+        self.append(&mut state, &Entry::Started { boot, at: Timestamp::now(), program, next_id })
     }
 
     /// A trigger came. Never waits for the disk's medium.

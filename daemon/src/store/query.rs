@@ -111,7 +111,7 @@ pub struct Page {
     /// `before_id` of the next page; none when there is nothing more. A page may be short, even empty, and yet have a next:
     /// a rare match in a long record is looked for in bounded steps.
     pub next: Option<u64>,
-    /// The index is being built: older inspections may be missing from the page.
+    /// The index is being built, or is off (then both numbers are 0): older inspections may be missing from the page.
     pub rebuilding: Option<Progress>,
     /// Records that the index names and that cannot be read back; each is logged.
     pub unreadable: usize,

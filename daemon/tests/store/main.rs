@@ -1,4 +1,11 @@
 //! The store, through its public face: what it promises when all goes well, and when it does not.
 
 mod basic;
+mod crash;
+mod damage;
+mod faults;
+mod index;
+mod kill;
+mod pictures;
 mod support;
+mod timings;

@@ -131,3 +131,30 @@ pub(crate) fn copy_journal(from: &Path, to: &Path) {
             .expect("copied");
     }
 }
+
+/// A folder and all below it; what vanishes meanwhile is left out.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    let Ok(items) = fs::read_dir(from) else { return };
+    fs::create_dir_all(to).expect("created");
+    for item in items.flatten() {
+        let target = to.join(item.file_name());
+        if item.path().is_dir() {
+            copy_tree(&item.path(), &target);
+        } else {
+            let _ = fs::copy(item.path(), target);
+        }
+    }
+}
+
+/// A generator of positions to damage, the same in each run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// 0 to `below - 1` (xorshift64).
+    pub(crate) fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
