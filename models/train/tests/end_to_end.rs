@@ -1,0 +1,147 @@
+//! A whole training on generated images, small enough for every test run.
+
+use std::path::Path;
+
+use models::bundle::{Bundle, Provenance};
+use models::predictor::Predictor;
+use models::preprocess::Preprocess;
+use models::runtime::SessionOptions;
+use models::image::{Image, PixelFormat};
+use models_train::checkpoint::Checkpoint;
+use models_train::export::{self, Ingredients};
+use models_train::loss::Score;
+use models_train::progress::Stage;
+use models_train::samples::{Class, Sample, Samples};
+use models_train::{Data, Settings, Start, TrainError, Trained, evaluate, train, trunk};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Grey noise of any brightness; the second class has a thin line across it. Mean and spread say nothing of the class.
+struct Lines {
+    len: usize,
+    seed: u64,
+}
+
+const SIDE: usize = 64;
+
+impl Samples for Lines {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn label(&self, index: usize) -> usize {
+        index % 2
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, TrainError> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        let level = random.random_range(60..160_u8);
+        let mut data: Vec<u8> = (0..SIDE * SIDE).map(|_| level + random.random_range(0..30)).collect();
+        if self.label(index) == 1 {
+            let (from, slope) = (random.random_range(10.0..50.0_f32), random.random_range(-0.4..0.4_f32));
+            for x in 0..SIDE {
+                let y = (from + slope * x as f32).clamp(0.0, SIDE as f32 - 2.0) as usize;
+                (0..2).for_each(|thick| data[(y + thick) * SIDE + x] = level.saturating_sub(40));
+            }
+        }
+        let image = Image { width: SIDE as u32, height: SIDE as u32, format: PixelFormat::Mono8, data };
+        Ok(Sample { image, labels: vec![self.label(index)], weight: 1.0, mask: None })
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("line {index}")
+    }
+}
+
+fn classes() -> Vec<Class> {
+    vec![Class::named("good"), Class::named("scratch")]
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::new(2, Preprocess::imagenet(SIDE as u32));
+    settings.threads = Some(2);
+    settings.one.epochs = 6;
+    settings.two.epochs = 3;
+    settings
+}
+
+fn run(settings: &Settings, checkpoint: Option<&Checkpoint>, resume: bool, stop_after: usize) -> Result<Trained, TrainError> {
+    let (learn, select) = (Lines { len: 160, seed: 1 }, Lines { len: 40, seed: 2 });
+    let weights = trunk::imagenet().unwrap();
+    let start = Start { trunk: &weights, data_digest: "lines", checkpoint, resume };
+    let mut looks = 0;
+    train(settings, &start, &Data { learn: &learn, select: &select }, None, &mut |progress| {
+        looks += usize::from(progress.stage == Stage::All && progress.selection.is_some());
+        looks < stop_after
+    })
+}
+
+fn bundle(trained: &Trained) -> Bundle {
+    let ingredients = Ingredients {
+        name: "lines".into(),
+        classes: &classes(),
+        preprocess: &Preprocess::imagenet(SIDE as u32),
+        provenance: Provenance { licences: trunk::imagenet_licences(), ..Provenance::default() },
+        select: &Lines { len: 40, seed: 2 },
+        story: "A test.".into(),
+    };
+    export::bundle(&trained.weights, ingredients).unwrap().0
+}
+
+/// Share of images of a set never seen that the bundle, gone through a file, gets right.
+fn accuracy(mut bundle: Bundle, folder: &Path) -> f64 {
+    let path = folder.join("lines.bundle");
+    bundle.save(&path).unwrap();
+    let predictor = Predictor::load(Bundle::open(&path).unwrap(), &SessionOptions::default()).unwrap();
+    evaluate(&predictor, &Lines { len: 100, seed: 3 }, Some(2)).unwrap().accuracy
+}
+
+#[test]
+fn a_training_learns_what_the_class_prior_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(&settings(), None, false, usize::MAX).unwrap();
+    assert!(!trained.stage_one.beats(&trained.stage_two), "stage two must not end worse");
+    let bundle = bundle(&trained);
+    assert_eq!(bundle.expectations.len(), Bundle::EXPECTATIONS);
+    assert!(bundle.model_card.as_ref().is_some_and(|card| card.contains("BSD-3-Clause")));
+    let accuracy = accuracy(bundle, folder.path());
+    // Always saying one class is right half of the time.
+    assert!(accuracy >= 0.9, "accuracy {accuracy}");
+}
+
+#[test]
+fn an_interrupted_training_goes_on_to_a_valid_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::beside(&folder.path().join("lines.bundle"));
+    let nothing = run(&settings(), Some(&checkpoint), true, usize::MAX).unwrap_err().to_string();
+    assert!(nothing.contains("nothing to resume"), "{nothing}");
+
+    let stopped = run(&settings(), Some(&checkpoint), false, 1).unwrap_err();
+    assert!(matches!(stopped, TrainError::Stopped), "{stopped}");
+    let mut other = settings();
+    other.seed = 2;
+    let refused = run(&other, Some(&checkpoint), true, usize::MAX).unwrap_err().to_string();
+    assert!(refused.contains("belongs to a training with other"), "{refused}");
+
+    let trained = run(&settings(), Some(&checkpoint), true, usize::MAX).unwrap();
+    assert!(trained.stage_one != Score::default(), "the score of stage one comes from the checkpoint");
+    assert!(!trained.stage_one.beats(&trained.stage_two));
+    assert!(accuracy(bundle(&trained), folder.path()) >= 0.9);
+    checkpoint.remove();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the bundle is left");
+}
+
+#[test]
+fn trainings_that_cannot_be_are_refused_before_they_start() {
+    let message = |settings: &Settings| run(settings, None, false, usize::MAX).unwrap_err().to_string();
+    let mut odd = settings();
+    odd.preprocess = Preprocess::imagenet(100);
+    assert!(message(&odd).contains("multiple of 32"));
+    let mut three = settings();
+    three.classes = 3;
+    assert!(message(&three).contains("label number 2 has no sample"));
+    let mut wild = settings();
+    wild.one.rate = 1e12;
+    assert!(message(&wild).contains("diverged"), "{}", message(&wild));
+}
