@@ -41,5 +41,5 @@ accept: build ## the long accuracy runs: the synthetic line and five trainings o
 bench: build ## parts per second and added latency beside a bare loop of the same calls
 	cargo bench -q --workspace --bench pipeline
 
-model: build ## trains the shipped model again from the trunk in TRUNK (resumable, under an hour on two cores)
-	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume
+model: build ## trains the shipped model again (resumable, under an hour on two cores); TRUNK=FILE starts from other weights
+	$(BIN) train --synthetic $(if $(TRUNK),--trunk $(TRUNK)) --out models/weights/default.bundle --resume

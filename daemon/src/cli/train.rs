@@ -55,7 +55,7 @@ pub struct Args {
     /// Threads; default: one per core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// Go on from the checkpoint of an interrupted training.
+    /// Go on from the checkpoint of an interrupted training, where there is one.
     #[arg(long)]
     resume: bool,
     /// One JSON line with the result.
@@ -74,7 +74,7 @@ struct Outcome {
 }
 
 /// Exit code 0 when the bundle is written.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     if let Some(minutes) = args.minutes {
         anyhow::ensure!(minutes.is_finite() && minutes > 0.0, "--minutes {minutes}: give a positive number");
     }
@@ -83,6 +83,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
     let checkpoint = Checkpoint::beside(&args.out);
+    if args.resume && !checkpoint.exists() {
+        tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
+        args.resume = false;
+    }
     let outcome = match &args.data {
         Some(data) => folder::train(&args, data, &checkpoint),
         None => synthetic::train(&args, &checkpoint),

@@ -6,7 +6,8 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use models::weights::kaiming;
-use models_train::net::{Batch, Net};
+use models_train::input::Batch;
+use models_train::net::Net;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));

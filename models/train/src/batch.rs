@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::augment::Augment;
 use crate::error::TrainError;
-use crate::net::Batch;
+use crate::input::Batch;
 use crate::samples::{Sample, Samples};
 
 /// Pixels of a label that make a cell (of 32 x 32) an example of it. A cell with fewer is no example of anything.
@@ -155,5 +155,57 @@ impl Prepare<'_> {
             targets.push(&sample, self.classes, cells);
         }
         Ok((batch, targets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::image::{Image, PixelFormat};
+
+    use super::*;
+
+    /// A picture of 4 x 4 cells with a defect of label 2 in cell (1, 1) and 10 pixels of it in cell (1, 2).
+    fn sample(weight: f32) -> Sample {
+        let side = 4 * STRIDE;
+        let mut mask = vec![0; side * side];
+        for y in 40..60 {
+            mask[y * side + 40..y * side + 60].fill(2);
+        }
+        for y in 50..55 {
+            mask[y * side + 64..y * side + 66].fill(2);
+        }
+        let image =
+            Image { width: side as u32, height: side as u32, format: PixelFormat::Mono8, data: vec![0; side * side] };
+        Sample { image, labels: vec![2], weight, mask: Some(mask) }
+    }
+
+    #[test]
+    fn cells_take_the_labels_of_their_pixels() {
+        let mask = sample(1.0).mask.unwrap();
+        let labels = cell_labels(&mask, 4 * STRIDE, [4, 4]);
+        assert_eq!(labels[5], Some(2), "the defect");
+        assert_eq!(labels[6], None, "too little of it to be an example");
+        for beside in [0, 1, 2, 3, 4, 7, 8, 9, 10, 11] {
+            assert_eq!(labels[beside], None, "cell {beside} is beside the defect");
+        }
+        assert!((12..16).all(|cell| labels[cell] == Some(0)), "far from the defect");
+    }
+
+    #[test]
+    fn an_images_cells_weigh_as_much_as_the_image() {
+        let mut targets = Targets::default();
+        targets.push(&sample(0.6), 3, [4, 4]);
+        let defective: f32 = targets.cell_weights[5];
+        let clean: f32 = targets.cell_weights[12..].iter().sum();
+        assert!((defective - 0.3).abs() < 1e-6 && (clean - 0.3).abs() < 1e-6, "half and half");
+        assert_eq!(&targets.cells[5 * 3..6 * 3], &[0.0, 0.0, 1.0]);
+        let unknown = Sample { mask: None, ..sample(1.0) };
+        targets.push(&unknown, 3, [4, 4]);
+        assert!(targets.cell_weights[16..].iter().all(|&weight| weight == 0.0));
+
+        // Splitting and joining loses nothing.
+        let mut joined = Targets::default();
+        targets.split(3, 16).iter().for_each(|one| joined.extend(one));
+        assert_eq!((joined.cells, joined.images, joined.labels), (targets.cells, targets.images, targets.labels));
     }
 }

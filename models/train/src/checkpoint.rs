@@ -15,6 +15,7 @@ use crate::error::TrainError;
 use crate::loss::Score;
 
 const FORMAT: u32 = 1;
+const STATE: &str = "state.json";
 
 /// How far a training was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,11 @@ impl Checkpoint {
         Checkpoint { folder: name.into() }
     }
 
+    /// Whether there is something to go on from.
+    pub fn exists(&self) -> bool {
+        self.folder.join(STATE).exists()
+    }
+
     /// Writes the weights and the state. Each file is replaced in one step, the state last, so that a training that dies here
     /// leaves the older checkpoint or the newer one.
     ///
@@ -63,7 +69,7 @@ impl Checkpoint {
         self.write("present.onnx", &model(present, labels)?)?;
         self.write("best.onnx", &model(best, labels)?)?;
         let text = serde_json::to_vec_pretty(state).expect("a state is plain numbers and text");
-        self.write("state.json", &text)
+        self.write(STATE, &text)
     }
 
     /// The present weights, the best ones, and the state.
@@ -71,7 +77,7 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, it is damaged, or it belongs to another training than `fingerprint` says.
     pub fn load(&self, fingerprint: &str) -> Result<(State, Weights, Weights), TrainError> {
-        let path = self.folder.join("state.json");
+        let path = self.folder.join(STATE);
         let bytes = std::fs::read(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => TrainError::Settings(format!(
                 "nothing to resume: `{}` is not there; start without `--resume`",

@@ -9,6 +9,7 @@ mod error;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
+pub mod input;
 pub mod loss;
 pub mod net;
 pub mod ops;

@@ -10,6 +10,7 @@ use models::heads::attention;
 use models::weights::{Layer, Tensor as Array, Weights, WeightsError};
 use models::zoo::mobilenet_v3_small::{self as zoo, BLOCKS, BlockLayers};
 
+use crate::input::Batch;
 use crate::ops::{self, Activation, Depthwise};
 
 /// A convolution with bias. The weight is `in x out` for a 1x1 convolution and the stem (whose "in" is a 3x3 patch of
@@ -134,17 +135,10 @@ impl Trunk {
 
     /// The last feature map of a batch, `images x height/32 x width/32 x 576`.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<4> {
-        let Batch { images, height, width, .. } = *batch;
-        let (rows, columns) = (height / 2, width / 2);
-        let patches = TensorData::new(batch.patches.clone(), [images * rows * columns, PATCH]);
-        let mut x = self.stem.pointwise(Tensor::from_data(patches, device), Activation::HardSwish);
-        let mut map = x.reshape([images, rows, columns, zoo::STEM]);
-        for (index, block) in self.blocks.iter().enumerate() {
-            map = block.forward(index, map);
-        }
-        x = flat(map.clone());
-        let [_, height, width, _] = map.dims();
-        self.last.pointwise(x, Activation::HardSwish).reshape([images, height, width, zoo::FEATURES])
+        let stem = self.stem.pointwise(batch.patches(device), Activation::HardSwish);
+        let map = stem.reshape([batch.images, batch.height / 2, batch.width / 2, zoo::STEM]);
+        let blocks = self.blocks.iter().enumerate();
+        self.last.cells(blocks.fold(map, |map, (index, block)| block.forward(index, map)), Activation::HardSwish)
     }
 }
 
@@ -255,50 +249,6 @@ impl Net {
     /// Logits of a batch.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Outputs {
         self.head.forward(self.trunk.forward(batch, device))
-    }
-}
-
-/// Values of one patch of the stem: 3 channels x 3 x 3.
-const PATCH: usize = 27;
-
-/// Input tensors cut into the patches that the stem's convolution sees.
-pub struct Batch {
-    patches: Vec<f32>,
-    /// Number of images.
-    pub images: usize,
-    /// Input pixels down.
-    pub height: usize,
-    /// Input pixels across.
-    pub width: usize,
-}
-
-impl Batch {
-    /// An empty batch for inputs of this size, both even.
-    pub fn new(height: usize, width: usize) -> Batch {
-        Batch { patches: Vec::new(), images: 0, height, width }
-    }
-
-    /// Adds an input tensor as [`models::preprocess::Preprocess::fill`] makes it: `3 x height x width`.
-    pub fn push(&mut self, tensor: &[f32]) {
-        let (height, width) = (self.height, self.width);
-        assert_eq!(tensor.len(), 3 * height * width, "an input tensor's length");
-        let start = self.patches.len();
-        self.patches.resize(start + height / 2 * (width / 2) * PATCH, 0.0);
-        let mut patches = self.patches[start..].chunks_exact_mut(PATCH);
-        for row in (0..height).step_by(2) {
-            for column in (0..width).step_by(2) {
-                let patch = patches.next().expect("as many patches as stem outputs");
-                for (channel, plane) in tensor.chunks_exact(height * width).enumerate() {
-                    for ky in usize::from(row == 0)..3 {
-                        let y = row + ky - 1;
-                        for kx in usize::from(column == 0)..3 {
-                            patch[channel * 9 + ky * 3 + kx] = plane[y * width + column + kx - 1];
-                        }
-                    }
-                }
-            }
-        }
-        self.images += 1;
     }
 }
 

@@ -154,7 +154,8 @@ pub fn run(
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
     let mut course = Course::new(per_epoch * settings.epochs, task.limit, 0);
-    let mut best: Option<(Head, Score)> = None;
+    // The head as it came counts too: a last pass may not end worse than it began.
+    let mut best = (head.clone(), measure(&head, &selection, classes, workers)?);
     let mut epoch = 0;
     while course.done() < 1.0 {
         epoch += 1;
@@ -181,14 +182,14 @@ pub fn run(
             selection: (now.count > 0).then_some(now),
             eta: course.eta(),
         };
-        if best.as_ref().is_none_or(|(_, best)| now.count == 0 || now.beats(best)) {
-            best = Some((head.clone(), now));
+        if now.count == 0 || now.beats(&best.1) {
+            best = (head.clone(), now);
         }
         if !observe(&progress) {
             return Err(TrainError::Stopped);
         }
     }
-    Ok(best.unwrap_or((head, Score::default())))
+    Ok(best)
 }
 
 /// The head's score on kept maps.

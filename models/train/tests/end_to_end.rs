@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use models::bundle::{Bundle, Provenance};
+use models::image::{Image, PixelFormat};
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::SessionOptions;
-use models::image::{Image, PixelFormat};
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
 use models_train::loss::Score;
@@ -66,7 +66,12 @@ fn settings() -> Settings {
     settings
 }
 
-fn run(settings: &Settings, checkpoint: Option<&Checkpoint>, resume: bool, stop_after: usize) -> Result<Trained, TrainError> {
+fn run(
+    settings: &Settings,
+    checkpoint: Option<&Checkpoint>,
+    resume: bool,
+    stop_after: usize,
+) -> Result<Trained, TrainError> {
     let (learn, select) = (Lines { len: 160, seed: 1 }, Lines { len: 40, seed: 2 });
     let weights = trunk::imagenet().unwrap();
     let start = Start { trunk: &weights, data_digest: "lines", checkpoint, resume };
