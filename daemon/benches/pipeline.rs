@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use inspectd::config::parse_recipe;
 use inspectd::store::{Options, Store};
-use inspectd::supervise::Kitchen;
+use inspectd::supervise::{DEMO_RECIPE, Kitchen};
 use models::image::encode_jpeg;
 use stages::capture::synthetic::{Synthetic, SyntheticConfig};
 use stages::capture::{Event, Pace, Source, SourceError, Trigger};
@@ -65,8 +66,9 @@ fn main() {
 
 /// The demo's recipe with the shipped model, without a deadline that a slow machine could miss.
 fn recipe() -> Arc<RecipeInForce> {
-    let mut recipe = inspectd::supervise::demo_recipe();
+    let mut recipe = parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE).expect("the shipped recipe is sound");
     recipe.deadline_ms = 60_000;
+    recipe.quality = SyntheticConfig::default().quality();
     let kitchen = Kitchen { workers: Limits::default().worker_threads(), cache_dir: None };
     kitchen.prepare(recipe, None).expect("the shipped model runs here").in_force
 }
@@ -142,7 +144,7 @@ impl Bench {
             let frame = self.frames[number % self.frames.len()].clone();
             let triggered = Instant::now();
             let part = Part::new(number as u64, frame, self.recipe.clone(), buffers.clone());
-            let verdict = run(&mut stages, part, folder);
+            let verdict = run(&mut stages, part);
             latencies.push(triggered.elapsed().as_secs_f64() * 1000.0);
             if let Some((verdict, part)) = verdict {
                 keep(verdict, &part, folder);
@@ -186,7 +188,7 @@ impl Bench {
 }
 
 /// Calls one stage after the other.
-fn run(stages: &mut [Box<dyn Stage>], mut part: Part, _folder: &Path) -> Option<(Verdict, Part)> {
+fn run(stages: &mut [Box<dyn Stage>], mut part: Part) -> Option<(Verdict, Part)> {
     for stage in stages {
         match stage.process(part) {
             Flow::Next(next) => part = next,
