@@ -1,7 +1,7 @@
 // Everything the live page shows, kept fresh. Events land in plain fields at whatever rate the line runs; a clock copies them
 // to what the screen watches ten times a second at most, so that a fast line costs the page no more than a slow one.
 
-import { API, imageUrl, readInspections, readTrend, type Inspection, type LineStatus, type Trend } from './api';
+import { API, imageUrl, readInspection, readInspections, readTrend, type Inspection, type LineStatus, type Trend } from './api';
 import { Dwell } from './dwell';
 import { mergeLatest } from './merge';
 import type { ServerEvent } from './sse';
@@ -19,6 +19,10 @@ export const PICTURE_RETRIES_MS = [500, 1_500] as const;
 
 /** A picture, or why there is none. */
 export type Picture = HTMLImageElement | 'not_kept' | 'failed' | 'late';
+
+const PICTURE_FOLLOWS_MS = [150, 500] as const;
+/** How often the strip asks for pictures that had not followed yet. */
+const STRIP_ASKS_EVERY_MS = 1_500;
 
 export interface Shown {
   part: Inspection;
@@ -42,6 +46,9 @@ export class Live {
   #arrived: Inspection[] = [];
   #loading: number | null = null;
   #stripAt = 0;
+  #askedAt = 0;
+  /** Parts up to this one have been asked for a picture that had not followed yet. */
+  #askedUpTo = 0;
   #timers: ReturnType<typeof setInterval>[] = [];
   #stream = new LiveStream({
     url: `${API}/events`,
@@ -115,6 +122,7 @@ export class Live {
   #forget(): void {
     this.#dwell = new Dwell();
     this.#arrived = [];
+    this.#askedUpTo = 0;
     this.latest = [];
     this.notPassed = [];
     this.#stream.afresh();
@@ -152,12 +160,24 @@ export class Live {
   #paint(): void {
     const now = performance.now();
     this.#paintShown(now);
+    this.#askForPictures(now);
     if (this.#arrived.length === 0 || now - this.#stripAt < STRIP_EVERY_MS) return;
     this.#stripAt = now;
     this.latest = mergeLatest(this.latest, this.#arrived, STRIP_LENGTH);
     const abnormal = this.#arrived.filter((part) => part.verdict !== 'pass');
     if (abnormal.length) this.notPassed = mergeLatest(this.notPassed, abnormal, STRIP_LENGTH);
     this.#arrived = [];
+  }
+
+  /** Each part of the strip is asked for once more, some time after it came without a picture. */
+  #askForPictures(now: number): void {
+    if (now - this.#askedAt < STRIP_ASKS_EVERY_MS || this.connection.state !== 'live') return;
+    const newest = this.latest[0]?.id ?? 0;
+    const without = this.latest.some((part) => part.id > this.#askedUpTo && !part.has_image && !NO_PICTURE.has(part.cause));
+    this.#askedAt = now;
+    if (!without) return;
+    this.#askedUpTo = newest;
+    void this.#reread();
   }
 
   #paintShown(now: number): void {
@@ -168,13 +188,9 @@ export class Live {
       if (held !== this.shown.held) this.shown = { ...this.shown, held };
       return;
     }
-    if (!part.has_image) {
-      this.shown = { part, picture: 'not_kept', held };
-      return;
-    }
     // Verdict and picture change together: a verdict over another part's picture would be a lie.
     this.#loading = part.id;
-    const picture = loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS);
+    const picture = part.has_image ? loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS) : comingPicture(part);
     void within(PICTURE_WITHIN_MS, picture).then((soon) => {
       this.#loading = null;
       this.shown = { part, picture: soon, held };
@@ -204,6 +220,20 @@ export async function loadPicture(url: string, retriesMs: readonly number[] = []
     await new Promise((resolve) => setTimeout(resolve, wait));
     return loadPicture(url, rest);
   }
+}
+
+/** Causes of parts that never had a picture. */
+const NO_PICTURE: ReadonlySet<string | null> = new Set(['no_frame', 'safe_hold', 'restart']);
+
+/** A record is told the moment it is kept, its picture may follow a little later: ask before saying that there is none. */
+async function comingPicture(part: Inspection): Promise<Picture> {
+  if (NO_PICTURE.has(part.cause)) return 'not_kept';
+  for (const wait of PICTURE_FOLLOWS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    const record = await readInspection(part.id).catch(() => null);
+    if (record?.has_image) return loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS);
+  }
+  return 'not_kept';
 }
 
 function within(ms: number, picture: Promise<Picture>): Promise<Picture> {
