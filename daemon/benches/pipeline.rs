@@ -57,7 +57,8 @@ fn main() {
         ratios[PAIRS - 2]
     );
 
-    let (bare, line) = (bench.bare(PACED_PARTS, Some(PACE)).latencies, bench.pipeline(PACED_PARTS, Some(PACE)).latencies);
+    let (bare, line) =
+        (bench.bare(PACED_PARTS, Some(PACE)).latencies, bench.pipeline(PACED_PARTS, Some(PACE)).latencies);
     for (name, share) in [("p50", 0.50), ("p99", 0.99)] {
         let (bare, line) = (quantile(&bare, share), quantile(&line, share));
         println!("at {PACE} parts/s, {name}: bare {bare:.2} ms, line {line:.2} ms, added {:.2} ms", line - bare);
@@ -109,7 +110,10 @@ impl Bench {
             (self.bare(PARTS, None), line)
         };
         let ratio = line.parts_per_s / bare.parts_per_s;
-        println!("pair {number}: bare {:.1} parts/s, line {:.1} parts/s, ratio {ratio:.3}", bare.parts_per_s, line.parts_per_s);
+        println!(
+            "pair {number}: bare {:.1} parts/s, line {:.1} parts/s, ratio {ratio:.3}",
+            bare.parts_per_s, line.parts_per_s
+        );
         ratio
     }
 
@@ -158,13 +162,7 @@ impl Bench {
         let (store, report) = Store::open(folder.path(), options).expect("a store in an empty folder");
         let store = Arc::new(store);
         let recorder: Arc<dyn Recorder> = store.clone();
-        let source = Memory {
-            frames: self.frames.clone(),
-            parts,
-            next: 0,
-            pace,
-            started: Instant::now(),
-        };
+        let source = Memory { frames: self.frames.clone(), parts, next: 0, pace, started: Instant::now() };
         let started = Instant::now();
         let line = Line::start(LineConfig {
             name: "bench".into(),
@@ -230,7 +228,8 @@ impl Source for Memory {
             return Ok(Event::End);
         }
         if let Some(pace) = self.pace {
-            let left = (self.started + Duration::from_secs_f64(self.next as f64 / pace)).saturating_duration_since(Instant::now());
+            let left = (self.started + Duration::from_secs_f64(self.next as f64 / pace))
+                .saturating_duration_since(Instant::now());
             thread::sleep(left.min(wait));
             if left > wait {
                 return Ok(Event::Idle);

@@ -133,7 +133,9 @@ pub fn train(
     observe: &mut Observer<'_>,
 ) -> Result<Trained, TrainError> {
     check(settings, data)?;
-    let run = Run { settings, data, workers: Workers::new(settings.threads)?, clock: Instant::now() };
+    let workers = Workers::new(settings.threads)?;
+    let checkpoint = start.checkpoint;
+    let mut run = Run { settings, data, workers, checkpoint, before: Duration::ZERO, clock: Instant::now() };
     let fingerprint = settings.fingerprint(start.data_digest, data);
     let (state, present, best) = match (start.resume, start.checkpoint) {
         (true, Some(checkpoint)) => checkpoint.load(&fingerprint)?,
@@ -144,14 +146,15 @@ pub fn train(
             (state, weights.clone(), weights)
         }
     };
-    let before = if start.resume { state.spent } else { Duration::ZERO };
-    let (weights, score) = run.stage_two(&state, &present, best, before, start.checkpoint, observe)?;
+    if start.resume {
+        run.before = state.spent;
+    }
+    let (weights, score) = run.stage_two(&state, &present, best, observe)?;
     let (weights, finish) = match (finish, &settings.finish) {
-        (Some(finish), Some(one)) => run.finish(one, finish, weights, observe).map(|(w, score)| (w, Some(score)))?,
+        (Some(finish), Some(one)) => run.finish(one, finish, &weights, observe).map(|(w, score)| (w, Some(score)))?,
         _ => (weights, None),
     };
-    let spent = before + run.clock.elapsed();
-    Ok(Trained { weights, stage_one: state.stage_one, stage_two: score, finish, spent })
+    Ok(Trained { weights, stage_one: state.stage_one, stage_two: score, finish, spent: run.spent() })
 }
 
 fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
@@ -177,10 +180,17 @@ struct Run<'a> {
     settings: &'a Settings,
     data: &'a Data<'a>,
     workers: Workers,
+    checkpoint: Option<&'a Checkpoint>,
+    /// Time spent before an interruption.
+    before: Duration,
     clock: Instant,
 }
 
 impl Run<'_> {
+    fn spent(&self) -> Duration {
+        self.before + self.clock.elapsed()
+    }
+
     fn prepare<'b>(&'b self, samples: &'b dyn Samples, preprocess: &'b Preprocess, augmented: bool) -> Prepare<'b> {
         let Settings { classes, seed, augment, .. } = self.settings;
         Prepare { samples, classes: *classes, preprocess, augment: augmented.then_some(augment), seed: *seed }
@@ -217,15 +227,13 @@ impl Run<'_> {
         state: &State,
         present: &Weights,
         mut best: Weights,
-        before: Duration,
-        checkpoint: Option<&Checkpoint>,
         observe: &mut Observer<'_>,
     ) -> Result<(Weights, Score), TrainError> {
         let settings = self.settings;
         let net = Net::from_weights(present, settings.classes, &self.workers.device)?;
         let left = settings.limit.map(|limit| {
             let end = if settings.finish.is_some() { limit.mul_f64(1.0 - FINISH_SHARE) } else { limit };
-            end.saturating_sub(before + self.clock.elapsed())
+            end.saturating_sub(self.spent())
         });
         let task = NetTask {
             learn: self.prepare(self.data.learn, &settings.preprocess, true),
@@ -237,10 +245,9 @@ impl Run<'_> {
             to_beat: state.best,
         };
         let mut keep = |net: &Net, better: Option<(&Net, Score)>, epochs: usize| {
-            let Some(checkpoint) = checkpoint else { return Ok(()) };
-            let spent = before + self.clock.elapsed();
+            let Some(checkpoint) = self.checkpoint else { return Ok(()) };
             let score = better.map_or(state.best, |(_, score)| score);
-            let state = State::new(state.fingerprint.clone(), epochs, spent, state.stage_one, score);
+            let state = State::new(state.fingerprint.clone(), epochs, self.spent(), state.stage_one, score);
             let best = better.map_or_else(|| best.clone(), |(net, _)| net.to_weights());
             checkpoint.save(&state, &net.to_weights(), &best, settings.classes)
         };
@@ -260,11 +267,11 @@ impl Run<'_> {
         &self,
         one: &StageOne,
         finish: &Finish<'_>,
-        weights: Weights,
+        weights: &Weights,
         observe: &mut Observer<'_>,
     ) -> Result<(Weights, Score), TrainError> {
         let device = &self.workers.device;
-        let Net { trunk, head } = Net::from_weights(&weights, self.settings.classes, device)?;
+        let Net { trunk, head } = Net::from_weights(weights, self.settings.classes, device)?;
         let task = self.head_task(&finish.data, finish.preprocess);
         let (head, score) = stage_one::run(one, &task, &self.workers, (&trunk, head), observe)?;
         Ok((Net { trunk, head }.to_weights(), score))

@@ -35,11 +35,11 @@ impl Activation {
         match self {
             Activation::Linear => {}
             Activation::Relu => arch.dispatch(|| each(&mut x, |x| x.max(0.0))),
-            Activation::HardSigmoid => arch.dispatch(|| each(&mut x, |x| (x / 6.0 + 0.5).max(0.0).min(1.0))),
+            Activation::HardSigmoid => arch.dispatch(|| each(&mut x, |x| (x / 6.0 + 0.5).clamp(0.0, 1.0))),
             Activation::Sigmoid => each(&mut x, |x| 1.0 / (1.0 + (-x).exp())),
             Activation::HardSwish => {
                 let mut y = x.clone();
-                arch.dispatch(|| each(&mut y, |x| x * (x / 6.0 + 0.5).max(0.0).min(1.0)));
+                arch.dispatch(|| each(&mut y, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)));
                 return (y, Some(x));
             }
         }
