@@ -51,6 +51,25 @@ fn late_is_said_at_the_deadline_while_the_stage_still_works_and_its_result_is_ke
 }
 
 #[test]
+fn a_part_that_finds_the_line_at_rest_is_late_at_its_deadline_too() {
+    let door = Door::default();
+    let inner = door.clone();
+    let (feed, source) = fed(Pace::Triggered);
+    let chain = vec![through("infer", 1, move |_| inner.wait()), decider(|_| Verdict::Pass)];
+    let rig = Setup { recipe: recipe(50), ..Setup::default() }.start(source, chain);
+    for part in 1..=3 {
+        let start = Instant::now();
+        feed.send(trigger(loose_frame(part))).expect("the line listens");
+        // After each verdict nothing is open: the deadline thread sleeps without an end until the next part wakes it.
+        until("the deadline's verdict", || rig.gate.seen().len() == part as usize);
+        let waited = rig.gate.seen()[part as usize - 1].2 - start;
+        assert!((Duration::from_millis(50)..Duration::from_secs(8)).contains(&waited), "part {part}: {waited:?}");
+    }
+    door.open();
+    assert_eq!(rig.line.drain().no_decision, 3);
+}
+
+#[test]
 fn a_decided_part_waits_for_an_older_one_but_not_past_the_deadline() {
     let door = Door::default();
     let inner = door.clone();

@@ -381,4 +381,4 @@ fn sampled(id: u64, fraction: f32) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

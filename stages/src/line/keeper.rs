@@ -348,3 +348,29 @@ impl Keeper {
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::books::tests::{part, passed, recipe, terms};
+    use super::*;
+    use crate::frame::{Content, Frame};
+    use crate::recycle::Buffers;
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn a_result_after_the_deadline_is_late_even_while_the_deadline_thread_sleeps() {
+        let (keeper, jobs) = Keeper::new(terms(), vec![]);
+        let recipe = recipe(200);
+        let frame = Frame::from_vec(Content::Encoded, vec![], 1, None);
+        let worked_on = Part::new(1, frame, recipe.clone(), Buffers::new(1));
+        assert!(keeper.admit(part(1, worked_on.triggered, &recipe)), "200 ms are left");
+        // Nobody runs `keep_deadlines`: on a loaded machine it may get its turn too late.
+        std::thread::sleep(Duration::from_millis(220));
+        keeper.decide(worked_on, passed().0);
+
+        let Ok(Job::Verdict(inspection, _)) = jobs.try_recv() else { panic!("the verdict comes first") };
+        assert_eq!(inspection.verdict, Verdict::NoDecision(Cause::Late));
+        let Ok(Job::Late(late)) = jobs.try_recv() else { panic!("the result is kept") };
+        assert_eq!(late.decision.verdict, Verdict::Pass);
+    }
+}

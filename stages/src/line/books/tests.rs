@@ -26,7 +26,7 @@ impl Model for NoModel {
     }
 }
 
-fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
+pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
     let manifest = Manifest {
         format: FORMAT,
         name: "none".into(),
@@ -55,8 +55,8 @@ fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
     Arc::new(RecipeInForce::new(recipe, Arc::new(NoModel(manifest, "00".into()))).expect("sound"))
 }
 
-fn books() -> Books {
-    Books::new(Terms {
+pub(in crate::line) fn terms() -> Terms {
+    Terms {
         line: "line".into(),
         camera: "camera".into(),
         stages: vec!["quality", "infer"],
@@ -65,16 +65,20 @@ fn books() -> Books {
         max_restarts: 5,
         restart_window: Duration::from_secs(60),
         max_abandoned: 2,
-    })
+    }
 }
 
-fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInForce>) -> Admission {
+fn books() -> Books {
+    Books::new(terms())
+}
+
+pub(in crate::line) fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInForce>) -> Admission {
     let triggered_at = Timestamp::UNIX_EPOCH;
     let recipe = recipe.clone();
     Admission { id, serial: None, origin: None, triggered, triggered_at, frame: None, truth: None, recipe }
 }
 
-fn passed() -> (Decision, Option<Provider>) {
+pub(in crate::line) fn passed() -> (Decision, Option<Provider>) {
     let decision =
         Decision { verdict: Verdict::Pass, label: None, found: vec![], scores: vec![], heat: None, detail: None };
     (decision, None)
