@@ -41,5 +41,6 @@ accept: build ## the long accuracy runs: the synthetic line and five trainings o
 bench: build ## parts per second and added latency beside a bare loop of the same calls
 	cargo bench -q --workspace --bench pipeline
 
-model: build ## trains the shipped model again (resumable, under an hour on two cores); TRUNK=FILE starts from other weights
-	$(BIN) train --synthetic $(if $(TRUNK),--trunk $(TRUNK)) --out models/weights/default.bundle --resume
+model: build ## trains the shipped model again from torchvision's checkpoint in TRUNK=FILE (resumable, under an hour on two cores)
+	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make model TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }
+	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume

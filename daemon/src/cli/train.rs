@@ -13,12 +13,14 @@ use std::time::Duration;
 use anyhow::Context;
 use models::bundle::{Bundle, Provenance};
 use models::weights::{self, Weights};
+use models::zoo::mobilenet_v3_small;
 use models_train::checkpoint::Checkpoint;
 use models_train::loss::Score;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
 use super::{FAILURE, SUCCESS, out};
+use crate::supervise::shipped_bundle;
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
@@ -36,8 +38,8 @@ pub struct Args {
     /// The bundle to write. Checkpoints go to `FILE.partial` beside it and are removed at the end.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Weights to start from: a bundle, an ONNX trunk or torchvision's .pth; default: the ImageNet trunk that comes with
-    /// inspectd.
+    /// Weights to start from: a bundle, an ONNX trunk or torchvision's .pth; default: the trunk of the model that ships
+    /// with inspectd.
     #[arg(long, value_name = "FILE")]
     trunk: Option<PathBuf>,
     /// Input pixels each way, a multiple of 32; default 512, or the nearest multiple of 32 above smaller images.
@@ -61,6 +63,14 @@ pub struct Args {
     /// One JSON line with the result.
     #[arg(long)]
     json: bool,
+}
+
+/// What a training starts from.
+struct Origin {
+    trunk: Weights,
+    /// What the provenance says of it.
+    name: String,
+    licences: Vec<String>,
 }
 
 /// What a training from either source gives.
@@ -87,9 +97,10 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
         args.resume = false;
     }
+    let origin = args.origin()?;
     let outcome = match &args.data {
-        Some(data) => folder::train(&args, data, &checkpoint),
-        None => synthetic::train(&args, &checkpoint),
+        Some(data) => folder::train(&args, data, origin, &checkpoint),
+        None => synthetic::train(&args, origin, &checkpoint),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
@@ -115,19 +126,21 @@ fn stopped(error: TrainError) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// The starting weights, what the provenance says of them, and their licences.
-    fn starting_weights(&self) -> Result<(Weights, String, Vec<String>), TrainError> {
+    fn origin(&self) -> anyhow::Result<Origin> {
         let Some(path) = &self.trunk else {
-            return Ok((trunk::imagenet()?, trunk::IMAGENET_TRUNK.into(), trunk::imagenet_licences()));
+            let bundle = shipped_bundle().context("no trunk to start from: name one with --trunk")?;
+            let weights = Weights::from_graph(&bundle.graph)?.only(&mobilenet_v3_small::layers())?;
+            let name = format!("the trunk of `{}`, which ships with inspectd", bundle.manifest.name);
+            return Ok(Origin { trunk: weights, name, licences: bundle.manifest.provenance.licences });
         };
         let weights = weights::load_trunk(path)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         // A bundle hands its notices on. Of another file nothing is known; the usual one descends from torchvision's.
         let licences = match Bundle::open(path) {
             Ok(bundle) => bundle.manifest.provenance.licences,
-            Err(_) => trunk::imagenet_licences(),
+            Err(_) => trunk::torchvision_licences(),
         };
-        Ok((weights, name, licences))
+        Ok(Origin { trunk: weights, name, licences })
     }
 
     fn limit(&self) -> Option<Duration> {

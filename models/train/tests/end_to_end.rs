@@ -7,6 +7,7 @@ use models::image::{Image, PixelFormat};
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::SessionOptions;
+use models::weights::load_trunk;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
 use models_train::loss::Score;
@@ -15,6 +16,9 @@ use models_train::samples::{Class, Sample, Samples};
 use models_train::{Data, Settings, Start, TrainError, Trained, evaluate, train, trunk};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// A trunk that has learned to see.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/default.bundle");
 
 /// Grey noise of any brightness; the second class has a thin line across it. Mean and spread say nothing of the class.
 struct Lines {
@@ -73,7 +77,7 @@ fn run(
     stop_after: usize,
 ) -> Result<Trained, TrainError> {
     let (learn, select) = (Lines { len: 160, seed: 1 }, Lines { len: 40, seed: 2 });
-    let weights = trunk::imagenet().unwrap();
+    let weights = load_trunk(Path::new(SHIPPED)).unwrap();
     let start = Start { trunk: &weights, data_digest: "lines", checkpoint, resume };
     let mut looks = 0;
     train(settings, &start, &Data { learn: &learn, select: &select }, None, &mut |progress| {
@@ -87,7 +91,7 @@ fn bundle(trained: &Trained) -> Bundle {
         name: "lines".into(),
         classes: &classes(),
         preprocess: &Preprocess::imagenet(SIDE as u32),
-        provenance: Provenance { licences: trunk::imagenet_licences(), ..Provenance::default() },
+        provenance: Provenance { licences: trunk::torchvision_licences(), ..Provenance::default() },
         select: &Lines { len: 40, seed: 2 },
         story: "A test.".into(),
     };

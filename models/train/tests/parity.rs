@@ -1,26 +1,30 @@
 //! The network that learns and the ONNX graph that runs are the same network.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use models::bundle::{Bundle, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, Session, SessionOptions};
-use models::weights::{Tensor, Weights};
+use models::weights::{Tensor, Weights, load_trunk};
 use models_train::batch::Prepare;
 use models_train::checkpoint::pooling;
 use models_train::fit::Workers;
 use models_train::net::Net;
 use models_train::samples::{Sample, Samples};
-use models_train::{TrainError, trunk};
+use models_train::TrainError;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// A trunk with real weights.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/default.bundle");
 
 const LABELS: usize = 4;
 
 fn weights(sharpness: Option<f32>) -> Weights {
-    let mut weights = trunk::imagenet().unwrap();
+    let mut weights = load_trunk(Path::new(SHIPPED)).unwrap();
     weights.merge(attention::init(LABELS, 5));
     if let Some(sharpness) = sharpness {
         weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));

@@ -14,15 +14,15 @@ use models_train::split::{Side, cut_selection};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
 use super::bar::Bar;
-use super::{Args, Outcome};
+use super::{Args, Origin, Outcome};
 
 /// Share of the training images by which epochs and thresholds are chosen.
 const SELECTION: f32 = 0.1;
 
-pub(super) fn train(args: &Args, root: &Path, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
+pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
     let folder = Folder::open(root, args.split.as_deref())?;
     folder.check_trainable()?;
-    let (trunk, trunk_name, licences) = args.starting_weights()?;
+    let Origin { trunk, name: trunk_name, licences } = origin;
     let classes = folder.classes.clone();
     let files = folder.files(Some(Side::Train), &classes)?;
     let size = match (args.size, files.shortest_side()?) {

@@ -15,7 +15,7 @@ use models_train::{Data, Finish, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
 use super::bar::Bar;
-use super::{Args, Outcome};
+use super::{Args, Origin, Outcome};
 
 /// Input of the windows on which all layers learn.
 const WINDOW: u32 = 256;
@@ -26,8 +26,8 @@ const WINDOWS: usize = 60_000;
 /// Time for it unless the user says otherwise.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
-pub(super) fn train(args: &Args, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
-    let (trunk, trunk_name, licences) = args.starting_weights()?;
+pub(super) fn train(args: &Args, origin: Origin, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
+    let Origin { trunk, name: trunk_name, licences } = origin;
     let classes: Vec<Class> = LABELS.iter().map(|label| Class::named(label)).collect();
     let part_size = args.size.unwrap_or(PART);
     let windows = TrainingSet::new(args.seed, WINDOW);
