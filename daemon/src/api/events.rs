@@ -100,8 +100,14 @@ impl Client {
         // First the subscription, then the past: nothing can fall between them.
         let mut live = self.board.store.subscribe();
         self.status().await?;
-        if let Some(seen) = self.seen {
-            self.catch_up(seen).await?;
+        match self.seen {
+            Some(seen) if seen < self.board.store.next_id() => self.catch_up(seen).await?,
+            Some(_) => {
+                // It saw other records than these: the state directory was changed. Its id would hide all new ones.
+                self.seen = None;
+                self.gap(None).await?;
+            }
+            None => {}
         }
         let mut every = tokio::time::interval(STATUS_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -76,7 +76,15 @@ pub enum Command {
 /// Whatever kept the command from its end, in words for a person.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     logs::init(cli.log_level.as_deref())?;
-    match cli.command {
+    match dispatch(cli.command) {
+        // Whoever read our output has seen enough of it.
+        Err(error) if out::is_broken_pipe(&error) => Ok(ExitCode::from(SUCCESS)),
+        result => result,
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),

@@ -76,15 +76,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let everything = selection.is_empty();
     let filter = selection.filter();
     let stdout = io::stdout().lock();
-    let written = match form {
-        None => list(&mut export, &filter, io::BufWriter::new(stdout)),
-        Some(Form::Jsonl) => json_lines(&mut export, &filter, everything, io::BufWriter::new(stdout)),
-        Some(Form::Csv) => comma_separated(&mut export, &filter, csv::Writer::from_writer(stdout)),
-    };
-    match written {
-        // `head` has seen enough.
-        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::from(SUCCESS)),
-        other => other?,
+    match form {
+        None => list(&mut export, &filter, io::BufWriter::new(stdout))?,
+        Some(Form::Jsonl) => json_lines(&mut export, &filter, everything, io::BufWriter::new(stdout))?,
+        Some(Form::Csv) => comma_separated(&mut export, &filter, csv::Writer::from_writer(stdout))?,
     }
     let damaged = export.damaged_bytes();
     if damaged > 0 {
@@ -93,11 +88,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::from(if damaged > 0 { FAILURE } else { SUCCESS }))
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    kind == Some(io::ErrorKind::BrokenPipe)
 }
 
 impl Selection {

@@ -84,9 +84,10 @@ impl Config {
             problems.extend(about.map(|problem| problem.placed_in(text)));
         }
         match parsed.value {
-            Some(Draft { line, source: Some(source), mut store, api, log, .. }) if problems.is_empty() => {
+            Some(Draft { line, source: Some(mut source), mut store, api, log, .. }) if problems.is_empty() => {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
+                source.relative_to(folder);
                 store.dir = store.dir.map(|dir| folder.join(dir));
                 Ok(Config { path: path.to_owned(), line, source, store, api, log })
             }

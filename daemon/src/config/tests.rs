@@ -28,6 +28,11 @@ fn only(text: &str) -> String {
 fn a_short_configuration_is_enough_and_paths_are_relative_to_it() {
     let config = Config::parse(Path::new("/etc/inspectd/line.toml"), GOOD).expect("good");
     assert_eq!(config.line.recipe, Path::new("/etc/inspectd/bracket.toml"));
+    let SourceConfig::Folder(folder) = &config.source else { panic!("a folder was configured") };
+    assert_eq!(folder.path, Path::new("/srv/camera"));
+    let near =
+        Config::parse(Path::new("/etc/inspectd/line.toml"), &GOOD.replace("/srv/camera", "parts")).expect("good");
+    assert!(matches!(&near.source, SourceConfig::Folder(it) if it.path == Path::new("/etc/inspectd/parts")));
     assert_eq!(config.api, ApiSection::default());
     assert!(config.api.listen.ip().is_loopback());
     assert_eq!(config.store.dir, None);
@@ -192,4 +197,27 @@ mod any {
             }
         }
     }
+}
+
+#[test]
+fn the_examples_that_ship_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd");
+    let config = Config::load(&folder.join("inspectd.toml")).expect("systemd/inspectd.toml");
+    let recipe = load_recipe(&config.line.recipe).expect("systemd/recipe.toml");
+    // What is commented out shows the defaults, so it must be accepted too.
+    let everything = |name: &str| {
+        let text = std::fs::read_to_string(folder.join(name)).expect("an example");
+        let open = |line: &str| {
+            let body = line.strip_prefix("# ").filter(|body| body.starts_with('[') || body.contains(" = "));
+            body.unwrap_or(line).to_owned()
+        };
+        text.lines().map(open).collect::<Vec<_>>().join("\n")
+    };
+    let full = Config::parse(&folder.join("inspectd.toml"), &everything("inspectd.toml")).expect("with every key");
+    assert_eq!(
+        (full.api, full.line.limits, full.store.evidence),
+        (config.api, config.line.limits, config.store.evidence)
+    );
+    let full = parse_recipe(&folder.join("recipe.toml"), &everything("recipe.toml")).expect("with every key");
+    assert_eq!((full.deadline_ms, full.quality.min_deviation), (recipe.deadline_ms, recipe.quality.min_deviation));
 }

@@ -76,6 +76,10 @@ fn a_client_that_was_away_gets_what_it_missed() {
     let resumed = ids(&follow(&url, Some(last), |events| ids(events).len() >= 40));
     assert_eq!(resumed, (last + 1..=last + resumed.len() as u64).collect::<Vec<u64>>(), "from the first missed one on");
 
+    // An id from other records hides nothing.
+    let strange = follow(&url, Some(1_000_000), |events| ids(events).len() >= 2);
+    assert_eq!(strange.iter().filter(|event| event.name == "gap").count(), 1, "{strange:?}");
+
     // Somebody watches: pictures of good parts are shown too.
     let shown = follow(&url, None, |events| {
         events.iter().any(|it| it.data["verdict"] == "pass" && it.data["has_image"] == true)

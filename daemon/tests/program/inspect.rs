@@ -22,7 +22,7 @@ fn inspect(bundle: &Path, files: &[PathBuf]) -> (i32, Vec<Value>, String) {
 fn good_files_are_decided_with_their_scores() {
     let dir = tempfile::tempdir().expect("a folder");
     let bundle = tiny_bundle(dir.path());
-    let [dark, bright] = [("dark.jpg", jpeg(40)), ("bright.png", png(215))].map(|(name, bytes)| {
+    let [dark, bright] = [("dark.png", png(120)), ("bright.jpg", jpeg(215))].map(|(name, bytes)| {
         let path = dir.path().join(name);
         fs::write(&path, bytes).expect("written");
         path
@@ -34,10 +34,10 @@ fn good_files_are_decided_with_their_scores() {
     assert_eq!(lines[0]["path"], text(&dark));
     assert_eq!(lines[0]["cause"], Value::Null);
     assert!(lines[0]["latency_ms"].as_f64().expect("a number") > 0.0);
-    // (40 / 255 - 0.5) / 0.25 per channel, times 3 channels, times 4 between the labels' logits.
-    let expected = 1.0 / (1.0 + f64::exp(12.0 * (40.0 / 255.0 - 0.5) / 0.25));
+    // (120 / 255 - 0.5) / 0.25 per channel, times 3 channels, times 4 between the labels' logits.
+    let expected = 1.0 / (1.0 + f64::exp(12.0 * (120.0 / 255.0 - 0.5) / 0.25));
     let good = lines[0]["scores"]["good"].as_f64().expect("a score");
-    assert!((good - expected).abs() < 1e-3, "{good} instead of {expected}");
+    assert!((good - expected).abs() < 2e-2, "{good} instead of {expected}");
 }
 
 #[test]

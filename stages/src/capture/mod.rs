@@ -4,6 +4,7 @@ pub mod folder;
 pub mod synthetic;
 pub mod video;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,15 @@ impl SourceConfig {
             SourceConfig::Folder(config) => config.problems(),
             SourceConfig::Video(config) => config.problems(),
             SourceConfig::Synthetic(config) => config.problems(),
+        }
+    }
+
+    /// Makes relative paths relative to this folder: that of the file in which they stand.
+    pub fn relative_to(&mut self, folder: &Path) {
+        match self {
+            SourceConfig::Folder(config) => config.path = folder.join(&config.path),
+            SourceConfig::Video(config) => config.path = config.path.take().map(|path| folder.join(path)),
+            SourceConfig::Synthetic(_) => {}
         }
     }
 
