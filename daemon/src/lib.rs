@@ -7,3 +7,4 @@ pub mod health;
 pub mod logs;
 pub mod store;
 pub mod supervise;
+pub mod words;

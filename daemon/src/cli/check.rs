@@ -8,6 +8,7 @@ use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health;
 use crate::supervise::Kitchen;
+use crate::words;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
                         Ok(()),
                     )
                 }
-                Err(error) => (format!("model ({model})"), Err(vec![format!("{error:#}")])),
+                Err(error) => (format!("model ({model})"), Err(vec![words::of(&error)])),
             });
         }
         Err(error) => {

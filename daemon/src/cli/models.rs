@@ -7,12 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use indicatif::ProgressBar;
-use models::bundle::Bundle;
 use models::runtime::{SessionOptions, build_engine, init};
 
 use super::{SUCCESS, out};
 use crate::config;
-use crate::supervise::shipped_bundle;
+use crate::supervise::{open_bundle, shipped_bundle};
 
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cache = args.cache.clone().unwrap_or_else(|| config::default_state_dir().join("engines"));
     if args.in_child {
         let bundle = match &args.bundle {
-            Some(path) => Bundle::open(path).with_context(|| format!("model `{}`", path.display()))?,
+            Some(path) => open_bundle(path)?,
             None => shipped_bundle()?,
         };
         init(None)?;

@@ -9,7 +9,7 @@ mod tally;
 mod trend;
 
 pub use board::{Board, SourceName, Viewer};
-pub use recipe::{Kitchen, Prepared};
+pub use recipe::{Kitchen, Prepared, open_bundle};
 pub use run::{Ending, Reload, Running, Service};
 pub use shipped::{DEMO_RECIPE, shipped_bundle};
 pub use signals::{Signal, Signals};

@@ -1,10 +1,10 @@
 //! Puts a recipe in force: its model is loaded, verified and warmed up before any part sees it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
-use models::bundle::{Bundle, Manifest};
+use anyhow::{Context, anyhow};
+use models::bundle::{Bundle, BundleError, Manifest};
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
@@ -28,6 +28,18 @@ impl Prepared {
     }
 }
 
+/// Reads and verifies a bundle's file.
+///
+/// # Errors
+/// The file, what is wrong with it, the way out.
+pub fn open_bundle(path: &Path) -> anyhow::Result<Bundle> {
+    Bundle::open(path).map_err(|error| match error {
+        // It names its file itself.
+        BundleError::Io { .. } => anyhow!("the model's {error}; check the path"),
+        other => anyhow!("model `{}`: {other}", path.display()),
+    })
+}
+
 /// How models are made ready here.
 #[derive(Debug, Clone)]
 pub struct Kitchen {
@@ -44,7 +56,7 @@ impl Kitchen {
     /// ONNX Runtime is missing, the bundle is refused, or recipe and model do not fit.
     pub fn prepare(&self, recipe: Recipe, before: Option<&Prepared>) -> anyhow::Result<Prepared> {
         let bundle = match &recipe.bundle {
-            Some(path) => Bundle::open(path).with_context(|| format!("model `{}`", path.display()))?,
+            Some(path) => open_bundle(path)?,
             None => shipped_bundle()?,
         };
         let same = |before: &&Prepared| {

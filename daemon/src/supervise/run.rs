@@ -17,6 +17,7 @@ use super::trend::Trend;
 use crate::api::{Bound, Server};
 use crate::health::Notifier;
 use crate::store::Store;
+use crate::words;
 
 /// How often the line's health is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -146,7 +147,7 @@ impl Running {
                 self.board.line.swap_recipe(prepared.in_force.clone());
                 self.board.recipe.store(Arc::new(prepared));
             }
-            Err(error) => tracing::error!("recipe {} stays in force: {error:#}", before.in_force.tag),
+            Err(error) => tracing::error!("recipe {} stays in force: {}", before.in_force.tag, words::of(&error)),
         }
         self.notifier.ready("inspecting");
     }

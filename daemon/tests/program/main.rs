@@ -7,3 +7,4 @@ mod events;
 mod inspect;
 mod run;
 mod support;
+mod unit;

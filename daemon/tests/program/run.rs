@@ -1,9 +1,10 @@
 //! `inspectd run`: a folder as a camera, recipes reloaded, signals.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
 use crate::command_line::sound;
-use crate::support::{Program, jpeg, json, law, output, text, wait_for, words};
+use crate::support::{PATIENCE, Program, inspectd, jpeg, json, law, output, text, wait_for, words};
 
 fn recipe(version: u32, more: &str) -> String {
     format!("name = \"bracket\"\nversion = {version}\nbundle = \"tiny.bundle\"\ndeadline_ms = 5000\n{more}")
@@ -80,4 +81,36 @@ fn a_source_that_is_not_there_is_said_in_words() {
     let (code, _, stderr) = words(&output(&["run", "--config", text(&config)]));
     assert_eq!(code, 1);
     assert!(stderr.contains("camera") && stderr.contains("mounted"), "{stderr}");
+}
+
+/// Plays the service manager.
+#[test]
+fn the_service_manager_is_told_of_every_turn() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = sound(dir.path());
+    fs::write(dir.path().join("camera/a.jpg"), jpeg(40)).expect("written");
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut command = inspectd(&["run", "--config", text(&config)]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
+    let program = Program::spawn(command);
+    let told = |what: &str| loop {
+        let mut message = [0; 1024];
+        let length = manager.recv(&mut message).unwrap_or_else(|error| panic!("waited for {what}: {error}"));
+        let message = String::from_utf8_lossy(&message[..length]).into_owned();
+        if message.lines().any(|line| line == what) {
+            return message;
+        }
+    };
+    told("READY=1");
+    told("WATCHDOG=1");
+    told("WATCHDOG=1");
+    program.signal("HUP");
+    let reloading = told("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    told("READY=1");
+    program.signal("TERM");
+    told("STOPPING=1");
+    assert_eq!(program.end().0.code(), Some(0));
 }
