@@ -185,7 +185,8 @@ impl Evidence {
     /// Hands a picture to the preview thread, if that is idle.
     pub(crate) fn show(&self, id: u64, frame: Frame) {
         let sender = lock(&self.show);
-        if !sender.as_ref().is_some_and(|s| s.try_send(Job { id, frame, path: String::new() }).is_ok()) {
+        let job = Job { id, frame, path: String::new() };
+        if sender.as_ref().is_none_or(|s| s.try_send(job).is_err()) {
             self.shared.previews_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -134,7 +134,9 @@ impl Journal {
     pub(crate) fn started(&self) -> Result<(), String> {
         let mut state = self.lock();
         let (boot, program, next_id) = (state.boot.clone(), env!("CARGO_PKG_VERSION").into(), state.next_id);
-        self.append(&mut state, &Entry::Started { boot, at: Timestamp::now(), program, next_id })
+        self.append(&mut state, &Entry::Started { boot, at: Timestamp::now(), program, next_id })?;
+        // Synced with the start: the first ids used in this life are reserved before they are used, too.
+        self.reserve_for(&mut state, next_id)
     }
 
     /// A trigger came. Never waits for the disk's medium.
@@ -143,16 +145,21 @@ impl Journal {
         if id < state.next_id {
             return Err(format!("part id {id} was used before: the next free one is {}", state.next_id));
         }
-        // Half a block ahead of need, so that its sync has long happened when the block is entered.
-        if id + RESERVE / 2 >= state.reserved {
-            let below = id + RESERVE;
-            self.append(&mut state, &Entry::Reserved { below })?;
-            state.reserved = below;
-        }
+        self.reserve_for(&mut state, id)?;
         self.append(&mut state, &Entry::Opened { id, at })?;
         state.next_id = id + 1;
         state.open.insert(id, at);
         self.work.notify_one();
+        Ok(())
+    }
+
+    /// Reserves the next block of ids half a block ahead of need, so that its sync has long happened when it is entered.
+    fn reserve_for(&self, state: &mut State, id: u64) -> Result<(), String> {
+        if id + RESERVE / 2 >= state.reserved {
+            let below = id + RESERVE;
+            self.append(state, &Entry::Reserved { below })?;
+            state.reserved = below;
+        }
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Live {
     }
 
     /// The floor, and everything at or above it that `wanted` takes, oldest first: at one moment.
-    pub(crate) fn from_floor(&self, wanted: impl Fn(&Inspection) -> bool) -> (u64, Vec<Stored>) {
+    pub(crate) fn newest(&self, wanted: impl Fn(&Inspection) -> bool) -> (u64, Vec<Stored>) {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
         (recent.floor, recent.items.iter().filter(|s| wanted(&s.inspection)).cloned().collect())
     }

@@ -27,7 +27,7 @@ impl Store {
     pub fn query(&self, filter: &Filter) -> Page {
         let limit = filter.limit.clamp(1, Filter::MAX_LIMIT);
         let before = filter.before_id.unwrap_or(u64::MAX);
-        let (floor, mut newest) = self.shared.live.from_floor(|i| i.id < before && filter.matches(i));
+        let (floor, mut newest) = self.shared.live.newest(|i| i.id < before && filter.matches(i));
         newest.reverse();
         let mut page = Page { items: newest, ..Page::default() };
         if page.items.len() <= limit {
@@ -48,7 +48,7 @@ impl Store {
     /// Inspections with ids above `id`, oldest first, `limit` at most: what a client that was away has missed.
     /// While the index is built, older ones may be missing: see [`StoreStats::index`](super::StoreStats::index).
     pub fn after(&self, id: u64, limit: usize) -> Vec<Stored> {
-        let (floor, newest) = self.shared.live.from_floor(|i| i.id > id);
+        let (floor, newest) = self.shared.live.newest(|i| i.id > id);
         let ids = match id.checked_add(1) {
             Some(low) if low < floor => self.shared.index.ask(|trees| trees.ids(low, floor).take(limit).collect()),
             _ => None,

@@ -138,11 +138,11 @@ fn first_start(setting: &Setting<'_>) -> Result<Recovered, StoreError> {
     })
 }
 
+/// Of each segment, its header and where the first frame starts, if the header is whole.
+type Headers = VecDeque<Option<(Header, u32)>>;
+
 /// Index of the newest segment whose header stands for everything before it, and the headers from there on.
-fn trusted_start(
-    setting: &Setting<'_>,
-    segments: &[(u32, bool)],
-) -> Result<(usize, VecDeque<Option<(Header, u32)>>), StoreError> {
+fn trusted_start(setting: &Setting<'_>, segments: &[(u32, bool)]) -> Result<(usize, Headers), StoreError> {
     let mut headers = VecDeque::new();
     for (index, &(number, new)) in segments.iter().enumerate().rev() {
         let path = name(setting.dir, number, new);

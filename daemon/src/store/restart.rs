@@ -100,7 +100,7 @@ pub(super) fn log(report: &OpenReport) {
         LastEnd::First | LastEnd::Closed => {}
         LastEnd::Killed => tracing::warn!("the process before this one was killed or crashed"),
         LastEnd::PowerCut => {
-            tracing::warn!("the machine went down without a shutdown; ids go on at {}", report.next_id)
+            tracing::warn!("the machine went down without a shutdown; ids go on at {}", report.next_id);
         }
     }
     if !report.restarted.is_empty() {

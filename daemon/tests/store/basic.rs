@@ -160,6 +160,18 @@ fn after_a_power_cut_ids_go_on_beyond_any_that_may_have_been_used() {
 }
 
 #[test]
+fn the_very_first_ids_are_reserved_before_they_are_used() {
+    let (dir, crashed) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (store, report) = open(dir.path(), options());
+    copy_journal(dir.path(), crashed.path());
+    // Used, and lost with the page cache.
+    store.opened(report.next_id, time(1)).expect("kept");
+    let after = inspectd::store::Options { boot: Some("another boot".into()), ..options() };
+    let (_, report) = open(crashed.path(), after);
+    assert!(report.next_id > 1, "{}", report.next_id);
+}
+
+#[test]
 fn a_second_process_is_told_who_has_the_directory() {
     let dir = tempfile::tempdir().expect("a directory");
     let (_store, _) = open(dir.path(), options());

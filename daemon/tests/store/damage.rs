@@ -125,7 +125,7 @@ fn a_damaged_range_with_whole_parts_in_it_leaves_no_part_without_a_verdict() {
 fn garbage_and_nothing_at_all_are_survived() {
     for (name, bytes) in [
         ("zeros", vec![0; 5000]),
-        ("garbage", (0..5000u32).map(|i| (i * 7919 >> 3) as u8).collect()),
+        ("garbage", (0..5000u32).map(|i| ((i * 7919) >> 3) as u8).collect()),
         ("nothing", vec![]),
     ] {
         let dir = copy(filled(30).path());

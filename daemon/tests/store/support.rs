@@ -43,7 +43,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         id,
         line: "test".into(),
         camera: "top".into(),
-        serial: (id % 2 == 0).then(|| format!("S{}", id % 10).into()),
+        serial: id.is_multiple_of(2).then(|| format!("S{}", id % 10).into()),
         origin: Some(format!("part-{id}.png").into()),
         triggered_at: time(id),
         verdict,
