@@ -78,7 +78,7 @@ fn a_decided_part_waits_for_an_older_one_but_not_past_the_deadline() {
     let (feed, source) = fed(Pace::Triggered);
     let hold_first = move |id| {
         if id == 1 {
-            inner.wait()
+            inner.wait();
         }
     };
     let note = move |id| {

@@ -109,7 +109,7 @@ fn a_hung_thread_is_replaced_and_its_late_return_is_a_late_result() {
     let pool = FramePool::new(16, FRAME_BYTES);
     let work = move |id| {
         if id == 2 {
-            inner.wait()
+            inner.wait();
         }
     };
     let chain = vec![through("infer", 1, work), decider(|_| Verdict::Fail)];
@@ -143,7 +143,7 @@ fn too_many_hung_threads_make_the_line_unhealthy_for_good() {
     let (feed, source) = fed(Pace::Triggered);
     let work = move |id| {
         if id <= 2 {
-            inner.wait()
+            inner.wait();
         }
     };
     let limits = Limits { hang_ms: 300, max_abandoned: 2, ..Limits::default() };
