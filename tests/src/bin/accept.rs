@@ -88,7 +88,7 @@ fn neu(binary: &Path, data: &Path, bounds: &mut Bounds) {
         bounds.at_least(&format!("seed {seed}: accuracy"), eval["accuracy"].as_f64().unwrap_or(f64::NAN), 0.99);
         let stage = |name: &str| trained[name]["selection_accuracy"].as_f64().unwrap_or(f64::NAN);
         bounds.at_least(&format!("seed {seed}: stage two against stage one"), stage("stage_two"), stage("stage_one"));
-        errors.push(eval["errors"].as_u64().map_or(f64::NAN, |errors| errors as f64));
+        errors.push(eval["errors"].as_array().map_or(f64::NAN, |errors| errors.len() as f64));
     }
     errors.sort_by(f64::total_cmp);
     println!("errors of 379, sorted: {errors:?}");
