@@ -102,7 +102,7 @@ struct Run {
 
 impl Bench {
     fn pair(&self, number: usize) -> f64 {
-        let (bare, line) = if number % 2 == 0 {
+        let (bare, line) = if number.is_multiple_of(2) {
             let bare = self.bare(PARTS, None);
             (bare, self.pipeline(PARTS, None))
         } else {

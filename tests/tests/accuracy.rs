@@ -8,8 +8,10 @@ use system_tests::{Counts, binary};
 #[test]
 fn the_shipped_model_sees_the_visible_defects_and_refuses_the_bad_frames() {
     let Some(binary) = binary() else { return };
-    let arguments = ["--parts", "240", "--defect-rate", "0.5", "--bad-frame-rate", "0.05", "--rate", "max", "--seed", "77"];
-    let output = Command::new(binary).arg("demo").args(arguments).args(["--no-serve", "--json"]).output().expect("it starts");
+    let arguments =
+        ["--parts", "240", "--defect-rate", "0.5", "--bad-frame-rate", "0.05", "--rate", "max", "--seed", "77"];
+    let output =
+        Command::new(binary).arg("demo").args(arguments).args(["--no-serve", "--json"]).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}\n{text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");

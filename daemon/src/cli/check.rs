@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// Exit code 0 if nothing is wrong, else 1 with every problem on a line.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(error) => {

@@ -133,7 +133,7 @@ impl State {
 }
 
 /// Exit code 0, or [`HUNG`] when the line had to be given up.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let source = args.source();
     let limits = Limits { workers: args.workers, ..Limits::default() };
     let problems: Vec<String> = source.problems().into_iter().chain(limits.problems()).collect();
@@ -145,7 +145,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let section = ApiSection { listen: args.listen, ..ApiSection::default() };
     let page = if args.no_serve { None } else { Some(Bound::new(&section)?) };
     let url = page.as_ref().map(Bound::url);
-    let state = State::of(&args)?;
+    let state = State::of(args)?;
     let (store, _) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
     let recipe = args.prepare(&source, &limits)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
@@ -163,17 +163,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         max_viewers: section.max_viewers,
     }
     .start()?;
-    greet(&args, url.as_deref(), state.path())?;
+    greet(args, url.as_deref(), state.path())?;
     let no_reload = |_: &Prepared| Err(anyhow::anyhow!("the demo's recipe is built in"));
     let ends_with_source = args.no_serve || args.json;
     let ending = running.watch(&signals, &no_reload, ends_with_source);
     let status = running.finish()?;
 
-    let report = Report::new(&args, &status, &tally, (model, provider));
+    let report = Report::new(args, &status, &tally, (model, provider));
     if args.json {
-        out::json(&report)?
+        out::json(&report)?;
     } else {
-        report.print()?
+        report.print()?;
     }
     Ok(ExitCode::from(match ending {
         Ending::Hung => HUNG,

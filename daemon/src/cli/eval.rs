@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 /// Exit code 0 when every image was measured, however well.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = Folder::open(&args.data, args.split.as_deref())?;
     let predictor = Predictor::load(Bundle::open(&args.bundle)?, &SessionOptions::default())?;
     let labels = &predictor.manifest().labels;

@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Exit code 0 if every file was decided, [`UNDECIDED`] if not.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut recipe = match &args.recipe {
         Some(path) => config::load_recipe(path)?,
         None => unlimited(),

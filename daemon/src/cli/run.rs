@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 /// Exit code 0 after an end in order, [`HUNG`] when the line had to be given up.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config)?;
     if let Some(level) = &config.log.level {
         logs::prefer(level)?;

@@ -34,7 +34,7 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<Parsed<T>, Proble
         };
         let Complaint { key, said } = Complaint::of::<T>(&table, &error);
         let joined = key.join(".");
-        let follows = dropped.iter().any(|gone| *gone == joined);
+        let follows = dropped.contains(&joined);
         if !follows {
             problems.push(Problem::new(&joined, said).at(line_of(text, &joined)));
         }

@@ -102,7 +102,7 @@ fn a_damaged_bundle_is_refused_in_words() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     fs::write(&bundle, bytes).expect("written");
-    let (code, lines, stderr) = inspect(&bundle, &[picture.clone()]);
+    let (code, lines, stderr) = inspect(&bundle, std::slice::from_ref(&picture));
     assert_eq!((code, lines.len()), (1, 0), "{stderr}");
     assert!(stderr.contains("tiny.bundle") && !stderr.contains("panicked"), "{stderr}");
 

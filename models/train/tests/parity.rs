@@ -9,12 +9,12 @@ use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, Session, SessionOptions};
 use models::weights::{Tensor, Weights, load_trunk};
+use models_train::TrainError;
 use models_train::batch::Prepare;
 use models_train::checkpoint::pooling;
 use models_train::fit::Workers;
 use models_train::net::Net;
 use models_train::samples::{Sample, Samples};
-use models_train::TrainError;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
