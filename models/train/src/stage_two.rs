@@ -34,7 +34,7 @@ pub struct StageTwo {
 
 impl Default for StageTwo {
     fn default() -> Self {
-        StageTwo { epochs: 8, batch: 32, rate: 5e-4, decay: 1e-2, look_every: None }
+        StageTwo { epochs: 12, batch: 32, rate: 1e-3, decay: 1e-2, look_every: None }
     }
 }
 
