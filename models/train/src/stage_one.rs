@@ -24,6 +24,9 @@ const MAP_BYTES: usize = 1 << 30;
 /// Images that pass the trunk together on one thread.
 const TOGETHER: usize = 4;
 
+/// Fewer steps than this leave a new head half learned, however few images there are; a step takes milliseconds.
+const LEAST_STEPS: usize = 240;
+
 /// Settings of stage one.
 #[derive(Debug, Clone)]
 pub struct StageOne {
@@ -31,7 +34,7 @@ pub struct StageOne {
     pub views: usize,
     /// Views at most, of all images together.
     pub most: usize,
-    /// Rounds over the views.
+    /// Rounds over the views; more where the views are few (240 steps at least).
     pub epochs: usize,
     /// Images per step.
     pub batch: usize,
@@ -153,7 +156,7 @@ pub fn run(
     let mut sampler = Sampler::with_shares(&view_labels, task.shares, settings.batch, seed ^ 1);
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
-    let mut course = Course::new(per_epoch * settings.epochs, task.limit, 0);
+    let mut course = Course::new((per_epoch * settings.epochs).max(LEAST_STEPS), task.limit, 0);
     // The head as it came counts too: a last pass may not end worse than it began.
     let mut best = (head.clone(), measure(&head, &selection, classes, workers)?);
     let mut epoch = 0;

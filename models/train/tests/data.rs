@@ -10,24 +10,24 @@ use models_train::split::Side;
 
 fn picture(shade: u8) -> Vec<u8> {
     let image = Image { width: 40, height: 50, format: PixelFormat::Mono8, data: vec![shade; 2000] };
-    encode_png(image.view()).unwrap()
+    encode_png(image.view()).expect("a sane picture")
 }
 
 /// Two classes of three images in `root`, one folder each.
 fn fill(root: &Path) {
     for (class, shade) in [("dark", 10), ("light", 200)] {
-        fs::create_dir_all(root.join(class)).unwrap();
+        fs::create_dir_all(root.join(class)).expect("a folder");
         for index in 0..3 {
-            fs::write(root.join(class).join(format!("{index}.png")), picture(shade + index)).unwrap();
+            fs::write(root.join(class).join(format!("{index}.png")), picture(shade + index)).expect("a file");
         }
     }
 }
 
 fn open(root: &Path, split: Option<&str>) -> Folder {
     if let Some(split) = split {
-        fs::write(root.join("split.csv"), format!("path,label,split\n{split}")).unwrap();
+        fs::write(root.join("split.csv"), format!("path,label,split\n{split}")).expect("a file");
     }
-    Folder::open(root, split.map(|_| Path::new("split.csv"))).unwrap()
+    Folder::open(root, split.map(|_| Path::new("split.csv"))).expect("a readable folder")
 }
 
 #[test]

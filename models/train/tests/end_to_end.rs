@@ -77,7 +77,7 @@ fn run(
     stop_after: usize,
 ) -> Result<Trained, TrainError> {
     let (learn, select) = (Lines { len: 160, seed: 1 }, Lines { len: 40, seed: 2 });
-    let weights = load_trunk(Path::new(SHIPPED)).unwrap();
+    let weights = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     let start = Start { trunk: &weights, data_digest: "lines", checkpoint, resume };
     let mut looks = 0;
     train(settings, &start, &Data { learn: &learn, select: &select }, None, &mut |progress| {
@@ -95,15 +95,16 @@ fn bundle(trained: &Trained) -> Bundle {
         select: &Lines { len: 40, seed: 2 },
         story: "A test.".into(),
     };
-    export::bundle(&trained.weights, ingredients).unwrap().0
+    export::bundle(&trained.weights, ingredients).expect("a sound network").0
 }
 
 /// Share of images of a set never seen that the bundle, gone through a file, gets right.
 fn accuracy(mut bundle: Bundle, folder: &Path) -> f64 {
     let path = folder.join("lines.bundle");
-    bundle.save(&path).unwrap();
-    let predictor = Predictor::load(Bundle::open(&path).unwrap(), &SessionOptions::default()).unwrap();
-    evaluate(&predictor, &Lines { len: 100, seed: 3 }, Some(2)).unwrap().accuracy
+    bundle.save(&path).expect("the folder takes it");
+    let predictor = Predictor::load(Bundle::open(&path).expect("just written"), &SessionOptions::default())
+        .expect("it reproduces its scores");
+    evaluate(&predictor, &Lines { len: 100, seed: 3 }, Some(2)).expect("readable samples").accuracy
 }
 
 #[test]

@@ -48,13 +48,13 @@ fn check<const D: usize>(name: &str, x: &Operand, f: impl Fn(Tensor<D>) -> Tenso
     const STEP: f32 = 4e-3;
     let mut worst = 0.0_f64;
     let scale = analytic.iter().fold(1.0_f32, |top, g| top.max(g.abs()));
-    for at in 0..x.0.len() {
+    for (at, &gradient) in analytic.iter().enumerate() {
         let mut moved = x.clone();
         moved.0[at] = x.0[at] + STEP;
         let up = value(&moved);
         moved.0[at] = x.0[at] - STEP;
         let numeric = (up - value(&moved)) / f64::from(2.0 * STEP);
-        worst = worst.max((numeric - f64::from(analytic[at])).abs());
+        worst = worst.max((numeric - f64::from(gradient)).abs());
     }
     assert!(worst < 0.01 * f64::from(scale), "{name}: gradient off by {worst:.5} of {scale:.3}");
     assert!(analytic.iter().any(|g| g.abs() > 1e-3), "{name}: a gradient of zeros proves nothing");

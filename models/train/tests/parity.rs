@@ -24,7 +24,7 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/default.b
 const LABELS: usize = 4;
 
 fn weights(sharpness: Option<f32>) -> Weights {
-    let mut weights = load_trunk(Path::new(SHIPPED)).unwrap();
+    let mut weights = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     weights.merge(attention::init(LABELS, 5));
     if let Some(sharpness) = sharpness {
         weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));
@@ -77,7 +77,7 @@ fn bundle(weights: &Weights, preprocess: &Preprocess) -> Bundle {
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
-    let graph = attention::build(weights, size, LABELS, pooling(weights)).unwrap();
+    let graph = attention::build(weights, size, LABELS, pooling(weights)).expect("a sound graph");
     Bundle { manifest, graph, expectations: Vec::new(), model_card: None }
 }
 
