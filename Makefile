@@ -28,7 +28,9 @@ setup-test:
 web-ui/dist/index.html: $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
 
-test: setup-test build ## every test; the time of each suite at the end
+# The first suite compiles everything, the program among it: building the program alone before would compile dependencies
+# twice, since tests need more of their features.
+test: setup-test web-ui/dist/index.html ## every test; the time of each suite at the end
 	@tests/run-suites
 
 lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them

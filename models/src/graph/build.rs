@@ -140,25 +140,16 @@ impl GraphBuilder {
 
     /// The model's bytes. The same calls give the same bytes.
     pub fn finish(self) -> Vec<u8> {
-        encode(self.graph)
+        ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "inspectd".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            ..ModelProto::default()
+        }
+        .encode_to_vec()
     }
-}
-
-/// A file of constants without a network.
-pub(crate) fn write_constants(constants: impl Iterator<Item = TensorProto>) -> Vec<u8> {
-    encode(GraphProto { name: "constants".into(), initializer: constants.collect(), ..GraphProto::default() })
-}
-
-fn encode(graph: GraphProto) -> Vec<u8> {
-    ModelProto {
-        ir_version: IR_VERSION,
-        producer_name: "inspectd".into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        ..ModelProto::default()
-    }
-    .encode_to_vec()
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

@@ -10,7 +10,6 @@ pub mod proto;
 
 use thiserror::Error;
 
-pub(crate) use build::write_constants;
 pub use build::{Conv, GraphBuilder};
 pub use check::{TENSORRT_OPERATORS, check};
 pub use proto::ModelProto;

@@ -240,17 +240,6 @@ impl TensorProto {
         }
     }
 
-    /// The same, rounded to half precision.
-    pub fn from_tensor_f16(name: &str, tensor: &Tensor) -> TensorProto {
-        TensorProto {
-            dims: tensor.shape.iter().map(|&size| size as i64).collect(),
-            data_type: FLOAT16,
-            name: name.into(),
-            raw_data: tensor.data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-            ..TensorProto::default()
-        }
-    }
-
     /// Keeps its values in another file.
     pub fn is_external(&self) -> bool {
         self.data_location == EXTERNAL || !self.external_data.is_empty()

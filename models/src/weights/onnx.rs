@@ -4,18 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Layer, Tensor, Weights, WeightsError};
 use crate::graph::proto::{NodeProto, TensorProto};
-use crate::graph::{ModelProto, write_constants};
+use crate::graph::ModelProto;
 
 impl Weights {
     /// All constants of a graph that this program built, by name: trunk and head.
     pub fn from_graph(model: &[u8]) -> Result<Weights, WeightsError> {
         named(&ModelProto::read(model)?)
-    }
-
-    /// These weights alone as an ONNX file without a network, in half precision: half the size, about three digits. Read
-    /// back by [`super::load_trunk`] and [`Weights::from_graph`].
-    pub fn to_half_precision_file(&self) -> Vec<u8> {
-        write_constants(self.0.iter().map(|(name, tensor)| TensorProto::from_tensor_f16(name, tensor)))
     }
 }
 
