@@ -4,8 +4,8 @@
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use half::f16;
+use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::graph::ModelProto;
 use models::graph::proto::{FLOAT16, TensorProto};
 use models::heads::attention;
@@ -13,8 +13,8 @@ use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::weights::{Tensor, Weights, WeightsError, kaiming, load_trunk, trunk_from_bytes};
 use models::zoo::mobilenet_v3_small as trunk;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use zip::write::SimpleFileOptions;

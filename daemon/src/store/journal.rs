@@ -274,14 +274,20 @@ impl Journal {
     pub(crate) fn roll_if_full(&self) -> Result<(), String> {
         let next = {
             let state = self.lock();
-            if state.end.offset < self.segment_bytes || state.failed.is_some() || state.rolled.is_some() {
+            let full = state.end.offset >= self.segment_bytes;
+            // Once it closes, `Closed` stays the last thing in the last segment: the next start looks for it there.
+            if !full || state.failed.is_some() || state.rolled.is_some() || state.closing {
                 return Ok(());
             }
             state.end.segment + 1
         };
-        let created = self.disk.create(&segment::new_path(&self.dir, next));
+        let path = segment::new_path(&self.dir, next);
+        let created = self.disk.create(&path);
         let mut state = self.lock();
         let file = created.map_err(|e| self.fail(&mut state, "begin a new file of", &e))?;
+        if state.closing {
+            return std::fs::remove_file(&path).map_err(|e| self.fail(&mut state, "take back a new file of", &e));
+        }
         let header = state.header().encode()?;
         file.write_all_at(&header, 0).map_err(|e| self.fail(&mut state, "begin a new file of", &e))?;
         let old = std::mem::replace(&mut state.file, file);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Layer, Tensor, Weights, WeightsError};
-use crate::graph::proto::{NodeProto, TensorProto};
 use crate::graph::ModelProto;
+use crate::graph::proto::{NodeProto, TensorProto};
 
 impl Weights {
     /// All constants of a graph that this program built, by name: trunk and head.

@@ -1,3 +1,5 @@
+//! The conveyor as the line sees it: its beat, its settings, its truth.
+
 use super::*;
 
 fn trigger(source: &mut Synthetic) -> Trigger {
