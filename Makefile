@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model bench accept setup setup-test
+.PHONY: help demo build test lint model bench accept soak setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -46,3 +46,8 @@ bench: build ## parts per second and added latency beside a bare loop of the sam
 model: build ## trains the shipped model again from torchvision's checkpoint in TRUNK=FILE (resumable, under an hour on two cores)
 	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make model TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }
 	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume
+
+soak: setup-test web-ui/dist/index.html ## the long fault runs: 200 kills of a running line, 300 random lives of the store
+	cargo build -q --workspace --all-targets
+	INSPECTD_KILLS=200 cargo nextest run --workspace --profile soak --no-capture -E 'binary(kills)'
+	PROPTEST_CASES=300 cargo nextest run --workspace --profile soak -E 'binary(store) & test(crash::)'
