@@ -1,6 +1,6 @@
 //! Why scores are a smooth maximum over cells and not their mean: the same frozen trunk, the same parts, two heads.
 //!
-//!     cargo run --workspace --example pooling -- TRUNK
+//!     cargo run -p inspectd --example pooling -- TRUNK
 //!
 //! TRUNK is ImageNet's (a trunk that learned with one kind of pooling would favour it). Cells are not taught here, so that
 //! pooling alone makes the difference. Prints how many defective parts each head lets pass, by the defect's size.
@@ -20,9 +20,9 @@ use models_train::{Data, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
 const SIZE: u32 = 512;
-const LEARN: usize = 1_600;
-const SELECT: usize = 200;
-const TEST: usize = 1_000;
+const LEARN: usize = 800;
+const SELECT: usize = 100;
+const TEST: usize = 600;
 
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).ok_or_else(|| anyhow::anyhow!("name the trunk's file"))?;
