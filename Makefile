@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build everything test lint model bench accept soak setup setup-test
+.PHONY: help demo build test lint model bench accept soak setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -15,8 +15,10 @@ help: ## this list
 demo: build ## build everything and inspect the synthetic line, with the live page
 	$(BIN) demo
 
-build: setup web-ui/dist/index.html ## build the program with its dashboard
-	cargo build -q --workspace --bin inspectd
+# All targets, even for the demo: tests need more features of some dependencies than the program does, and building the program
+# alone would build those twice on every machine that also tests.
+build: setup web-ui/dist/index.html ## build the program with its dashboard, and everything that tests it
+	cargo build -q --workspace --all-targets
 
 setup:
 	@./setup.sh build
@@ -28,11 +30,6 @@ setup-test:
 web-ui/dist/index.html: $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
 
-# Tests need more features of some dependencies than the program does. So that nothing is built twice, whoever tests or measures
-# builds everything at once.
-everything: setup-test web-ui/dist/index.html
-	cargo build -q --workspace --all-targets
-
 test: setup-test web-ui/dist/index.html ## every test; the time of each suite at the end
 	@tests/run-suites
 
@@ -40,16 +37,16 @@ lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 
-accept: everything ## the long accuracy runs: the synthetic line and five trainings on steel defects
+accept: build ## the long accuracy runs: the synthetic line and five trainings on steel defects
 	$(dir $(BIN))accept
 
-bench: everything ## parts per second and added latency beside a bare loop of the same calls
+bench: build ## parts per second and added latency beside a bare loop of the same calls
 	cargo bench -q --workspace --profile dev --bench pipeline
 
 model: build ## trains the shipped model again from torchvision's checkpoint in TRUNK=FILE (resumable, under an hour on two cores)
 	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make model TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }
 	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume
 
-soak: everything ## the long fault runs: 200 kills of a running line, 300 random lives of the store
+soak: build ## the long fault runs: 200 kills of a running line, 300 random lives of the store
 	INSPECTD_KILLS=200 cargo nextest run --workspace --profile soak --no-capture -E 'binary(kills)'
 	PROPTEST_CASES=300 cargo nextest run --workspace --profile soak -E 'binary(store) & test(crash::)'
