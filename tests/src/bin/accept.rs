@@ -86,7 +86,7 @@ fn neu(binary: &Path, data: &Path, bounds: &mut Bounds) {
         println!("seed {seed}: {minutes:.1} min\n  train {trained}\n  eval {eval}");
         bounds.at_most(&format!("seed {seed}: minutes"), minutes, 10.0);
         bounds.at_least(&format!("seed {seed}: accuracy"), eval["accuracy"].as_f64().unwrap_or(f64::NAN), 0.99);
-        let stage = |name: &str| trained[name]["selection_accuracy"].as_f64().unwrap_or(f64::NAN);
+        let stage = |name: &str| trained[name]["accuracy"].as_f64().unwrap_or(f64::NAN);
         bounds.at_least(&format!("seed {seed}: stage two against stage one"), stage("stage_two"), stage("stage_one"));
         errors.push(eval["errors"].as_array().map_or(f64::NAN, |errors| errors.len() as f64));
     }
