@@ -55,7 +55,7 @@ fn a_folder_becomes_a_bundle_that_eval_measures() {
     let data = folder.path().join("stripes");
     std::fs::create_dir(&data).expect("a folder");
     fill(&data);
-    let train = ["train", "--data", "stripes", "--split", "split.csv", "--epochs", "10", "--out", "s.bundle", "--json"];
+    let train = ["train", "--data", "stripes", "--split", "split.csv", "--epochs", "1", "--out", "s.bundle", "--json"];
     let trained = json(&train, folder.path());
     assert_eq!(trained["size"], serde_json::json!([64, 64]), "the nearest multiple of 32 above 48");
     assert_eq!(trained["labels"][0]["name"], "across");
