@@ -10,7 +10,8 @@ use nix::fcntl::{Flock, FlockArg};
 use super::error::StoreError;
 
 /// Held as long as the store is open. The kernel releases it however the process ends.
-pub(crate) struct DirLock(#[allow(dead_code)] Flock<std::fs::File>);
+#[allow(dead_code)] // held for what its drop does, never read
+pub(crate) struct DirLock(Flock<std::fs::File>);
 
 /// Takes the lock, or says who has it.
 pub(crate) fn take(dir: &Path) -> Result<DirLock, StoreError> {
