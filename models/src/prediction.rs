@@ -15,6 +15,8 @@ pub struct Prediction {
     pub scores: Vec<f32>,
     /// Cell-wise logits, from the same forward pass.
     pub heat: HeatMap,
+    /// The trunk's last feature map averaged over all cells, where the bundle gives it: what the picture looks like, as numbers.
+    pub embedding: Option<Vec<f32>>,
     /// The execution provider that computed it.
     pub provider: Provider,
     /// SHA-256 of the bundle's graph, hexadecimal.

@@ -117,9 +117,11 @@ impl Model for Predictor {
         let outputs = session.run(tensor)?;
         self.put_back(session);
         finite(&outputs)?;
-        let Outputs { scores, heat, heat_size: [height, width] } = outputs;
+        let Outputs { scores, heat, heat_size: [height, width], mut named } = outputs;
         let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
-        Ok(Prediction { scores, heat, provider: self.provider, model_digest: Arc::clone(&self.digest) })
+        let heads = &self.bundle.manifest.heads;
+        let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
+        Ok(Prediction { scores, heat, embedding, provider: self.provider, model_digest: Arc::clone(&self.digest) })
     }
 }
 
@@ -142,7 +144,8 @@ fn climb(bundle: &Bundle, options: &SessionOptions) -> Result<Rung, RuntimeError
     Err(RuntimeError::NoProvider { tried })
 }
 
-/// Replays the calibration images: probabilities, and the heat map's probabilities cell by cell.
+/// Replays the calibration images: probabilities, the heat map's probabilities cell by cell, and the heads' outputs, whose
+/// differences are relative to the largest value expected of each.
 fn verify(bundle: &Bundle, provider: Provider, session: &mut Session) -> Result<(), RuntimeError> {
     if bundle.expectations.is_empty() {
         return Err(RuntimeError::GraphRefused("the bundle has no calibration images to verify it with".to_owned()));
@@ -179,6 +182,13 @@ fn compare(
             outputs.heat.len()
         )));
     }
+    let expected = expectation.named.iter().map(|(name, values)| (name, values.len()));
+    if !expected.eq(outputs.named.iter().map(|(name, output)| (name, output.data.len()))) {
+        let names: Vec<&String> = expectation.named.keys().collect();
+        return Err(RuntimeError::GraphRefused(format!(
+            "calibration image {image} expects other values of the further outputs {names:?} than the manifest's heads name"
+        )));
+    }
     let tolerance = match provider.precision() {
         Precision::Fp32 => bundle.manifest.tolerance.fp32,
         Precision::Fp16 => bundle.manifest.tolerance.fp16,
@@ -203,6 +213,16 @@ fn compare(
         let (label, row, column) = (at / (height * width), at / width % height, at % width);
         let what = format!("heat map's probability of `{}` at row {row}, column {column}", labels[label].name);
         return Err(mismatch(what, expected[at], got[at]));
+    }
+    for (name, expected) in &expectation.named {
+        let got = &outputs.named[name].data;
+        let scale = expected.iter().fold(f32::MIN_POSITIVE, |top, value| top.max(value.abs()));
+        let relative = |values: &[f32]| values.iter().map(|value| value / scale).collect::<Vec<_>>();
+        let (expected, got) = (relative(expected), relative(got));
+        if let Some(at) = worst_beyond(&expected, &got, tolerance) {
+            let what = format!("value {at} of output `{name}`, as a share of its largest");
+            return Err(mismatch(what, expected[at], got[at]));
+        }
     }
     Ok(())
 }
@@ -234,6 +254,9 @@ fn finite(outputs: &Outputs) -> Result<(), RuntimeError> {
     }
     if !outputs.heat.iter().all(|value| value.is_finite()) {
         return Err(RuntimeError::NotFinite("heat map's values"));
+    }
+    if !outputs.named.values().flat_map(|output| &output.data).all(|value| value.is_finite()) {
+        return Err(RuntimeError::NotFinite("further outputs' values"));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod error;
 mod library;
 mod provider;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -24,7 +25,7 @@ use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 pub use self::error::RuntimeError;
 pub use self::provider::{Precision, Provider, SessionOptions};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, HeadOutput, Heads};
 use crate::graph::GraphBuilder;
 
 /// Memory that TensorRT may use while it builds an engine, in bytes.
@@ -206,7 +207,7 @@ fn load_tensorrt(environment: &Environment) -> Result<(), String> {
 /// keeps one per thread.
 pub struct Session {
     session: ort::session::Session,
-    /// Asks for the two outputs that the manifest names; others are not computed.
+    /// Asks for the outputs that the manifest names; others are not computed.
     outputs: RunOptions<HasSelectedOutputs>,
     provider: Provider,
     scores: String,
@@ -214,6 +215,8 @@ pub struct Session {
     input_shape: [i64; 4],
     labels: usize,
     heat_size: [usize; 2],
+    /// The heads' outputs: names and sizes.
+    named: Vec<(String, Vec<usize>)>,
 }
 
 /// What one run of a graph gives, unchecked.
@@ -225,6 +228,17 @@ pub struct Outputs {
     pub heat: Vec<f32>,
     /// Cells down and across.
     pub heat_size: [usize; 2],
+    /// The outputs that the manifest's heads read ([`crate::bundle::Heads::outputs`]), by name.
+    pub named: BTreeMap<String, NamedOutput>,
+}
+
+/// A further output of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedOutput {
+    /// Its sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Its values, row-major, as many as the product of the sizes.
+    pub data: Vec<f32>,
 }
 
 impl Session {
@@ -263,10 +277,14 @@ impl Session {
         expect_input(session.inputs(), &manifest.input, &input_shape)?;
         expect_scores(session.outputs(), &manifest.scores, labels)?;
         let heat_size = expect_heat(session.outputs(), &manifest.heat, labels)?;
-        let selected = OutputSelector::no_default().with(&manifest.scores).with(&manifest.heat);
+        let named = expect_named(session.outputs(), &manifest.heads)?;
+        let mut selected = OutputSelector::no_default().with(&manifest.scores).with(&manifest.heat);
+        for (name, _) in &named {
+            selected = selected.with(name);
+        }
         let outputs = RunOptions::new().map_err(|e| failed(e.to_string()))?.with_outputs(selected);
         let (scores, heat) = (manifest.scores.clone(), manifest.heat.clone());
-        Ok(Session { session, outputs, provider, scores, heat, input_shape, labels, heat_size })
+        Ok(Session { session, outputs, provider, scores, heat, input_shape, labels, heat_size, named })
     }
 
     /// Runs one input of `1 x 3 x height x width` values, which is not copied.
@@ -291,10 +309,15 @@ impl Session {
             Ok(data.to_vec())
         };
         let [height, width] = self.heat_size;
+        let further = |(name, shape): &(String, Vec<usize>)| {
+            let data = read(name, shape.iter().product())?;
+            Ok((name.clone(), NamedOutput { shape: shape.clone(), data }))
+        };
         Ok(Outputs {
             scores: read(&self.scores, self.labels)?,
             heat: read(&self.heat, self.labels * height * width)?,
             heat_size: self.heat_size,
+            named: self.named.iter().map(further).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -354,6 +377,18 @@ fn expect_heat(outputs: &[Outlet], name: &str, labels: usize) -> Result<[usize; 
             "its heat map `{name}` is {found:?} instead of [1, {labels}, height, width], each side 1 to {MAX_HEAT_SIDE}"
         ))),
     }
+}
+
+/// Names and sizes of the heads' outputs.
+fn expect_named(outputs: &[Outlet], heads: &Heads) -> Result<Vec<(String, Vec<usize>)>, RuntimeError> {
+    let expect = |head: HeadOutput| {
+        let found = shape_of(find(outputs, &head.name)?)?;
+        // A size that is only known at run time is negative: it reads 0, which no head takes.
+        let found: Vec<usize> = found.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
+        head.values(&found).map_err(RuntimeError::GraphRefused)?;
+        Ok((head.name, found))
+    };
+    heads.outputs().into_iter().map(expect).collect()
 }
 
 fn find<'a>(outputs: &'a [Outlet], name: &str) -> Result<&'a Outlet, RuntimeError> {

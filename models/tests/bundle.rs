@@ -5,9 +5,10 @@ use std::fs;
 use std::io::{Cursor, Write};
 
 use models::bundle::{
-    Bundle, BundleError, Disposition, Expectation, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance, sha256,
+    Bundle, BundleError, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Pooling, Provenance, Tolerance,
+    sha256,
 };
-use models::graph::proto::StringStringEntryProto;
+use models::graph::proto::{StringStringEntryProto, ValueInfoProto};
 use models::graph::{GraphBuilder, ModelProto};
 use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
@@ -31,6 +32,9 @@ fn small_graph() -> Vec<u8> {
     graph.softmax(&pooled, "scores");
     graph.output("scores", &[1, LABELS]);
     graph.output("heat", &[1, LABELS, 8, 8]);
+    let average = graph.global_average(&image, "average");
+    graph.flatten(&average, "embedding");
+    graph.output("embedding", &[1, 3]);
     graph.finish()
 }
 
@@ -45,6 +49,7 @@ fn small_bundle() -> Bundle {
         input: "image".into(),
         scores: "scores".into(),
         heat: "heat".into(),
+        heads: Heads { embedding: Some("embedding".into()) },
         graph_sha256: String::new(),
         files_sha256: Default::default(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -57,6 +62,7 @@ fn small_bundle() -> Bundle {
             image: Image { width: 8, height: 8, format, data },
             scores: vec![0.25, 0.75],
             heat: (0..LABELS * 64).map(|at| at as f32 / 7.0 - index as f32).collect(),
+            named: [("embedding".to_owned(), vec![0.5, -(index as f32), 7.0])].into(),
         }
     };
     let expectations = (0..Bundle::EXPECTATIONS).map(expectation).collect();
@@ -135,6 +141,27 @@ fn what_is_saved_is_what_is_opened() {
     assert_eq!(bundle.manifest.graph_sha256, sha256(&bundle.graph));
     assert_eq!(fs::read(&file).unwrap(), small_bundle().to_bytes().unwrap(), "the same bundle, the same bytes");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn a_bundle_from_before_further_outputs_is_still_read() {
+    let mut old = small_bundle();
+    old.manifest.heads = Heads::default();
+    old.expectations.iter_mut().for_each(|expectation| expectation.named.clear());
+    let bytes = old.to_bytes().unwrap();
+    let json = String::from_utf8(files_of(&bytes)[0].1.clone()).unwrap();
+    assert!(!json.contains("heads"), "an older inspectd reads a bundle without heads as well");
+    assert_eq!(Bundle::from_bytes(&bytes).unwrap(), old);
+}
+
+#[test]
+fn an_output_that_no_head_can_read_is_refused() {
+    let mut bundle = small_bundle();
+    let mut graph = ModelProto::read(&bundle.graph).unwrap();
+    graph.graph.as_mut().unwrap().output[2] = ValueInfoProto::float("embedding", &[1, 3, 1]);
+    bundle.graph = graph.encode_to_vec();
+    let words = bundle.to_bytes().unwrap_err().to_string();
+    assert!(words.contains("`embedding` is [1, 3, 1] instead of [1, any]"), "{words}");
 }
 
 #[test]
@@ -318,7 +345,7 @@ type Edit<'a> = &'a dyn Fn(&mut serde_json::Value);
 
 #[test]
 fn manifests_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&str, Edit<'_>); 17] = [
+    let cases: [(&str, Edit<'_>); 21] = [
         ("unknown field `colour`", &|json| json["colour"] = "red".into()),
         ("labels[1]", &|json| json["labels"][1]["weight"] = 1.into()),
         ("format 2, this inspectd knows 1", &|json| {
@@ -338,6 +365,10 @@ fn manifests_that_make_no_sense_are_refused_by_name() {
         ("wanted is only `image`", &|json| json["preprocess"]["width"] = 16.into()),
         ("wanted is only `picture`", &|json| json["input"] = "picture".into()),
         ("no output `probabilities`", &|json| json["scores"] = "probabilities".into()),
+        ("no output `features`", &|json| json["heads"]["embedding"] = "features".into()),
+        ("`heat` is named for two purposes", &|json| json["heads"]["embedding"] = "heat".into()),
+        ("unknown field `horns`", &|json| json["heads"]["horns"] = "embedding".into()),
+        ("the graph gives 130", &|json| drop(json.as_object_mut().unwrap().remove("heads"))),
         ("need [1, 1]", &|json| drop(json["labels"].as_array_mut().unwrap().pop())),
     ];
     for (wanted, edit) in cases {
@@ -356,6 +387,11 @@ fn expectations_that_do_not_fit_the_graph_are_not_written() {
     assert!(refused(&|bundle| bundle.expectations.clear()).contains("0 calibration images"));
     assert!(refused(&|bundle| bundle.expectations[2].heat.truncate(5)).contains("calibration/02.f32"));
     assert!(refused(&|bundle| bundle.expectations[3].scores.push(0.1)).contains("calibration/03.f32"));
+    assert!(refused(&|bundle| bundle.expectations[1].named.clear()).contains("last 3 of `embedding`"));
+    assert!(
+        refused(&|bundle| drop(bundle.expectations[1].named.insert("more".into(), vec![1.0])))
+            .contains("calibration/01.f32")
+    );
     assert!(refused(&|bundle| bundle.expectations[0].scores[0] = f32::NAN).contains("not a finite number"));
     assert!(refused(&|bundle| bundle.expectations[0].scores[0] = 1.5).contains("between 0 and 1"));
     assert!(

@@ -28,6 +28,7 @@ fn run(graph: Vec<u8>, [input, scores, heat]: Names<'_>, labels: usize, size: u3
         input: input.into(),
         scores: scores.into(),
         heat: heat.into(),
+        heads: Default::default(),
         graph_sha256: String::new(),
         files_sha256: Default::default(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 
 use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
-use models::graph::{Conv, GraphBuilder};
+use models::graph::proto::{NodeProto, ValueInfoProto};
+use models::graph::{Conv, GraphBuilder, ModelProto};
 use models::image::{Image, PixelFormat};
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, RuntimeError, Session, SessionOptions, available_providers, build_engine};
 use models::weights::Tensor;
+use prost::Message;
 use rand::{RngCore, SeedableRng};
 
 /// Cells across and down: not square, so that swapped sides show.
@@ -62,6 +64,7 @@ fn manifest() -> Manifest {
         input: "image".to_owned(),
         scores: "scores".to_owned(),
         heat: "heat".to_owned(),
+        heads: Default::default(),
         graph_sha256: "0123456789abcdef".repeat(4),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -85,7 +88,7 @@ fn tensor(seed: u64) -> Vec<f32> {
 fn bundle() -> Bundle {
     let expectation = |seed| {
         let (scores, heat) = by_hand(&tensor(seed));
-        Expectation { image: image(seed), scores, heat }
+        Expectation { image: image(seed), scores, heat, named: BTreeMap::new() }
     };
     Bundle {
         manifest: manifest(),
@@ -214,6 +217,55 @@ fn a_heat_map_that_differs_is_refused_and_the_cell_is_named() {
     assert!(matches!(load(broken), Err(RuntimeError::Mismatch { .. })), "NaN must not compare as close");
 }
 
+/// The same bundle with the average of the input as a further output, as `share` of it is expected.
+fn with_embedding(share: f32) -> Bundle {
+    let mut bundle = bundle();
+    let mut model = ModelProto::read(&bundle.graph).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let node = |op_type: &str, input: &str, output: &str| NodeProto {
+        input: vec![input.into()],
+        output: vec![output.into()],
+        op_type: op_type.into(),
+        ..NodeProto::default()
+    };
+    graph.node.push(node("GlobalAveragePool", "image", "average"));
+    graph.node.push(node("Flatten", "average", "embedding"));
+    graph.output.push(ValueInfoProto::float("embedding", &[1, 3]));
+    bundle.graph = model.encode_to_vec();
+    bundle.manifest.heads.embedding = Some("embedding".into());
+    for (seed, expectation) in bundle.expectations.iter_mut().enumerate() {
+        let expected = average(&tensor(seed as u64)).iter().map(|value| share * value).collect();
+        expectation.named.insert("embedding".into(), expected);
+    }
+    bundle
+}
+
+fn average(tensor: &[f32]) -> Vec<f32> {
+    tensor.chunks_exact(WIDTH * HEIGHT).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()
+}
+
+#[test]
+fn further_outputs_are_read_and_replayed() {
+    let predictor = load(with_embedding(1.0)).unwrap();
+    let embedding = predictor.predict(&tensor(17)).unwrap().embedding.expect("the manifest names it");
+    for (got, expected) in embedding.iter().zip(average(&tensor(17))) {
+        assert!((got - expected).abs() < 1e-5, "{got} instead of {expected}");
+    }
+    assert_eq!(load(bundle()).unwrap().predict(&tensor(17)).unwrap().embedding, None);
+
+    // A deviation counts as a share of the largest value.
+    load(with_embedding(1.0005)).unwrap();
+    let words = load(with_embedding(1.02)).err().unwrap().to_string();
+    assert!(words.contains("of output `embedding`"), "{words}");
+
+    let mut silent = with_embedding(1.0);
+    silent.expectations[1].named.clear();
+    assert!(refused(silent).contains("calibration image 1"));
+    let mut other = with_embedding(1.0);
+    other.manifest.heads.embedding = Some("average".into());
+    assert!(refused(other).contains("`average`"));
+}
+
 #[test]
 fn another_network_under_the_same_name_is_refused() {
     let changed = Bundle { graph: graph([0.1, 0.0]), ..bundle() };
@@ -337,6 +389,7 @@ fn a_bare_session_gives_the_numbers_to_write_into_a_bundle() {
     let unverified = Bundle { expectations: Vec::new(), ..bundle() };
     let mut session = Session::new(&unverified, Provider::Cpu, &SessionOptions::default()).unwrap();
     let outputs = session.run(&tensor(5)).unwrap();
-    let expectation = Expectation { image: image(5), scores: outputs.scores, heat: outputs.heat };
+    let expectation =
+        Expectation { image: image(5), scores: outputs.scores, heat: outputs.heat, named: BTreeMap::new() };
     load(Bundle { expectations: vec![expectation], ..unverified }).unwrap();
 }

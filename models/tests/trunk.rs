@@ -238,13 +238,19 @@ fn a_bundle_gives_its_trunk_and_its_head_back() {
             input: attention::INPUT.into(),
             scores: attention::SCORES.into(),
             heat: attention::HEAT.into(),
+            heads: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
             tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
             provenance: Provenance::default(),
         },
         graph: attention::build(&weights, [64, 64], 2, Pooling::LogMeanExp(3.0)).unwrap(),
-        expectations: vec![Expectation { image, scores: vec![0.5, 0.5], heat: vec![0.0; 8] }],
+        expectations: vec![Expectation {
+            image,
+            scores: vec![0.5, 0.5],
+            heat: vec![0.0; 8],
+            named: Default::default(),
+        }],
         model_card: None,
     };
     let bytes = bundle.to_bytes().unwrap();

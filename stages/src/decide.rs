@@ -143,6 +143,7 @@ mod tests {
             input: "input".into(),
             scores: "scores".into(),
             heat: "heat".into(),
+            heads: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
             tolerance: Tolerance { fp32: 1e-3, fp16: 1e-2 },
@@ -166,6 +167,7 @@ mod tests {
         Prediction {
             scores: scores.to_vec(),
             heat: HeatMap { labels: scores.len(), height: 2, width: 2, logits: vec![0.0; scores.len() * 4] },
+            embedding: None,
             provider: Provider::Cpu,
             model_digest: "digest".into(),
         }

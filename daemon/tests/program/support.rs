@@ -44,6 +44,7 @@ pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
         input: "image".to_owned(),
         scores: "scores".to_owned(),
         heat: "heat".to_owned(),
+        heads: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -65,7 +66,7 @@ fn expectation(preprocess: &Preprocess, image: Image) -> Expectation {
     let heat: Vec<f32> = [-2.0, 2.0].iter().flat_map(|weight| (0..cells).map(move |cell| weight * sum(cell))).collect();
     let mean = |label: usize| heat[label * cells..(label + 1) * cells].iter().sum::<f32>() / cells as f32;
     let scratch = 1.0 / (1.0 + (mean(0) - mean(1)).exp());
-    Expectation { image, scores: vec![1.0 - scratch, scratch], heat }
+    Expectation { image, scores: vec![1.0 - scratch, scratch], heat, named: BTreeMap::new() }
 }
 
 /// A picture around a grey level, with enough texture not to be blank.

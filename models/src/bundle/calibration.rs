@@ -19,6 +19,8 @@ pub struct Expectation {
     pub scores: Vec<f32>,
     /// Expected cell-wise logits, `labels * height * width`.
     pub heat: Vec<f32>,
+    /// Expected values of the outputs that the manifest's heads read, by the output's name.
+    pub named: BTreeMap<String, Vec<f32>>,
 }
 
 fn image_name(index: usize) -> String {
@@ -45,8 +47,8 @@ pub(super) fn read(mut files: BTreeMap<&str, &[u8]>, shape: &OutputShape) -> Res
         pixels += png_pixels(png).ok_or_else(|| refused(&image_name, "it is not a PNG"))?;
         bound_pixels(pixels)?;
         let image = image::decode(png).map_err(|error| refused(&image_name, error.to_string()))?;
-        let (scores, heat) = read_values(&values_name, values, shape)?;
-        all.push(Expectation { image, scores, heat });
+        let Values { scores, heat, named } = read_values(&values_name, values, shape)?;
+        all.push(Expectation { image, scores, heat, named });
     }
     check_count(all.len())?;
     Ok(all)
@@ -59,13 +61,17 @@ pub(super) fn write(expectations: &[Expectation], shape: &OutputShape) -> Result
     let mut files = Vec::new();
     for (index, expectation) in expectations.iter().enumerate() {
         let (image_name, values_name) = (image_name(index), values_name(index));
-        let Expectation { image, scores, heat } = expectation;
+        let Expectation { image, scores, heat, named } = expectation;
         pixels += u64::from(image.width) * u64::from(image.height);
         bound_pixels(pixels)?;
         let png = image::encode_png(image.view()).map_err(|error| refused(&image_name, error.to_string()))?;
-        let values: Vec<u8> = scores.iter().chain(heat).flat_map(|value| value.to_le_bytes()).collect();
-        if (scores.len(), heat.len()) != (shape.labels, shape.heat_len()) {
-            return Err(wrong_length(&values_name, scores.len() + heat.len(), shape));
+        let further = named.values().flatten();
+        let values: Vec<u8> = scores.iter().chain(heat).chain(further).flat_map(|value| value.to_le_bytes()).collect();
+        let counts = named.iter().map(|(name, values)| (name, values.len()));
+        let fits = (scores.len(), heat.len()) == (shape.labels, shape.heat_len())
+            && counts.eq(shape.named.iter().map(|(name, &count)| (name, count)));
+        if !fits {
+            return Err(wrong_length(&values_name, values.len() / size_of::<f32>(), shape));
         }
         read_values(&values_name, &values, shape)?;
         files.push(Entry::new(image_name, png));
@@ -91,25 +97,43 @@ fn bound_pixels(found: u64) -> Result<(), BundleError> {
     }
 }
 
-fn read_values(name: &str, bytes: &[u8], shape: &OutputShape) -> Result<(Vec<f32>, Vec<f32>), BundleError> {
+/// What one file of values holds.
+struct Values {
+    scores: Vec<f32>,
+    heat: Vec<f32>,
+    named: BTreeMap<String, Vec<f32>>,
+}
+
+fn read_values(name: &str, bytes: &[u8], shape: &OutputShape) -> Result<Values, BundleError> {
     let (chunks, rest) = bytes.as_chunks::<4>();
     let mut scores: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
-    if scores.len() != shape.labels + shape.heat_len() || !rest.is_empty() {
+    if scores.len() != shape.values() || !rest.is_empty() {
         return Err(wrong_length(name, scores.len(), shape));
     }
     if !scores.iter().all(|value| value.is_finite()) {
         return Err(refused(name, "an expected value is not a finite number"));
     }
-    let heat = scores.split_off(shape.labels);
+    let mut heat = scores.split_off(shape.labels);
+    let mut further = heat.split_off(shape.heat_len()).into_iter();
+    let named =
+        shape.named.iter().map(|(name, &count)| (name.clone(), further.by_ref().take(count).collect())).collect();
     match scores.iter().all(|score| (0.0..=1.0).contains(score)) {
-        true => Ok((scores, heat)),
+        true => Ok(Values { scores, heat, named }),
         false => Err(refused(name, "an expected probability is not between 0 and 1")),
     }
 }
 
 fn wrong_length(name: &str, found: usize, shape: &OutputShape) -> BundleError {
-    let wanted = shape.labels + shape.heat_len();
-    refused(name, format!("{found} expected values, the graph gives {wanted} ({} probabilities first)", shape.labels))
+    let further: Vec<String> = shape.named.iter().map(|(name, count)| format!("{count} of `{name}`")).collect();
+    let further = if further.is_empty() { String::new() } else { format!(", last {}", further.join(", ")) };
+    refused(
+        name,
+        format!(
+            "{found} expected values, the graph gives {} ({} probabilities first{further})",
+            shape.values(),
+            shape.labels
+        ),
+    )
 }
 
 fn refused(name: &str, reason: impl Into<String>) -> BundleError {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::BundleError;
+use super::{BundleError, Heads};
 use crate::graph::ModelProto;
 use crate::preprocess::Preprocess;
 
@@ -93,6 +93,9 @@ pub struct Manifest {
     pub scores: String,
     /// Name of the graph's output of cell-wise logits, `1 x labels x height x width`.
     pub heat: String,
+    /// What stands on the trunk beside the classifier.
+    #[serde(default, skip_serializing_if = "Heads::is_empty")]
+    pub heads: Heads,
     /// SHA-256 of the graph.
     pub graph_sha256: String,
     /// SHA-256 of every other file in the bundle, by name.
@@ -115,12 +118,19 @@ pub(super) struct OutputShape {
     pub(super) labels: usize,
     /// Cells of the heat map.
     cells: usize,
+    /// Names and numbers of values of the heads' outputs, in order of names.
+    pub(super) named: BTreeMap<String, usize>,
 }
 
 impl OutputShape {
     /// Number of cell-wise logits.
     pub(super) fn heat_len(&self) -> usize {
         self.labels * self.cells
+    }
+
+    /// Number of all values of one run.
+    pub(super) fn values(&self) -> usize {
+        self.labels + self.heat_len() + self.named.values().sum::<usize>()
     }
 }
 
@@ -162,6 +172,7 @@ impl Manifest {
         check_name("name", &self.name)?;
         self.check_labels()?;
         self.check_preprocess()?;
+        self.heads.check(&self.scores, &self.heat)?;
         if let Pooling::LogMeanExp(sharpness) = self.pooling
             && !(sharpness.is_finite() && sharpness > 0.0)
         {
@@ -234,11 +245,18 @@ impl Manifest {
             })
         };
         let (scores, heat) = (output(&self.scores)?, output(&self.heat)?);
+        let mut named = BTreeMap::new();
+        for head in self.heads.outputs() {
+            let values = head.values(&output(&head.name)?).map_err(|words| {
+                BundleError::Manifest(format!("the graph does not fit the manifest's heads: {words}"))
+            })?;
+            named.insert(head.name, values);
+        }
         match (scores.as_slice(), heat.as_slice()) {
             ([1, k], [1, maps, height, width]) if *k == labels && *maps == labels => {
                 let cells = height.checked_mul(*width).filter(|&cells| cells <= (MAX_SIDE as usize).pow(2));
                 let cells = cells.ok_or_else(|| BundleError::Manifest("the heat map is absurdly large".into()))?;
-                Ok(OutputShape { labels, cells })
+                Ok(OutputShape { labels, cells, named })
             }
             _ => Err(BundleError::Manifest(format!(
                 "the graph's outputs are {scores:?} and {heat:?}; {labels} labels need [1, {labels}] and [1, {labels}, height, width]"

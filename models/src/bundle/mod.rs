@@ -2,11 +2,12 @@
 //!
 //! Files inside, in this order: `manifest.json`, `graph.onnx`, `MODEL_CARD.md` (optional, for people), then for each
 //! calibration image `calibration/NN.png` (lossless) and `calibration/NN.f32` (expected probabilities, then cell-wise
-//! logits, 32-bit floats, little-endian). [`Bundle::open`] verifies all of it before any runtime sees a byte.
+//! logits, then the further outputs that the manifest's heads name, in order of their names; 32-bit floats, little-endian). [`Bundle::open`] verifies all of it before any runtime sees a byte.
 
 mod archive;
 mod calibration;
 mod error;
+mod heads;
 mod manifest;
 mod write;
 
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use calibration::Expectation;
 pub use error::BundleError;
+pub use heads::{HeadOutput, Heads};
 pub use manifest::{Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 
 use crate::graph;

@@ -10,6 +10,8 @@ use crate::graph::GraphBuilder;
 use crate::weights::{Layer, Tensor, Weights, WeightsError, kaiming};
 use crate::zoo::mobilenet_v3_small as trunk;
 
+/// The average that attention starts from, and that the embedding is.
+const AVERAGE: &str = "attention.average";
 /// Channels inside the attention.
 pub const SQUEEZE: usize = 32;
 /// Name of the input: `1 x 3 x height x width`.
@@ -18,6 +20,8 @@ pub const INPUT: &str = "image";
 pub const SCORES: &str = "scores";
 /// Name of the output of cell-wise logits: `1 x labels x height/32 x width/32`.
 pub const HEAT: &str = "heat";
+/// Name of the output of the trunk's last feature map averaged over all cells, before attention: `1 x 576`.
+pub const EMBEDDING: &str = "embedding";
 /// Name of the log-mean-exp's sharpness among the weights (shape `1`).
 pub const SHARPNESS: &str = "pool.sharpness";
 
@@ -57,13 +61,15 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
     graph.softmax(&pooled, SCORES);
     graph.output(SCORES, &[1, labels]);
     graph.output(HEAT, &[1, labels, height / trunk::STRIDE, width / trunk::STRIDE]);
+    graph.flatten(AVERAGE, EMBEDDING);
+    graph.output(EMBEDDING, &[1, trunk::FEATURES]);
     Ok(graph.finish())
 }
 
 /// Attention and the dense layer at every cell; returns the logits' name.
 fn build_cells(graph: &mut GraphBuilder, weights: &Weights, labels: usize, map: &str) -> Result<String, WeightsError> {
     let [reduce, expand, classifier] = layers(labels);
-    let average = graph.global_average(map, "attention.average");
+    let average = graph.global_average(map, AVERAGE);
     let squeezed = reduce.build(graph, weights, &average)?;
     let squeezed = graph.relu(&squeezed);
     let gate = expand.build(graph, weights, &squeezed)?;
@@ -108,6 +114,7 @@ mod tests {
             assert_eq!(graph.input[0].static_shape(), Some(vec![1, 3, 512, 384]));
             assert_eq!(graph.output[0].static_shape(), Some(vec![1, 10]));
             assert_eq!(graph.output[1].static_shape(), Some(vec![1, 10, 16, 12]));
+            assert_eq!(graph.output[2].static_shape(), Some(vec![1, 576]));
         }
     }
 

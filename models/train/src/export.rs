@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Label, Manifest, Provenance, Tolerance};
+use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, encode_png};
 use models::predictor::Predictor;
@@ -73,6 +73,7 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         input: attention::INPUT.into(),
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
+        heads: Heads { embedding: Some(attention::EMBEDDING.into()) },
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -105,7 +106,8 @@ fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>,
     let expect = |image: Image| {
         preprocess.fill(image.view(), &mut tensor);
         let outputs = session.run(&tensor)?;
-        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat })
+        let named = outputs.named.into_iter().map(|(name, output)| (name, output.data)).collect();
+        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat, named })
     };
     images.into_iter().map(expect).collect()
 }

@@ -72,6 +72,7 @@ fn bundle(weights: &Weights, preprocess: &Preprocess) -> Bundle {
         input: attention::INPUT.into(),
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
+        heads: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },

@@ -45,6 +45,7 @@ impl FakeModel {
             input: "input".into(),
             scores: "scores".into(),
             heat: "heat".into(),
+            heads: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
             tolerance: Tolerance { fp32: 1e-3, fp16: 1e-2 },
@@ -69,6 +70,7 @@ impl Model for FakeModel {
         Ok(Prediction {
             scores: vec![0.9, 0.1],
             heat: HeatMap { labels: 2, height: 2, width: 2, logits: vec![0.0; 8] },
+            embedding: None,
             provider: Provider::Cpu,
             model_digest: self.digest.clone(),
         })
