@@ -54,6 +54,9 @@ pub struct Args {
     /// Time for the whole training; the learning rate falls to its end within it.
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
+    /// How strongly the trunk is held to the features that it starts with while all layers learn; 0 lets it go.
+    #[arg(long, value_name = "WEIGHT")]
+    distill: Option<f32>,
     /// Threads; default: one per core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -87,6 +90,9 @@ struct Outcome {
 pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     if let Some(minutes) = args.minutes {
         anyhow::ensure!(minutes.is_finite() && minutes > 0.0, "--minutes {minutes}: give a positive number");
+    }
+    if let Some(weight) = args.distill {
+        anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
     }
     models::runtime::init(None).context("training ends with expected scores from ONNX Runtime")?;
     // A folder that cannot be written should be known now, not in an hour.
@@ -166,6 +172,7 @@ impl Args {
         add("trunk", self.trunk.as_deref().map(file));
         add("size", self.size.map(|size| size.to_string()));
         add("epochs", self.epochs.map(|epochs| epochs.to_string()));
+        add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));
         add("seed", Some(self.seed.to_string()));
         add("out", Some(file(&self.out)));

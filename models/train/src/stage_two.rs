@@ -5,12 +5,13 @@ use std::time::Duration;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::AdamWConfig;
+use burn::tensor::Tensor;
 
 use crate::batch::Prepare;
 use crate::error::TrainError;
 use crate::fit::{Workers, rate_at};
 use crate::loss::{Loss, Score, score};
-use crate::net::{Net, numbers};
+use crate::net::{Net, Trunk, numbers};
 use crate::progress::{Course, Observer, Progress, Stage};
 use crate::sampler::Sampler;
 
@@ -30,11 +31,13 @@ pub struct StageTwo {
     pub decay: f32,
     /// Images between two looks at the selection set; `None`: an epoch.
     pub look_every: Option<usize>,
+    /// How strongly the trunk is held to the features that it started with: the weight of [`distance`] in the loss. 0 lets it go.
+    pub distill: f32,
 }
 
 impl Default for StageTwo {
     fn default() -> Self {
-        StageTwo { epochs: 12, batch: 32, rate: 1e-3, decay: 1e-2, look_every: None }
+        StageTwo { epochs: 12, batch: 32, rate: 1e-3, decay: 1e-2, look_every: None, distill: 0.0 }
     }
 }
 
@@ -48,6 +51,8 @@ pub struct NetTask<'a> {
     pub loss: Loss,
     /// Places of each label in a turn (see [`Sampler::with_shares`]).
     pub shares: &'a [usize],
+    /// The trunk as it was at the start, whose features are kept where [`StageTwo::distill`] asks for it.
+    pub teacher: Option<&'a Trunk>,
     /// Longest time.
     pub limit: Option<Duration>,
     /// Epochs that an interrupted training has done already.
@@ -95,7 +100,12 @@ pub fn run(
             let rate = rate_at(course.done(), settings.rate);
             let done = workers.step(net, &mut optimizer, rate, (&tickets, together), |net: &Net, part| {
                 let (batch, targets) = task.learn.batch(part)?;
-                Ok(task.loss.of(net.forward(&batch, &workers.device), &targets, total, &workers.device))
+                let map = net.trunk.forward(&batch, &workers.device);
+                let (loss, score) = task.loss.of(net.head.forward(map.clone()), &targets, total, &workers.device);
+                let Some(teacher) = task.teacher else { return Ok((loss, score)) };
+                let taught = teacher.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device).detach();
+                let images = part.len() as f32;
+                Ok((loss + distance(map, taught) * (settings.distill * images / total), score))
             })?;
             net = done.0;
             seen.add(done.1);
@@ -118,6 +128,14 @@ pub fn run(
         }
     }
     Ok(best)
+}
+
+/// How far feature maps have moved from those of the teacher: the squared difference as a share of the teacher's square, both
+/// over the whole batch. Source of holding features so: Li and Hoiem, "Learning without Forgetting", ECCV 2016, and Romero
+/// et al., "FitNets", ICLR 2015.
+pub fn distance(map: Tensor<4>, teacher: Tensor<4>) -> Tensor<1> {
+    let size = teacher.clone().powf_scalar(2.0).sum().detach() + f32::MIN_POSITIVE;
+    (map - teacher).powf_scalar(2.0).sum() / size
 }
 
 fn report(course: &Course, epoch: usize, seen: Score, selection: Option<Score>) -> Progress {

@@ -79,9 +79,9 @@ impl Settings {
 
     /// What makes two trainings the same, as text. The time limit, the threads and the lengths may differ.
     fn fingerprint(&self, digest: &str, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, .. } = self;
+        let Settings { classes, preprocess, seed, augment, loss, two: StageTwo { distill, .. }, .. } = self;
         let (learn, select) = (data.learn.len(), data.select.len());
-        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {learn} {select}")
+        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {distill} {learn} {select}")
     }
 }
 
@@ -149,7 +149,11 @@ pub fn train(
     if start.resume {
         run.before = state.spent;
     }
-    let (weights, score) = run.stage_two(&state, &present, best, observe)?;
+    let teacher = match settings.two.distill > 0.0 {
+        true => Some(Trunk::load(start.trunk, &run.workers.device)?),
+        false => None,
+    };
+    let (weights, score) = run.stage_two(&state, (&present, best), teacher.as_ref(), observe)?;
     let (weights, finish) = match (finish, &settings.finish) {
         (Some(finish), Some(one)) => run.finish(one, finish, &weights, observe).map(|(w, score)| (w, Some(score)))?,
         _ => (weights, None),
@@ -225,8 +229,8 @@ impl Run<'_> {
     fn stage_two(
         &self,
         state: &State,
-        present: &Weights,
-        mut best: Weights,
+        (present, mut best): (&Weights, Weights),
+        teacher: Option<&Trunk>,
         observe: &mut Observer<'_>,
     ) -> Result<(Weights, Score), TrainError> {
         let settings = self.settings;
@@ -240,6 +244,7 @@ impl Run<'_> {
             select: self.prepare(self.data.select, &settings.preprocess, false),
             loss: settings.loss,
             shares: &settings.shares,
+            teacher,
             limit: left,
             done_epochs: state.epochs,
             to_beat: state.best,

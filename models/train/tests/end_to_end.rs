@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use models::bundle::{Bundle, Provenance};
 use models::image::{Image, PixelFormat};
 use models::predictor::Predictor;
@@ -10,9 +11,12 @@ use models::runtime::SessionOptions;
 use models::weights::load_trunk;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
+use models_train::input::Batch;
 use models_train::loss::Score;
+use models_train::net::Trunk;
 use models_train::progress::Stage;
 use models_train::samples::{Class, Sample, Samples};
+use models_train::stage_two::distance;
 use models_train::{Data, Settings, Start, TrainError, Trained, evaluate, train, trunk};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -118,6 +122,35 @@ fn a_training_learns_what_the_class_prior_cannot() {
     let accuracy = accuracy(bundle, folder.path());
     // Always saying one class is right half of the time.
     assert!(accuracy >= 0.9, "accuracy {accuracy}");
+}
+
+/// How far the trunk's features of images never learned from have moved from those that it started with.
+fn moved(trained: &Trained) -> f32 {
+    let device = Device::flex();
+    let mut batch = Batch::new(SIDE, SIDE);
+    let images = Lines { len: 8, seed: 4 };
+    for index in 0..images.len {
+        let image = images.load(index).expect("drawn").image;
+        let preprocess = Preprocess::imagenet(SIDE as u32);
+        let mut tensor = vec![0.0; preprocess.tensor_len()];
+        preprocess.fill(image.view(), &mut tensor);
+        batch.push(&tensor);
+    }
+    let features = |weights| Trunk::load(weights, &device).expect("a whole trunk").forward(&batch, &device);
+    let start = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
+    distance(features(&trained.weights), features(&start)).into_scalar()
+}
+
+#[test]
+fn distillation_holds_the_trunk_to_its_features() {
+    let trained = |distill| {
+        let mut settings = settings();
+        settings.two.distill = distill;
+        run(&settings, None, false, usize::MAX).unwrap()
+    };
+    let (free, held) = (trained(0.0), trained(30.0));
+    assert!(held.stage_two.accuracy() >= 0.9, "it still learns: {:?}", held.stage_two);
+    assert!(moved(&held) < 0.3 * moved(&free), "{} against {}", moved(&held), moved(&free));
 }
 
 #[test]

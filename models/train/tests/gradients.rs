@@ -7,6 +7,7 @@ use models_train::batch::Targets;
 use models_train::loss::Loss;
 use models_train::net::Head;
 use models_train::ops::{Activation, Depthwise, average, depthwise, pointwise, scale};
+use models_train::stage_two::distance;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -130,6 +131,17 @@ fn head_pooling_and_loss_gradients() {
             loss.of(head.forward(map), &targets, 1.4, &device).0 * 10.0
         });
     }
+}
+
+#[test]
+fn distance_to_a_teacher_gradient() {
+    let device = Device::flex().autodiff();
+    let (map, _) = random(&[2, 2, 3, 4], 19);
+    let teacher = tensor::<4>(&random(&[2, 2, 3, 4], 20), &device);
+    check::<4>("distance", &(map.clone(), vec![2, 2, 3, 4]), |map| distance(map, teacher.clone()) * 10.0);
+    let none = distance(teacher.clone(), teacher.clone());
+    let whole = distance(teacher.zeros_like(), teacher);
+    assert_eq!((numbers(none), numbers(whole)), (vec![0.0], vec![1.0]), "a share of the teacher's square");
 }
 
 #[test]

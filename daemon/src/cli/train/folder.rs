@@ -39,6 +39,7 @@ pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Check
     settings.seed = args.seed;
     settings.threads = args.threads();
     settings.limit = args.limit();
+    settings.two.distill = args.distill.unwrap_or(settings.two.distill);
     settings.two.epochs = args.epochs.unwrap_or(settings.two.epochs);
 
     let digest = folder.digest()?;

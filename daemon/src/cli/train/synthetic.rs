@@ -23,6 +23,8 @@ const WINDOW: u32 = 256;
 const PART: u32 = 512;
 /// Windows to learn from; no window is seen twice within an epoch.
 const WINDOWS: usize = 60_000;
+/// How strongly the trunk is held to the features that it starts with: it should stay a trunk for real parts, too.
+const DISTILL: f32 = 4.0;
 /// Time for it unless the user says otherwise.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
@@ -75,6 +77,7 @@ fn settings(args: &Args, classes: usize) -> Settings {
     settings.shares = vec![3];
     settings.one = StageOne { views: 1, most: 1_500, epochs: 4, ..StageOne::default() };
     settings.two.rate = 1e-3;
+    settings.two.distill = args.distill.unwrap_or(DISTILL);
     settings.two.epochs = args.epochs.unwrap_or(1);
     settings.two.look_every = Some(2_400);
     settings.finish = Some(StageOne { views: 1, most: 2_400, epochs: 16, rate: 5e-4, ..StageOne::default() });
