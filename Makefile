@@ -27,7 +27,7 @@ setup-test:
 	@./setup.sh test
 
 # The dashboard is embedded into the program, so it is built first.
-web-ui/dist/index.html: $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -type f -print 2>/dev/null) | setup
+web-ui/dist/index.html: daemon/openapi.json $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -path web-ui/src/lib/schema.ts -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
 
 test: setup-test web-ui/dist/index.html ## every test; the time of each suite at the end

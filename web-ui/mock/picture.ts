@@ -40,7 +40,7 @@ function grey(gain: number): string {
   return `${row} ${row} ${row} 0 0 0 0 1`;
 }
 
-function draw(label: string, [left, top, width, height]: [number, number, number, number], id: number): string {
+function draw(label: string, [left = 0, top = 0, width = 0, height = 0]: number[], id: number): string {
   const cx = left + width / 2;
   const cy = top + height / 2;
   const at = (k: number) => noise(id, 50 + k);
