@@ -29,12 +29,13 @@ fn run(graph: Vec<u8>, [input, scores, heat]: Names<'_>, labels: usize, size: u3
         scores: scores.into(),
         heat: heat.into(),
         heads: Default::default(),
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: Default::default(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
-    let bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None };
+    let bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
     Session::new(&bundle, Provider::Cpu, &SessionOptions::default()).unwrap().run(tensor).unwrap()
 }
 

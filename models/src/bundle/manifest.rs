@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BundleError, Heads};
 use crate::graph::ModelProto;
+use crate::precision::{self, Precision};
 use crate::preprocess::Preprocess;
 
 /// Version of the manifest's format.
@@ -96,6 +97,9 @@ pub struct Manifest {
     /// What stands on the trunk beside the classifier.
     #[serde(default, skip_serializing_if = "Heads::is_empty")]
     pub heads: Heads,
+    /// The number format of the graph's convolutions.
+    #[serde(default, skip_serializing_if = "Precision::is_fp32")]
+    pub precision: Precision,
     /// SHA-256 of the graph.
     pub graph_sha256: String,
     /// SHA-256 of every other file in the bundle, by name.
@@ -225,6 +229,7 @@ impl Manifest {
 
     /// Refuses a graph whose inputs and outputs are not those that the manifest names.
     pub(super) fn check_graph(&self, model: &ModelProto) -> Result<OutputShape, BundleError> {
+        precision::check(model, self.precision).map_err(BundleError::Manifest)?;
         let graph = model.graph();
         let labels = self.labels.len();
         let input = vec![1, 3, self.preprocess.height as usize, self.preprocess.width as usize];

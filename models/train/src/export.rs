@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use models::bundle::{Bundle, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
+use models::bundle::{Bundle, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, encode_png};
-use models::predictor::Predictor;
+use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
-use models::runtime::{Provider, Session, SessionOptions};
+use models::runtime::{Provider, SessionOptions};
 use models::weights::Weights;
 
+use crate::certify::certify;
 use crate::checkpoint::pooling;
 use crate::error::TrainError;
 use crate::evaluate::score_all;
@@ -74,18 +75,20 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
         heads: Heads { embedding: Some(attention::EMBEDDING.into()) },
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: from.provenance,
     };
     let graph = attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling)?;
-    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None };
+    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
     bundle.expectations = expectations(&bundle, calibration_images(from.select)?)?;
 
     let scored = score_all(&predictor(&mut bundle)?, from.select, None)?;
     bundle.manifest.labels = thresholds::choose(&scored, from.classes);
     let report = Report::new(&scored, &bundle.manifest.labels, |index| from.select.name(index));
+    bundle.certificate = Some(certify(weights, &bundle, from.select)?);
     bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
@@ -96,20 +99,6 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
 fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
     let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
     Ok(Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?)
-}
-
-/// What the processor says of these images.
-fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>, TrainError> {
-    let mut session = Session::new(bundle, Provider::Cpu, &SessionOptions::default())?;
-    let preprocess = &bundle.manifest.preprocess;
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
-    let expect = |image: Image| {
-        preprocess.fill(image.view(), &mut tensor);
-        let outputs = session.run(&tensor)?;
-        let named = outputs.named.into_iter().map(|(name, output)| (name, output.data)).collect();
-        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat, named })
-    };
-    images.into_iter().map(expect).collect()
 }
 
 /// Images of as many labels as possible, in turn.

@@ -3,6 +3,7 @@
 
 pub mod augment;
 pub mod batch;
+pub mod certify;
 pub mod checkpoint;
 pub mod dataset;
 mod error;
