@@ -5,7 +5,6 @@ mod command_line;
 mod demo;
 mod events;
 mod inspect;
-mod models;
 mod run;
 mod support;
 mod unit;

@@ -3,11 +3,10 @@
 
 pub mod augment;
 pub mod batch;
-pub mod certify;
 pub mod checkpoint;
 pub mod dataset;
 mod error;
-pub mod evaluate;
+pub mod evaluation;
 pub mod export;
 pub mod fit;
 pub mod input;
@@ -15,17 +14,14 @@ pub mod loss;
 pub mod net;
 pub mod ops;
 pub mod progress;
-pub mod report;
 pub mod sampler;
 pub mod samples;
 pub mod split;
 pub mod stage_one;
 pub mod stage_two;
-pub mod thresholds;
 mod train;
 pub mod trunk;
 
 pub use error::TrainError;
-pub use evaluate::evaluate;
-pub use report::Report;
+pub use evaluation::{Report, evaluate};
 pub use train::{Data, Finish, Settings, Start, Trained, train};
