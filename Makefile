@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model bench accept soak setup setup-test
+.PHONY: help demo build test lint model bench bench-train accept soak setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -42,6 +42,9 @@ accept: build ## the long accuracy runs: the synthetic line and five trainings o
 
 bench: build ## parts per second and added latency beside a bare loop of the same calls
 	cargo bench -q --workspace --profile dev --bench pipeline
+
+bench-train: build ## training throughput, beside PyTorch's where a Python has it (PYTHON=...)
+	@tests/bench-train
 
 model: build ## trains the shipped model again from torchvision's checkpoint in TRUNK=FILE (resumable, under an hour on two cores)
 	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make model TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }

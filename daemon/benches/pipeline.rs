@@ -70,7 +70,7 @@ fn recipe() -> Arc<RecipeInForce> {
     let mut recipe = parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE).expect("the shipped recipe is sound");
     recipe.deadline_ms = 60_000;
     recipe.quality = SyntheticConfig::default().quality();
-    let kitchen = Kitchen { workers: Limits::default().worker_threads(), cache_dir: None };
+    let kitchen = Kitchen { workers: Limits::default().worker_threads(), ..Kitchen::default() };
     kitchen.prepare(recipe, None).expect("the shipped model runs here").in_force
 }
 

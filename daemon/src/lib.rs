@@ -3,7 +3,6 @@
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod drawn;
 pub mod health;
 pub mod logs;
 pub mod store;

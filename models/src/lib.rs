@@ -2,9 +2,11 @@
 //! ONNX Runtime. This crate knows no camera and no line.
 
 pub mod bundle;
+pub mod certify;
 pub mod graph;
 pub mod heads;
 pub mod image;
+pub mod precision;
 pub mod prediction;
 pub mod predictor;
 pub mod preprocess;

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bundle::{Bundle, Expectation, Manifest};
 use crate::graph;
+use crate::image::Image;
+use crate::precision::{self, Precision};
 use crate::prediction::{HeatMap, Model, Prediction};
-use crate::runtime::{Outputs, Precision, Provider, RuntimeError, Session, SessionOptions};
+use crate::runtime::{Outputs, Provider, RuntimeError, Session, SessionOptions};
 
 /// How far a calibration image's probabilities may sum from 1 before they are no probabilities.
 const SUM_TOLERANCE: f32 = 1e-2;
@@ -35,7 +37,8 @@ impl Predictor {
     pub fn load(bundle: Bundle, options: &SessionOptions) -> Result<Predictor, RuntimeError> {
         // Again, though the bundle was checked when it was read: a bundle can also be put together in memory, and a graph
         // that refers to files outside must not reach the runtime.
-        graph::check(&bundle.graph).map_err(|e| RuntimeError::GraphRefused(e.to_string()))?;
+        let model = graph::check(&bundle.graph).map_err(|e| RuntimeError::GraphRefused(e.to_string()))?;
+        precision::check(&model, bundle.manifest.precision).map_err(RuntimeError::GraphRefused)?;
         let (mut session, provider, fallbacks) = climb(&bundle, options)?;
         verify(&bundle, provider, &mut session)?;
         for (skipped, reason) in &fallbacks {
@@ -125,6 +128,24 @@ impl Model for Predictor {
     }
 }
 
+/// What the processor says of these images: what a bundle then promises to say of them anywhere.
+///
+/// # Errors
+/// When the graph does not run.
+pub fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>, RuntimeError> {
+    let mut session = Session::new(bundle, Provider::Cpu, &SessionOptions::default())?;
+    let preprocess = &bundle.manifest.preprocess;
+    let mut tensor = vec![0.0; preprocess.tensor_len()];
+    let expect = |image: Image| {
+        preprocess.fill(image.view(), &mut tensor);
+        let outputs = session.run(&tensor)?;
+        finite(&outputs)?;
+        let named = outputs.named.into_iter().map(|(name, output)| (name, output.data)).collect();
+        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat, named })
+    };
+    images.into_iter().map(expect).collect()
+}
+
 /// A session, its provider, and the providers that did not work before it.
 type Rung = (Session, Provider, Vec<(Provider, String)>);
 
@@ -146,7 +167,7 @@ fn climb(bundle: &Bundle, options: &SessionOptions) -> Result<Rung, RuntimeError
 
 /// Replays the calibration images: probabilities, the heat map's probabilities cell by cell, and the heads' outputs, whose
 /// differences are relative to the largest value expected of each.
-fn verify(bundle: &Bundle, provider: Provider, session: &mut Session) -> Result<(), RuntimeError> {
+pub(crate) fn verify(bundle: &Bundle, provider: Provider, session: &mut Session) -> Result<(), RuntimeError> {
     if bundle.expectations.is_empty() {
         return Err(RuntimeError::GraphRefused("the bundle has no calibration images to verify it with".to_owned()));
     }
@@ -189,9 +210,10 @@ fn compare(
             "calibration image {image} expects other values of the further outputs {names:?} than the manifest's heads name"
         )));
     }
-    let tolerance = match provider.precision() {
+    // The coarser of what the graph is in and what the provider computes with.
+    let tolerance = match bundle.manifest.precision.max(provider.precision()) {
         Precision::Fp32 => bundle.manifest.tolerance.fp32,
-        Precision::Fp16 => bundle.manifest.tolerance.fp16,
+        Precision::Fp16 | Precision::Int8 => bundle.manifest.tolerance.fp16,
     };
     let mismatch = |what: String, expected: f32, got: f32| RuntimeError::Mismatch {
         provider,
@@ -248,7 +270,7 @@ fn check_probabilities(scores: &[f32]) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-fn finite(outputs: &Outputs) -> Result<(), RuntimeError> {
+pub(crate) fn finite(outputs: &Outputs) -> Result<(), RuntimeError> {
     if !outputs.scores.iter().all(|value| value.is_finite()) {
         return Err(RuntimeError::NotFinite("scores"));
     }

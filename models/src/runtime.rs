@@ -10,6 +10,7 @@
 mod engine_cache;
 mod error;
 mod library;
+mod probe;
 mod provider;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 pub use self::error::RuntimeError;
-pub use self::provider::{Precision, Provider, SessionOptions};
+pub use self::probe::Probe;
+pub use self::provider::{Provider, SessionOptions};
 use crate::bundle::{Bundle, HeadOutput, Heads};
 use crate::graph::GraphBuilder;
 
@@ -73,6 +75,15 @@ fn environment(library: Option<&Path>) -> Result<&'static Environment, RuntimeEr
         .build()
         .map_err(|e| broken(e.to_string()))?;
     Ok(&LOADED.get_or_init(|| (environment, path)).0)
+}
+
+/// Version of the library in use, as it names itself; nothing before [`init`] has succeeded.
+pub fn version() -> Option<String> {
+    loaded_library()?;
+    let info = ort::info();
+    // "ORT Build Info: git-branch=rel-1.23.0, git-commit-id=..., build type=..."
+    let named = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
+    Some(named.map_or(info, |branch| branch.trim_start_matches("rel-")).to_owned())
 }
 
 /// ONNX Runtime's own log, in ours.

@@ -50,6 +50,7 @@ fn small_bundle() -> Bundle {
         scores: "scores".into(),
         heat: "heat".into(),
         heads: Heads { embedding: Some("embedding".into()) },
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: Default::default(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -66,7 +67,13 @@ fn small_bundle() -> Bundle {
         }
     };
     let expectations = (0..Bundle::EXPECTATIONS).map(expectation).collect();
-    Bundle { manifest, graph: small_graph(), expectations, model_card: Some("# Small\nFor tests.\n".into()) }
+    Bundle {
+        manifest,
+        graph: small_graph(),
+        expectations,
+        model_card: Some("# Small\nFor tests.\n".into()),
+        certificate: None,
+    }
 }
 
 /// Names and contents of a bundle's files.

@@ -65,6 +65,7 @@ fn manifest() -> Manifest {
         scores: "scores".to_owned(),
         heat: "heat".to_owned(),
         heads: Default::default(),
+        precision: Default::default(),
         graph_sha256: "0123456789abcdef".repeat(4),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -95,6 +96,7 @@ fn bundle() -> Bundle {
         graph: graph(BIAS),
         expectations: (0..3).map(expectation).collect(),
         model_card: None,
+        certificate: None,
     }
 }
 

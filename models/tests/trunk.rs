@@ -239,6 +239,7 @@ fn a_bundle_gives_its_trunk_and_its_head_back() {
             scores: attention::SCORES.into(),
             heat: attention::HEAT.into(),
             heads: Default::default(),
+            precision: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
             tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
@@ -252,6 +253,7 @@ fn a_bundle_gives_its_trunk_and_its_head_back() {
             named: Default::default(),
         }],
         model_card: None,
+        certificate: None,
     };
     let bytes = bundle.to_bytes().unwrap();
     assert_eq!(trunk_from_bytes(&bytes).unwrap(), trunk_alone);

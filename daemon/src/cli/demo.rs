@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use models::bundle::{Trust, TrustedKey};
 use models::runtime::Provider;
 use serde::Serialize;
 use stages::capture::SourceConfig;
@@ -62,6 +63,9 @@ pub struct Args {
     /// Another model than the one that ships with the program.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Refuse a `--bundle` that is not signed by this public key, or one of these.
+    #[arg(long = "trusted-key", value_name = "KEY", requires = "bundle")]
+    trusted_keys: Vec<TrustedKey>,
 }
 
 /// Parts per second.
@@ -101,7 +105,8 @@ impl Args {
         recipe.bundle = self.bundle.clone();
         let unhurried = self.rate.0.is_none().then_some(UNHURRIED_DEADLINE_MS);
         recipe.deadline_ms = self.deadline_ms.or(unhurried).unwrap_or(recipe.deadline_ms);
-        let kitchen = Kitchen { workers: limits.worker_threads(), cache_dir: None };
+        let trust = Trust { keys: self.trusted_keys.clone(), required: !self.trusted_keys.is_empty() };
+        let kitchen = Kitchen { workers: limits.worker_threads(), cache_dir: None, trust };
         kitchen.prepare(recipe, None)
     }
 }

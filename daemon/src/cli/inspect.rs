@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => unlimited(),
     };
     recipe.bundle = args.bundle.clone().or(recipe.bundle);
-    let prepared = Kitchen { workers: 1, cache_dir: None }.prepare(recipe, None)?;
+    let prepared = Kitchen { workers: 1, ..Kitchen::default() }.prepare(recipe, None)?;
     let mut inspector = Inspector::new(prepared.in_force);
     let mut undecided = false;
     for path in &args.paths {

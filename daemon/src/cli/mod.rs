@@ -64,7 +64,7 @@ pub enum Command {
     Eval(eval::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
     Train(train::Args),
-    /// Make models ready ahead of time.
+    /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
     /// Print the description of the HTTP interface (OpenAPI).
     Openapi(openapi::Args),
@@ -93,7 +93,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Train(args) => train::run(args),
-        Command::Models(args) => models::run(args),
+        Command::Models(args) => models::run(&args),
         Command::Openapi(args) => openapi::run(args),
     }
 }

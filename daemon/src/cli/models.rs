@@ -1,17 +1,20 @@
-//! `inspectd models`: what is to be done with models ahead of time.
+//! `inspectd models`: what is to be done with models besides training and running them, one file an action.
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+mod build_engine;
+mod certify;
+mod export;
+mod keys;
+mod list;
+mod show;
 
-use anyhow::{Context, bail};
-use clap::{Subcommand, ValueEnum};
-use indicatif::ProgressBar;
-use models::runtime::{SessionOptions, build_engine, init};
+use std::path::Path;
+use std::process::ExitCode;
 
-use super::{SUCCESS, out};
-use crate::config;
-use crate::supervise::{open_bundle, shipped_bundle};
+use clap::Subcommand;
+use models::bundle::{Bundle, Label};
+use models_train::samples::Class;
+
+use crate::supervise::{open_bundle, read_bundle, shipped_bundle, shipped_bytes};
 
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
@@ -25,99 +28,55 @@ enum Action {
     /// Build TensorRT's engine for a model, so that the line starts at once. Takes minutes, and needs an NVIDIA card.
     ///
     /// This was never run by the project's own tests, which have no such card.
-    BuildEngine(BuildEngine),
+    BuildEngine(build_engine::Args),
+    /// Say whether a model gives the same verdicts on every provider of this machine, and record it.
+    Certify(certify::Args),
+    /// Write a model in another number format, unless its verdicts change.
+    Export(export::Args),
+    /// Make a pair of keys: a secret one that signs models, a public one that lines trust.
+    Keygen(keys::Keygen),
+    /// Say what models there are: the one that ships with the program, and those in files and folders.
+    List(list::Args),
+    /// Say what a model is: labels, thresholds, preprocessing, heads, provenance, certificate.
+    Show(show::Args),
+    /// Sign a model with a secret key. The signature lies beside it, in minisign's format.
+    Sign(keys::Sign),
+    /// Say whether a model's signature is by one of these public keys.
+    Verify(keys::Verify),
 }
 
-#[derive(Debug, clap::Args)]
-struct BuildEngine {
-    /// The model; default: the one that ships with the program.
-    #[arg(long, value_name = "FILE")]
-    bundle: Option<PathBuf>,
-    /// What the engine computes with.
-    #[arg(long, value_enum, default_value_t = Precision::Fp16)]
-    precision: Precision,
-    /// Memory that TensorRT may use to try out kernels, as 1GiB or 512MiB.
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
-    workspace: usize,
-    /// Where engines are kept; default: `engines` in the state directory of `run`.
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Does the work, in the child process.
-    #[arg(long, hide = true)]
-    in_child: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    /// 16-bit floats where TensorRT finds them faster.
-    Fp16,
-}
-
-/// Exit code 0 when the engine is there.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Action::BuildEngine(args) = args.action;
-    let Precision::Fp16 = args.precision;
-    let cache = args.cache.clone().unwrap_or_else(|| config::default_state_dir().join("engines"));
-    if args.in_child {
-        let bundle = match &args.bundle {
-            Some(path) => open_bundle(path)?,
-            None => shipped_bundle()?,
-        };
-        init(None)?;
-        let options = SessionOptions { cache_dir: Some(cache), ..SessionOptions::default() };
-        build_engine(&bundle, &options, args.workspace)?;
-    } else {
-        in_child_process()?;
-        out::line(format_args!("the engine is in `{}`", cache.display()))?;
-    }
-    Ok(ExitCode::from(SUCCESS))
-}
-
-/// TensorRT takes gigabytes, and may bring its process down: so it gets one of its own, with the same arguments.
-fn in_child_process() -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("this program does not find itself")?;
-    let mut child = Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .arg("--in-child")
-        .spawn()
-        .context("the child process cannot be started")?;
-    let progress = ProgressBar::new_spinner().with_message("TensorRT tries out kernels; this takes minutes");
-    progress.enable_steady_tick(Duration::from_millis(200));
-    let status = child.wait().context("the child process was lost")?;
-    progress.finish_and_clear();
-    if !status.success() {
-        bail!("no engine was built ({status}); the reason stands above, and `inspectd doctor` looks at the card");
-    }
-    Ok(())
-}
-
-/// Bytes, as `1GiB`, `512MiB` or a bare number.
-fn size(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit {
-        "" => 0,
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        _ => return Err("give a size as 1GiB or 512MiB".to_owned()),
-    };
-    let number: usize = number.parse().map_err(|_| "give a size as 1GiB or 512MiB".to_owned())?;
-    match number.checked_mul(1 << shift) {
-        Some(bytes) if bytes > 0 => Ok(bytes),
-        _ => Err("give a size above 0 that fits this machine".to_owned()),
+/// Exit code 0 when the action went as asked.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.action {
+        Action::BuildEngine(args) => build_engine::run(args),
+        Action::Certify(args) => certify::run(args),
+        Action::Export(args) => export::run(args),
+        Action::Keygen(args) => keys::keygen(args),
+        Action::List(args) => list::run(args),
+        Action::Show(args) => show::run(args),
+        Action::Sign(args) => keys::sign(args),
+        Action::Verify(args) => keys::verify(args),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!((size("1GiB"), size("512MiB"), size("7")), (Ok(1 << 30), Ok(512 << 20), Ok(7)));
-        for wrong in ["", "0", "GiB", "1GB", "-1", "99999999999GiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
+/// The model in a file, or the one that ships with the program.
+fn bundle_or_shipped(path: Option<&Path>) -> anyhow::Result<Bundle> {
+    match path {
+        Some(path) => open_bundle(path),
+        None => shipped_bundle(),
     }
+}
+
+/// The same with the bytes of its file.
+fn file_and_bundle(path: Option<&Path>) -> anyhow::Result<(Vec<u8>, Bundle)> {
+    match path {
+        Some(path) => read_bundle(path),
+        None => Ok((shipped_bytes()?.to_vec(), shipped_bundle()?)),
+    }
+}
+
+/// The labels as data folders know them.
+fn classes(bundle: &Bundle) -> Vec<Class> {
+    let class = |label: &Label| Class { name: label.name.clone(), verdict: label.verdict };
+    bundle.manifest.labels.iter().map(class).collect()
 }

@@ -40,7 +40,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..Options::default()
     };
     let (store, _) = Store::open(&dir, options)?;
-    let kitchen = Kitchen { workers: config.line.limits.worker_threads(), cache_dir: Some(dir.join("engines")) };
+    let kitchen = Kitchen {
+        workers: config.line.limits.worker_threads(),
+        cache_dir: Some(dir.join("engines")),
+        trust: config.models.trust(),
+    };
     let recipe = kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
 

@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[store]`, `[api]` and `[log]` and every key not shown have defaults.
+//! Sections `[store]`, `[api]`, `[models]` and `[log]` and every key not shown have defaults.
 
 mod error;
 mod sections;
@@ -26,7 +26,7 @@ use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 
 pub use error::{ConfigError, Problem};
-pub use sections::{ApiSection, LineSection, LogSection, StoreSection};
+pub use sections::{ApiSection, LineSection, LogSection, ModelsSection, StoreSection};
 
 /// Version of the configuration's format.
 pub const FORMAT: u32 = 1;
@@ -47,6 +47,8 @@ pub struct Config {
     pub store: StoreSection,
     /// `[api]`
     pub api: ApiSection,
+    /// `[models]`
+    pub models: ModelsSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -60,6 +62,7 @@ struct Draft {
     source: Option<SourceConfig>,
     store: StoreSection,
     api: ApiSection,
+    models: ModelsSection,
     log: LogSection,
 }
 
@@ -84,12 +87,12 @@ impl Config {
             problems.extend(about.map(|problem| problem.placed_in(text)));
         }
         match parsed.value {
-            Some(Draft { line, source: Some(mut source), mut store, api, log, .. }) if problems.is_empty() => {
+            Some(Draft { line, source: Some(mut source), mut store, api, models, log, .. }) if problems.is_empty() => {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
                 source.relative_to(folder);
                 store.dir = store.dir.map(|dir| folder.join(dir));
-                Ok(Config { path: path.to_owned(), line, source, store, api, log })
+                Ok(Config { path: path.to_owned(), line, source, store, api, models, log })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -114,6 +117,7 @@ impl Draft {
         }
         problems.extend(self.store.problems());
         problems.extend(self.api.problems());
+        problems.extend(self.models.problems());
         problems.extend(self.log.problems());
         problems
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use models::bundle::{SignatureError, Trust, TrustedKey};
 use serde::Deserialize;
 use stages::line::Limits;
 
@@ -111,6 +112,39 @@ impl ApiSection {
         }
         if !(1..=1024).contains(&self.max_viewers) {
             problems.push(Problem::new("api.max_viewers", format!("is {}: give 1 to 1024", self.max_viewers)));
+        }
+        problems
+    }
+}
+
+/// `[models]`: which models this machine accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsSection {
+    /// Public keys in minisign's form (the second line of a `.pub` file). A signature that lies beside a model must be by one
+    /// of them; without any, signatures are not looked at.
+    pub trusted_keys: Vec<String>,
+    /// Refuse models without a signature. The one inside the program is trusted as the program is.
+    pub require_signature: bool,
+}
+
+impl ModelsSection {
+    /// Whom this machine believes. The keys of a section without [`problems`](Self::problems) are all good.
+    pub fn trust(&self) -> Trust {
+        Trust { keys: self.keys().filter_map(Result::ok).collect(), required: self.require_signature }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Result<TrustedKey, SignatureError>> + '_ {
+        self.trusted_keys.iter().map(|text| text.parse())
+    }
+
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let wrong = self.keys().filter_map(Result::err);
+        let mut problems: Vec<Problem> =
+            wrong.map(|error| Problem::new("models.trusted_keys", format!("cannot be used: {error}"))).collect();
+        if self.require_signature && self.trusted_keys.is_empty() {
+            let text = "asks for signatures by a trusted key, but there is none: name one in `trusted_keys`";
+            problems.push(Problem::new("models.require_signature", text));
         }
         problems
     }

@@ -9,9 +9,9 @@ mod tally;
 mod trend;
 
 pub use board::{Board, SourceName, Viewer};
-pub use recipe::{Kitchen, Prepared, open_bundle};
+pub use recipe::{Kitchen, Prepared, open_bundle, open_trusted, read_bundle};
 pub use run::{Ending, Reload, Running, Service};
-pub use shipped::{DEMO_RECIPE, shipped_bundle};
+pub use shipped::{DEMO_RECIPE, shipped_bundle, shipped_bytes};
 pub use signals::{Signal, Signals};
 pub use tally::{BandFigures, Figures, Tally};
 pub use trend::{Point, Trend};

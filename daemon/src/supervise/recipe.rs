@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use models::bundle::{Bundle, BundleError, Manifest};
+use models::bundle::{Bundle, BundleError, Manifest, Signer, Trust};
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
@@ -33,20 +33,47 @@ impl Prepared {
 /// # Errors
 /// The file, what is wrong with it, the way out.
 pub fn open_bundle(path: &Path) -> anyhow::Result<Bundle> {
-    Bundle::open(path).map_err(|error| match error {
+    open_trusted(path, &Trust::default()).map(|(bundle, _)| bundle)
+}
+
+/// The same with its signature: who signed it, where somebody whom `trust` names did.
+///
+/// # Errors
+/// As [`open_bundle`]; a signature that is missing, unknown or does not fit.
+pub fn open_trusted(path: &Path, trust: &Trust) -> anyhow::Result<(Bundle, Option<Signer>)> {
+    trust.open(path).map_err(|error| in_words(path, &error))
+}
+
+/// The same with the bytes of its file, whoever signed it.
+///
+/// # Errors
+/// As [`open_bundle`].
+pub fn read_bundle(path: &Path) -> anyhow::Result<(Vec<u8>, Bundle)> {
+    let read = || {
+        let bytes = models::bundle::read_file(path)?;
+        let bundle = Bundle::from_bytes(&bytes)?;
+        Ok((bytes, bundle))
+    };
+    read().map_err(|error| in_words(path, &error))
+}
+
+fn in_words(path: &Path, error: &BundleError) -> anyhow::Error {
+    match error {
         // It names its file itself.
         BundleError::Io { .. } => anyhow!("the model's {error}; check the path"),
         other => anyhow!("model `{}`: {other}", path.display()),
-    })
+    }
 }
 
 /// How models are made ready here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Kitchen {
     /// Sessions made and warmed up before the first part.
     pub workers: usize,
     /// Where TensorRT keeps its engines.
     pub cache_dir: Option<PathBuf>,
+    /// Whose models are accepted. The model inside the program is.
+    pub trust: Trust,
 }
 
 impl Kitchen {
@@ -56,7 +83,7 @@ impl Kitchen {
     /// ONNX Runtime is missing, the bundle is refused, or recipe and model do not fit.
     pub fn prepare(&self, recipe: Recipe, before: Option<&Prepared>) -> anyhow::Result<Prepared> {
         let bundle = match &recipe.bundle {
-            Some(path) => open_bundle(path)?,
+            Some(path) => self.open(path)?,
             None => shipped_bundle()?,
         };
         let same = |before: &&Prepared| {
@@ -80,5 +107,13 @@ impl Kitchen {
         let fallbacks = predictor.fallbacks().into();
         let model: Arc<dyn Model> = Arc::new(predictor);
         Ok(Prepared { in_force: Arc::new(RecipeInForce::new(recipe, model)?), fallbacks })
+    }
+
+    fn open(&self, path: &Path) -> anyhow::Result<Bundle> {
+        let (bundle, signer) = open_trusted(path, &self.trust)?;
+        if let Some(Signer { key, comment }) = signer {
+            tracing::info!(model = %bundle.manifest.name, "signed by the trusted key {key}: {comment}");
+        }
+        Ok(bundle)
     }
 }

@@ -14,8 +14,16 @@ const BUNDLE: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 /// # Errors
 /// The program was built without one.
 pub fn shipped_bundle() -> anyhow::Result<Bundle> {
+    Bundle::from_bytes(shipped_bytes()?).context("the model inside the program")
+}
+
+/// The bytes of that model's file.
+///
+/// # Errors
+/// As [`shipped_bundle`].
+pub fn shipped_bytes() -> anyhow::Result<&'static [u8]> {
     match BUNDLE {
-        Some(bytes) => Bundle::from_bytes(bytes).context("the model inside the program"),
+        Some(bytes) => Ok(bytes),
         None => bail!(
             "this program was built without a model: put one at models/weights/default.bundle (`make model`) and build \
              again, or name one (`bundle` in the recipe, `--bundle` on the command line)"

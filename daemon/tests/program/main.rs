@@ -5,6 +5,7 @@ mod command_line;
 mod demo;
 mod events;
 mod inspect;
+mod models;
 mod run;
 mod support;
 mod unit;

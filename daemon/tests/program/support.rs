@@ -45,13 +45,20 @@ pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
         scores: "scores".to_owned(),
         heat: "heat".to_owned(),
         heads: Default::default(),
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
     let expectations = [10, 240].map(|level| expectation(&manifest.preprocess, textured(level, SIDE as u32)));
-    let mut bundle = Bundle { manifest, graph: graph.finish(), expectations: expectations.into(), model_card: None };
+    let mut bundle = Bundle {
+        manifest,
+        graph: graph.finish(),
+        expectations: expectations.into(),
+        model_card: None,
+        certificate: None,
+    };
     let path = dir.join("tiny.bundle");
     bundle.save(&path).expect("a sound bundle is saved");
     path

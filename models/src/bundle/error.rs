@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::SignatureError;
 use crate::graph::GraphError;
 
 /// Why a bundle was refused.
@@ -59,6 +60,9 @@ pub enum BundleError {
     /// The graph is not one that this program runs.
     #[error("the bundle's graph: {0}")]
     Graph(#[from] GraphError),
+    /// The signature beside the bundle, or the lack of one.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// Another file in the bundle is not what it should be.
     #[error("`{name}` in the bundle: {reason}")]
     File {

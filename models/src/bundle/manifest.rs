@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BundleError, Heads};
 use crate::graph::ModelProto;
+use crate::precision::{self, Precision};
 use crate::preprocess::Preprocess;
 
 /// Version of the manifest's format.
@@ -61,51 +62,6 @@ pub struct Provenance {
     pub trunk: String,
     /// Licence notices that travel with the weights.
     pub licences: Vec<String>,
-    /// How the scores were made to mean what they say; `None` where they are as the network gives them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Calibration>,
-    /// What the thresholds were chosen by, where a person asked for something.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operating_point: Option<OperatingPoint>,
-}
-
-/// The temperature that the graph divides the logits by before the softmax (here for people), and what it did on the images
-/// that it was fitted on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Above 1 scores are softer than the network's own, below 1 bolder. It changes no order.
-    pub temperature: f64,
-    /// Images that it was fitted on.
-    pub images: usize,
-    /// Expected calibration error on them before.
-    pub ece_before: f64,
-    /// And after.
-    pub ece_after: f64,
-}
-
-/// Thresholds that were asked for in words ("at most 0.5 % escapes with 95 % confidence"), with the evidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperatingPoint {
-    /// Largest share of bad parts that may pass.
-    pub escapes_at_most: f64,
-    /// How sure that is.
-    pub confidence: f64,
-    /// A part passes where one minus its best passing score is below this.
-    pub threshold: f64,
-    /// Bad parts that it was chosen on.
-    pub bad: usize,
-    /// Of these: passed.
-    pub escapes: usize,
-    /// The share of escapes that the truth exceeds with no more than `1 - confidence` probability.
-    pub escape_bound: f64,
-    /// Good parts that it was chosen on.
-    pub good: usize,
-    /// Of these: failed, or sent to review.
-    pub held_good: usize,
-    /// SHA-256 of the data that it was chosen on.
-    pub data_digest: String,
 }
 
 /// Largest difference from the expected values that this machine may show.
@@ -141,6 +97,9 @@ pub struct Manifest {
     /// What stands on the trunk beside the classifier.
     #[serde(default, skip_serializing_if = "Heads::is_empty")]
     pub heads: Heads,
+    /// The number format of the graph's convolutions.
+    #[serde(default, skip_serializing_if = "Precision::is_fp32")]
+    pub precision: Precision,
     /// SHA-256 of the graph.
     pub graph_sha256: String,
     /// SHA-256 of every other file in the bundle, by name.
@@ -223,11 +182,6 @@ impl Manifest {
         {
             return refuse(format!("pooling sharpness {sharpness} is not a positive number"));
         }
-        if let Some(Calibration { temperature, .. }) = self.provenance.calibration
-            && !(temperature.is_finite() && temperature > 0.0)
-        {
-            return refuse(format!("temperature {temperature} is not a positive number"));
-        }
         let Tolerance { fp32, fp16 } = self.tolerance;
         for (name, value) in [("fp32", fp32), ("fp16", fp16)] {
             if !(value > 0.0 && value <= MAX_TOLERANCE) {
@@ -275,6 +229,7 @@ impl Manifest {
 
     /// Refuses a graph whose inputs and outputs are not those that the manifest names.
     pub(super) fn check_graph(&self, model: &ModelProto) -> Result<OutputShape, BundleError> {
+        precision::check(model, self.precision).map_err(BundleError::Manifest)?;
         let graph = model.graph();
         let labels = self.labels.len();
         let input = vec![1, 3, self.preprocess.height as usize, self.preprocess.width as usize];

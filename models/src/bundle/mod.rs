@@ -1,14 +1,17 @@
 //! A model on disk, one file (`*.bundle`, a zip): graph, manifest, calibration images and their expected scores.
 //!
-//! Files inside, in this order: `manifest.json`, `graph.onnx`, `MODEL_CARD.md` (optional, for people), then for each
+//! Files inside, in this order: `manifest.json`, `graph.onnx`, `MODEL_CARD.md` (optional, for people), `certificate.json`
+//! (optional: what the graph was compared with when it was made), then for each
 //! calibration image `calibration/NN.png` (lossless) and `calibration/NN.f32` (expected probabilities, then cell-wise
 //! logits, then the further outputs that the manifest's heads name, in order of their names; 32-bit floats, little-endian). [`Bundle::open`] verifies all of it before any runtime sees a byte.
 
 mod archive;
 mod calibration;
+mod certificate;
 mod error;
 mod heads;
 mod manifest;
+mod signature;
 mod write;
 
 use std::collections::BTreeMap;
@@ -17,9 +20,11 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 pub use calibration::Expectation;
+pub use certificate::{Certificate, Compared, Export, Figures, Machine};
 pub use error::BundleError;
 pub use heads::{HeadOutput, Heads};
-pub use manifest::{Calibration, Disposition, FORMAT, Label, Manifest, OperatingPoint, Pooling, Provenance, Tolerance};
+pub use manifest::{Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
+pub use signature::{SignatureError, Signer, Trust, TrustedKey, beside as signature_beside};
 
 use crate::graph;
 use archive::Entry;
@@ -30,6 +35,7 @@ pub const MAX_BUNDLE_BYTES: u64 = 256 << 20;
 const MANIFEST: &str = "manifest.json";
 const GRAPH: &str = "graph.onnx";
 const MODEL_CARD: &str = "MODEL_CARD.md";
+const CERTIFICATE: &str = "certificate.json";
 
 /// A bundle in memory. One that was opened has been verified; one that is saved is verified first.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +48,9 @@ pub struct Bundle {
     pub expectations: Vec<Expectation>,
     /// What the model is for, how it was made and measured, and its limits: for people, Markdown.
     pub model_card: Option<String>,
+    /// What the graph was compared with when it was made, and how far it differed. Bundles from before there were
+    /// certificates have none.
+    pub certificate: Option<Certificate>,
 }
 
 impl Bundle {
@@ -55,19 +64,7 @@ impl Bundle {
     /// # Errors
     /// Names what is wrong and what to do: not a bundle, cut short, damaged, made by a newer inspectd, or unsafe.
     pub fn open(path: &Path) -> Result<Bundle, BundleError> {
-        let io = |source| BundleError::Io { path: path.into(), source };
-        let meta = std::fs::metadata(path).map_err(io)?;
-        if !meta.is_file() {
-            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
-        }
-        if meta.len() > MAX_BUNDLE_BYTES {
-            return Err(BundleError::TooLarge {
-                what: "the bundle".into(),
-                found: meta.len(),
-                limit: MAX_BUNDLE_BYTES,
-            });
-        }
-        Bundle::from_bytes(&std::fs::read(path).map_err(io)?)
+        Bundle::from_bytes(&read_file(path)?)
     }
 
     /// The same from bytes.
@@ -84,8 +81,9 @@ impl Bundle {
         }
         let shape = manifest.check_graph(&graph::check(graph)?)?;
         let model_card = files.remove(MODEL_CARD).map(read_card).transpose()?;
+        let certificate = files.remove(CERTIFICATE).map(Certificate::from_json).transpose()?;
         let expectations = calibration::read(files, &shape)?;
-        let bundle = Bundle { manifest, graph: graph.to_vec(), expectations, model_card };
+        let bundle = Bundle { manifest, graph: graph.to_vec(), expectations, model_card, certificate };
         Ok(bundle)
     }
 
@@ -106,6 +104,8 @@ impl Bundle {
         let shape = self.manifest.check_graph(&graph::check(&self.graph)?)?;
         let mut files: Vec<Entry> = Vec::new();
         files.extend(self.model_card.iter().map(|card| Entry::new(MODEL_CARD, card.clone())));
+        let certificate = self.certificate.as_ref().map(Certificate::to_json).transpose()?;
+        files.extend(certificate.map(|json| Entry::new(CERTIFICATE, json)));
         files.extend(calibration::write(&self.expectations, &shape)?);
         self.manifest.graph_sha256 = sha256(&self.graph);
         self.manifest.files_sha256 = files.iter().map(|file| (file.name.clone(), sha256(&file.content))).collect();
@@ -121,6 +121,22 @@ impl Bundle {
     }
 }
 
+/// The bytes of a bundle's file, unverified.
+///
+/// # Errors
+/// When it is no regular file, larger than any bundle, or cannot be read.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, BundleError> {
+    let io = |source| BundleError::Io { path: path.into(), source };
+    let meta = std::fs::metadata(path).map_err(io)?;
+    if !meta.is_file() {
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    if meta.len() > MAX_BUNDLE_BYTES {
+        return Err(BundleError::TooLarge { what: "the bundle".into(), found: meta.len(), limit: MAX_BUNDLE_BYTES });
+    }
+    std::fs::read(path).map_err(io)
+}
+
 /// Whether a file begins like a bundle: a zip whose first file is the manifest.
 pub(crate) fn looks_like_bundle(bytes: &[u8]) -> bool {
     archive::first_name(bytes) == Some(MANIFEST.as_bytes())
@@ -128,7 +144,7 @@ pub(crate) fn looks_like_bundle(bytes: &[u8]) -> bool {
 
 /// Only these names are let in, so that none can point outside.
 fn is_known_name(name: &str) -> bool {
-    matches!(name, MANIFEST | GRAPH | MODEL_CARD) || calibration::is_known_name(name)
+    matches!(name, MANIFEST | GRAPH | MODEL_CARD | CERTIFICATE) || calibration::is_known_name(name)
 }
 
 fn take<'a>(files: &mut BTreeMap<&str, &'a [u8]>, name: &str) -> Result<&'a [u8], BundleError> {

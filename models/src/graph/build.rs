@@ -50,14 +50,7 @@ impl GraphBuilder {
 
     /// Adds a node of any kind; `output` names both the node and its one output.
     pub fn node(&mut self, op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> String {
-        self.graph.node.push(NodeProto {
-            input: inputs.iter().map(|&name| name.into()).collect(),
-            output: vec![output.into()],
-            name: output.into(),
-            op_type: op.into(),
-            attribute,
-            domain: String::new(),
-        });
+        self.graph.node.push(NodeProto::new(op, inputs, output, attribute));
         output.into()
     }
 
@@ -153,7 +146,7 @@ impl GraphBuilder {
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..AttributeProto::default() }
+    AttributeProto::int(name, value)
 }
 
 fn ints(name: &str, values: &[i64]) -> AttributeProto {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use super::proto::{AttributeProto, FLOAT, FLOAT16, GraphProto, NodeProto, TensorProto};
 use super::{GraphError, MAX_IR_VERSION, ModelProto, OPSET};
 
 /// Operators of the ONNX domain that TensorRT's parser runs on dense floating-point tensors of static shape, without
@@ -10,10 +10,10 @@ use super::{GraphError, MAX_IR_VERSION, ModelProto, OPSET};
 #[rustfmt::skip]
 pub const TENSORRT_OPERATORS: &[&str] = &[
     "Abs", "Add", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant",
-    "Conv", "ConvTranspose", "DepthToSpace", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather",
+    "Conv", "ConvTranspose", "DepthToSpace", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather",
     "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "HardSigmoid", "Identity", "InstanceNormalization",
     "LeakyRelu", "Less", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "PRelu", "Pad",
-    "Pow", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu",
+    "Pow", "QuantizeLinear", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu",
     "Reshape", "Resize", "Round", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "SpaceToDepth", "Split",
     "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "TopK", "Transpose", "Unsqueeze", "Where",
 ];
@@ -123,9 +123,9 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), GraphError> {
         return Err(GraphError::ExternalData(tensor.name.clone()));
     }
     // Of float tensors the values are checked too; a runtime would find the wrong count only later, with less to say.
-    match tensor.data_type == super::proto::FLOAT {
-        true => tensor.to_tensor().map(drop),
-        false => Ok(()),
+    match tensor.data_type {
+        FLOAT | FLOAT16 => tensor.to_tensor().map(drop),
+        _ => Ok(()),
     }
 }
 

@@ -14,6 +14,10 @@ use crate::weights::Tensor;
 pub const FLOAT: i32 = 1;
 /// `TensorProto.DataType.FLOAT16`.
 pub const FLOAT16: i32 = 10;
+/// `TensorProto.DataType.INT8`.
+pub const INT8: i32 = 3;
+/// `TensorProto.DataType.INT32`.
+pub const INT32: i32 = 6;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
 /// `TensorProto.DataLocation.EXTERNAL`.
@@ -225,6 +229,27 @@ impl ModelProto {
             sparse_initializer: Vec::new(),
         };
         self.graph.as_ref().unwrap_or(&EMPTY)
+    }
+}
+
+impl AttributeProto {
+    /// A whole number.
+    pub fn int(name: &str, value: i64) -> AttributeProto {
+        AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..AttributeProto::default() }
+    }
+}
+
+impl NodeProto {
+    /// A node of ONNX's own operators with one output, which names it.
+    pub fn new(op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+        NodeProto {
+            input: inputs.iter().map(|&name| name.into()).collect(),
+            output: vec![output.into()],
+            name: output.into(),
+            op_type: op.into(),
+            attribute,
+            domain: String::new(),
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::precision::Precision;
+
 /// An execution provider, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,20 +18,11 @@ pub enum Provider {
     Cpu,
 }
 
-/// How many bits a provider computes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats, without TF32.
-    Fp32,
-    /// 16-bit floats where the provider finds them faster.
-    Fp16,
-}
-
 impl Provider {
     /// All of them, best first.
     pub const ALL: [Provider; 3] = [Provider::Tensorrt, Provider::Cuda, Provider::Cpu];
 
-    /// What it computes with.
+    /// What it computes graphs in 32-bit floats with.
     pub const fn precision(self) -> Precision {
         match self {
             Provider::Tensorrt => Precision::Fp16,

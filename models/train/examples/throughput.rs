@@ -1,37 +1,76 @@
-//! Images per second of a training step, all layers: `cargo run -p models-train --example throughput -- [size] [threads]`.
-#![allow(clippy::print_stdout)]
+//! Images per second of a training step, forward and backward: `cargo run -p models-train --example throughput -- [CASE]...`, each CASE one of
+//! `tail-256`, `tail-512` (the last three blocks and the head over cached feature maps of 16x16 and 32x32 cells, batch 32) and
+//! `net-224` (all layers at 224 px, batch 16). All three by default.
+//!
+//! `throughput.py` beside it is the same in PyTorch; `make bench-train` runs the two in turns and prints the ratio.
+
+#![allow(clippy::print_stdout)] // a report for the person who runs it
 
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use models::weights::kaiming;
+use models::zoo::mobilenet_v3_small as zoo;
+use models_train::fit::Workers;
 use models_train::input::Batch;
 use models_train::net::Net;
+use rayon::prelude::*;
+
+/// Seconds that are measured, after one step that is not.
+const SECONDS: f64 = 4.0;
+const LABELS: usize = 10;
+/// The tail begins at this block.
+const TAIL: usize = 8;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));
-    let size = arguments.next().unwrap_or(256);
-    let threads = arguments.next().unwrap_or(2);
-    let images = arguments.next().unwrap_or(8);
-    let device = Device::flex().autodiff();
-    let mut weights = kaiming(&models::zoo::mobilenet_v3_small::layers(), 1);
-    weights.merge(models::heads::attention::init(10, 2));
-    let net = Net::from_weights(&weights, 10, &device).expect("a whole network");
-    let work = |rounds: usize| {
-        let net = net.clone().fork(&device);
-        let tensor = vec![0.1; 3 * size * size];
-        for _ in 0..rounds {
-            let mut batch = Batch::new(size, size);
-            (0..images).for_each(|_| batch.push(&tensor));
-            let out = net.forward(&batch, &device);
-            std::hint::black_box(out.logits.mean().backward());
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let workers = Workers::new(None).expect("threads");
+    let mut weights = kaiming(&zoo::layers(), 1);
+    weights.merge(models::heads::attention::init(LABELS, 2));
+    let net = Net::from_weights(&weights, LABELS, &workers.device).expect("a whole network");
+    for (name, images) in [("tail-256", 32), ("tail-512", 32), ("net-224", 16)] {
+        if chosen.is_empty() || chosen.iter().any(|it| it == name) {
+            let rate = measure(&workers, &net, name, images);
+            println!("{name} {rate:.1}");
         }
+    }
+}
+
+/// Images per second. A batch is shared out over the threads, as in training; the optimiser's step is not measured.
+fn measure(workers: &Workers, net: &Net, case: &str, images: usize) -> f64 {
+    let threads = rayon::current_num_threads();
+    let items: Vec<usize> = (0..images).collect();
+    let step = || {
+        items.par_chunks(images.div_ceil(threads)).for_each(|part| {
+            let own = net.clone().fork(&workers.device);
+            let loss = match case {
+                "net-224" => whole(&own, 224, part.len(), &workers.device),
+                "tail-256" => tail(&own, 16, part.len(), &workers.device),
+                _ => tail(&own, 32, part.len(), &workers.device),
+            };
+            std::hint::black_box(loss.backward());
+        });
     };
-    work(1);
-    let rounds = 10;
-    let start = Instant::now();
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| work(rounds)))));
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{:.1} images/s at {size} px, {threads} threads", (threads * rounds * images) as f64 / seconds);
+    step();
+    let (started, mut steps) = (Instant::now(), 0);
+    while started.elapsed().as_secs_f64() < SECONDS {
+        step();
+        steps += 1;
+    }
+    (steps * images) as f64 / started.elapsed().as_secs_f64()
+}
+
+fn whole(net: &Net, size: usize, images: usize, device: &Device) -> Tensor<1> {
+    let tensor = vec![0.1; 3 * size * size];
+    let mut batch = Batch::new(size, size);
+    (0..images).for_each(|_| batch.push(&tensor));
+    net.forward(&batch, device).logits.mean()
+}
+
+fn tail(net: &Net, side: usize, images: usize, device: &Device) -> Tensor<1> {
+    let channels = zoo::BLOCKS[TAIL].input;
+    let values = vec![0.1_f32; images * side * side * channels];
+    let map = Tensor::from_data(TensorData::new(values, [images, side, side, channels]), device);
+    net.head.forward(net.trunk.forward_from(TAIL, map)).logits.mean()
 }

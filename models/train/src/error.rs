@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use models::bundle::BundleError;
+use models::certify::Agreement;
 use models::image::ImageError;
 use models::runtime::RuntimeError;
 use models::weights::WeightsError;
@@ -52,6 +53,17 @@ pub enum TrainError {
     /// The bundle could not be read or written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The exported graph is not the network that was trained.
+    #[error(
+        "the exported graph is not the trained network: {agreement} (at most {tolerance} may differ, no verdict may flip); no bundle \
+         was written. This is a fault of inspectd or of ONNX Runtime: please report it; `inspectd doctor` says which library runs"
+    )]
+    Export {
+        /// How far the two agree.
+        agreement: Agreement,
+        /// The largest difference of a probability that the bundle allows.
+        tolerance: f32,
+    },
     /// The loss is no number any more.
     #[error("training diverged: the loss is {0}; try a smaller learning rate")]
     Diverged(f32),

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use models::bundle::{
-    Bundle, Calibration, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Provenance, Tolerance,
-};
+use models::bundle::{Bundle, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, encode_png};
-use models::predictor::Predictor;
+use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
-use models::runtime::{Provider, Session, SessionOptions};
-use models::weights::{Tensor, Weights};
+use models::runtime::{Provider, SessionOptions};
+use models::weights::Weights;
 
+use crate::certify::certify;
 use crate::checkpoint::pooling;
 use crate::error::TrainError;
-use crate::evaluation::{Report, Settings, calibration, score_all, thresholds, truth};
+use crate::evaluate::score_all;
+use crate::report::Report;
 use crate::samples::{Class, Samples};
+use crate::thresholds;
 
 /// Notice of torchvision's licence, under which the trunk's starting weights are.
 pub const TORCHVISION: &str = "Trunk initialised from torchvision's MobileNetV3-Small (BSD-3-Clause). Copyright (c) Soumith \
@@ -74,29 +75,20 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
         heads: Heads { embedding: Some(attention::EMBEDDING.into()) },
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: from.provenance,
     };
-    let build =
-        |weights: &Weights| attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling);
-    let graph = build(weights)?;
-    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None };
-    let images = calibration_images(from.select)?;
-    bundle.expectations = expectations(&bundle, images.clone())?;
+    let graph = attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling)?;
+    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+    bundle.expectations = expectations(&bundle, calibration_images(from.select)?)?;
 
-    let mut scored = score_all(&predictor(&mut bundle)?, from.select, from.classes.len(), None, &|| ())?;
-    let classes = truth::same_labels(&bundle.manifest.labels);
-    if let Some(calibration) = calibration::calibrate(&mut scored, &classes, &bundle.manifest.labels) {
-        let mut weights = weights.clone();
-        weights.insert(attention::INVERSE_TEMPERATURE, Tensor::scalar((1.0 / calibration.temperature) as f32));
-        bundle.graph = build(&weights)?;
-        bundle.expectations = expectations(&bundle, images)?;
-        bundle.manifest.provenance.calibration = Some(calibration);
-    }
+    let scored = score_all(&predictor(&mut bundle)?, from.select, None)?;
     bundle.manifest.labels = thresholds::choose(&scored, from.classes);
-    let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
+    let report = Report::new(&scored, &bundle.manifest.labels, |index| from.select.name(index));
+    bundle.certificate = Some(certify(weights, &bundle, from.select)?);
     bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
@@ -107,20 +99,6 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
 fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
     let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
     Ok(Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?)
-}
-
-/// What the processor says of these images.
-fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>, TrainError> {
-    let mut session = Session::new(bundle, Provider::Cpu, &SessionOptions::default())?;
-    let preprocess = &bundle.manifest.preprocess;
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
-    let expect = |image: Image| {
-        preprocess.fill(image.view(), &mut tensor);
-        let outputs = session.run(&tensor)?;
-        let named = outputs.named.into_iter().map(|(name, output)| (name, output.data)).collect();
-        Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat, named })
-    };
-    images.into_iter().map(expect).collect()
 }
 
 /// Images of as many labels as possible, in turn.
@@ -172,20 +150,12 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     let row = |label: &Label| format!("| {} | {} | {:.2} |\n", label.name, word(label.verdict), label.threshold);
     let labels: String = manifest.labels.iter().map(row).collect();
     let Preprocess { width, height, .. } = manifest.preprocess;
-    let Provenance { command, data_digest, seed, version, trunk, licences, .. } = &manifest.provenance;
-    let calibration = match &manifest.provenance.calibration {
-        Some(Calibration { temperature, images, ece_before, ece_after }) => format!(
-            "- Scores: temperature {temperature:.2}, fitted on {images} images (calibration error {:.2} % before, {:.2} % after)\n",
-            100.0 * ece_before,
-            100.0 * ece_after
-        ),
-        None => String::new(),
-    };
+    let Provenance { command, data_digest, seed, version, trunk, licences } = &manifest.provenance;
     let licences: String = licences.iter().map(|licence| format!("- {licence}\n")).collect();
     format!(
         "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
          pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
-         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{calibration}\n## \
+         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n\n## \
          Measured on the selection set\n\nThe epoch and the thresholds were chosen on these samples, so the figures flatter: \
          measure on your own test images with `inspectd eval`.\n\n```\n{report}```\n\n## Limits\n\nIt knows the surfaces, \
          lights and defects of its training data and no others. A defect that it was never shown may pass.\n\n## \

@@ -3,10 +3,11 @@
 
 pub mod augment;
 pub mod batch;
+pub mod certify;
 pub mod checkpoint;
 pub mod dataset;
 mod error;
-pub mod evaluation;
+pub mod evaluate;
 pub mod export;
 pub mod fit;
 pub mod input;
@@ -14,14 +15,17 @@ pub mod loss;
 pub mod net;
 pub mod ops;
 pub mod progress;
+pub mod report;
 pub mod sampler;
 pub mod samples;
 pub mod split;
 pub mod stage_one;
 pub mod stage_two;
+pub mod thresholds;
 mod train;
 pub mod trunk;
 
 pub use error::TrainError;
-pub use evaluation::{Report, evaluate};
+pub use evaluate::evaluate;
+pub use report::Report;
 pub use train::{Data, Finish, Settings, Start, Trained, train};

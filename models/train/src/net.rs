@@ -137,7 +137,13 @@ impl Trunk {
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<4> {
         let stem = self.stem.pointwise(batch.patches(device), Activation::HardSwish);
         let map = stem.reshape([batch.images, batch.height / 2, batch.width / 2, zoo::STEM]);
-        let blocks = self.blocks.iter().enumerate();
+        self.forward_from(0, map)
+    }
+
+    /// The same from the input of block `first` on, `images x height x width x channels` as [`BLOCKS`] has them: for maps that
+    /// were computed before.
+    pub fn forward_from(&self, first: usize, map: Tensor<4>) -> Tensor<4> {
+        let blocks = self.blocks.iter().enumerate().skip(first);
         self.last.cells(blocks.fold(map, |map, (index, block)| block.forward(index, map)), Activation::HardSwish)
     }
 }

@@ -73,13 +73,14 @@ fn bundle(weights: &Weights, preprocess: &Preprocess) -> Bundle {
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
         heads: Default::default(),
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
     let graph = attention::build(weights, size, LABELS, pooling(weights)).expect("a sound graph");
-    Bundle { manifest, graph, expectations: Vec::new(), model_card: None }
+    Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None }
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl FakeModel {
             scores: "scores".into(),
             heat: "heat".into(),
             heads: Default::default(),
+            precision: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
             tolerance: Tolerance { fp32: 1e-3, fp16: 1e-2 },

@@ -37,6 +37,7 @@ pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
         scores: "scores".into(),
         heat: "heat".into(),
         heads: Default::default(),
+        precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: Default::default(),
         tolerance: Tolerance { fp32: 1e-3, fp16: 1e-2 },

@@ -1,0 +1,148 @@
+//! `inspectd models certify`: whether a model gives the same verdicts on every provider of this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use models::bundle::{Bundle, Machine, sha256};
+use models::certify::{Certifier, Finding, ProviderReport};
+use models::precision::Precision;
+use models::runtime::{SessionOptions, init};
+use models_train::dataset::Folder;
+use models_train::samples::Samples;
+use models_train::split::Side;
+use models_train::thresholds;
+use serde::Serialize;
+
+use super::{classes, file_and_bundle};
+use crate::cli::{FAILURE, SUCCESS, out};
+use crate::config;
+
+/// Arguments of `certify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The model; default: the one that ships with the program.
+    #[arg(value_name = "BUNDLE")]
+    bundle: Option<PathBuf>,
+    /// Further pictures to compare on: one folder per class, or any layout with `--split`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// CSV with the columns path,label,split; only its test side is shown.
+    #[arg(long, value_name = "FILE", requires = "data")]
+    split: Option<PathBuf>,
+    /// Where the result is recorded, in `certificates`; default: the state directory of `run`.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// One JSON line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found, as it is recorded.
+#[derive(Debug, Serialize)]
+struct Record {
+    model: String,
+    /// SHA-256 of the bundle's file.
+    bundle_sha256: String,
+    graph_sha256: String,
+    precision: Precision,
+    at: jiff::Timestamp,
+    machine: Machine,
+    /// Pictures, those of the bundle among them.
+    images: usize,
+    /// SHA-256 of the data beside the bundle's own pictures.
+    data_digest: Option<String>,
+    providers: Vec<ProviderReport>,
+    /// The processor reproduces the bundle, and no provider that is there flips a verdict.
+    certified: bool,
+}
+
+/// Exit code 0 when no provider that is there fails. Those that are not are named, and nothing is claimed of them.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (bytes, bundle) = file_and_bundle(args.bundle.as_deref())?;
+    init(None)?;
+    let state = args.state.clone().unwrap_or_else(config::default_state_dir);
+    let options = SessionOptions { cache_dir: Some(state.join("engines")), ..SessionOptions::default() };
+    let mut certifier = Certifier::new(&bundle, thresholds::verdict, &options)?;
+    let mut images = bundle.expectations.len();
+    let mut data_digest = None;
+    if let Some(data) = &args.data {
+        let folder = Folder::open(data, args.split.as_deref())?;
+        data_digest = Some(folder.digest()?);
+        let files = folder.files(args.split.is_some().then_some(Side::Test), &classes(&bundle))?;
+        let bar = ProgressBar::new(files.len() as u64);
+        for index in 0..files.len() {
+            certifier.picture(&files.name(index), files.load(index)?.image.view())?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        images += files.len();
+    }
+    let providers = certifier.finish();
+    let record = record(&bundle, &bytes, (images, data_digest), providers);
+    let path = keep(&state, &record)?;
+    match args.json {
+        true => out::json(&record)?,
+        false => tell(&record, &path)?,
+    }
+    Ok(ExitCode::from(if record.certified { SUCCESS } else { FAILURE }))
+}
+
+fn record(
+    bundle: &Bundle,
+    bytes: &[u8],
+    (images, data_digest): (usize, Option<String>),
+    providers: Vec<ProviderReport>,
+) -> Record {
+    Record {
+        model: bundle.manifest.name.clone(),
+        bundle_sha256: sha256(bytes),
+        graph_sha256: bundle.manifest.graph_sha256.clone(),
+        precision: bundle.manifest.precision,
+        at: jiff::Timestamp::now(),
+        machine: Machine::this(),
+        images,
+        data_digest,
+        certified: !providers.iter().any(ProviderReport::failed),
+        providers,
+    }
+}
+
+/// Where the result for a bundle of this digest is recorded.
+pub(super) fn place(state: &Path, bundle_sha256: &str) -> PathBuf {
+    state.join("certificates").join(format!("{bundle_sha256}.json"))
+}
+
+/// Replaces what was recorded of the same bundle before.
+fn keep(state: &Path, record: &Record) -> anyhow::Result<PathBuf> {
+    let path = place(state, &record.bundle_sha256);
+    let words = || format!("the result cannot be recorded as `{}` (another --state?)", path.display());
+    let folder = path.parent().expect("it lies in `certificates`");
+    std::fs::create_dir_all(folder).with_context(words)?;
+    let file = tempfile::NamedTempFile::new_in(folder).with_context(words)?;
+    serde_json::to_writer_pretty(&file, record).with_context(words)?;
+    file.as_file().sync_all().with_context(words)?;
+    file.persist(&path).with_context(words)?;
+    Ok(path)
+}
+
+fn tell(record: &Record, path: &Path) -> anyhow::Result<()> {
+    out::line(format_args!(
+        "{} ({}), {} pictures, on {}",
+        record.model, record.precision, record.images, record.machine
+    ))?;
+    for report in &record.providers {
+        let provider = report.provider;
+        match &report.finding {
+            Finding::NotPresent { reason } => out::line(format_args!("{provider:<9} not present: {reason}"))?,
+            Finding::Refused { reason } => out::line(format_args!("{provider:<9} REFUSED: {reason}"))?,
+            Finding::Measured { agreement, latency_ms } => {
+                let word = if report.certified() { "certified" } else { "REFUSED" };
+                out::line(format_args!("{provider:<9} {word}: {agreement}; {latency_ms:.1} ms a picture"))?;
+            }
+        }
+    }
+    let word = if record.certified { "certified" } else { "NOT certified" };
+    Ok(out::line(format_args!("{word}; recorded in `{}`", path.display()))?)
+}
