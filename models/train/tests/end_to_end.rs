@@ -119,6 +119,8 @@ fn a_training_learns_what_the_class_prior_cannot() {
     let bundle = bundle(&trained);
     assert_eq!(bundle.expectations.len(), Bundle::EXPECTATIONS);
     assert!(bundle.model_card.as_ref().is_some_and(|card| card.contains("BSD-3-Clause")));
+    let certificate = bundle.certificate.as_ref().expect("every training leaves one");
+    assert_eq!((certificate.agreement.images, certificate.agreement.flips), (40, 0));
     let accuracy = accuracy(bundle, folder.path());
     // Always saying one class is right half of the time.
     assert!(accuracy >= 0.9, "accuracy {accuracy}");

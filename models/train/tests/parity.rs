@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use models::bundle::{Bundle, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
+use models::bundle::{Bundle, Compared, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
@@ -11,6 +11,7 @@ use models::runtime::{Provider, Session, SessionOptions};
 use models::weights::{Tensor, Weights, load_trunk};
 use models_train::TrainError;
 use models_train::batch::Prepare;
+use models_train::certify::certify;
 use models_train::checkpoint::pooling;
 use models_train::fit::Workers;
 use models_train::net::Net;
@@ -111,6 +112,24 @@ fn the_exported_graph_says_what_the_network_says() {
             assert!(off(&heat, &wanted.heat) <= 1e-4 * top, "heat off by {} of {top}", off(&heat, &wanted.heat));
         }
     }
+}
+
+#[test]
+fn a_graph_that_is_not_the_trained_network_gets_no_certificate() {
+    let preprocess = Preprocess { width: 64, height: 64, ..Preprocess::imagenet(64) };
+    let trained = weights(Some(1.5));
+    let exported = bundle(&trained, &preprocess);
+    let certificate = certify(&trained, &exported, &Pictures).unwrap();
+    assert_eq!(certificate.compared_with, Compared::TrainedNetwork);
+    assert_eq!((certificate.agreement.images, certificate.agreement.flips), (Pictures.len(), 0));
+    assert!(certificate.agreement.largest_difference < 1e-4, "{}", certificate.agreement);
+    // One layer of the head from another training.
+    let mut other = trained.clone();
+    let swapped = attention::init(LABELS, 6);
+    other.insert("classifier.weight", swapped.0["classifier.weight"].clone());
+    let refused = certify(&other, &exported, &Pictures).unwrap_err();
+    assert!(matches!(refused, TrainError::Export { .. }), "{refused}");
+    assert!(refused.to_string().contains("not the trained network"), "{refused}");
 }
 
 #[test]
