@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod drawn;
 pub mod health;
 pub mod logs;
 pub mod store;

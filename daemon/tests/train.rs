@@ -64,7 +64,7 @@ fn a_folder_becomes_a_bundle_that_eval_measures() {
 
     let eval = ["eval", "--bundle", "s.bundle", "--data", "stripes", "--split", "split.csv", "--json"];
     let report = json(&eval, folder.path());
-    assert_eq!(report["images"], 16, "the test side alone");
+    assert_eq!(report["n"], 16, "the test side alone");
     assert!(report["accuracy"].as_f64().is_some_and(|accuracy| accuracy >= 0.9), "{report}");
     assert_eq!(report["accuracy"], trained["test"]["accuracy"], "train and eval measure alike");
 

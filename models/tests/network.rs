@@ -7,7 +7,7 @@ use models::graph::{GraphBuilder, ModelProto};
 use models::heads::attention;
 use models::preprocess::Preprocess;
 use models::runtime::{Outputs, Provider, Session, SessionOptions};
-use models::weights::{Weights, kaiming, load_trunk};
+use models::weights::{Tensor, Weights, kaiming, load_trunk};
 use models::zoo::mobilenet_v3_small as trunk;
 use prost::Message;
 use rand::{Rng, SeedableRng};
@@ -160,4 +160,33 @@ fn log_mean_exp_survives_logits_that_would_overflow() {
     let outputs = run(graph, names, 2, 64, &random_tensor(64, 3));
     // Two logits one apart.
     assert_close(&outputs.scores, &[0.731_058_6, 0.268_941_4], 1e-4, "scores");
+}
+
+#[test]
+fn a_temperature_bends_the_scores_and_nothing_else() {
+    const LABELS: usize = 4;
+    let mut weights = kaiming(&trunk::layers(), 1);
+    weights.merge(attention::init(LABELS, 2));
+    weights.0.get_mut("classifier.bias").unwrap().data.copy_from_slice(&[0.3, -0.4, 1.1, 0.9]);
+    let names = [attention::INPUT, attention::SCORES, attention::HEAT];
+    let outputs = |weights: &Weights, seed| {
+        let graph = attention::build(weights, [64, 64], LABELS, Pooling::LogMeanExp(2.0)).unwrap();
+        run(graph, names, LABELS, 64, &random_tensor(64, seed))
+    };
+    let order = |scores: &[f32]| {
+        let mut labels: Vec<usize> = (0..scores.len()).collect();
+        labels.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        labels
+    };
+    for (seed, temperature) in [(1, 0.4_f32), (2, 3.0)] {
+        let raw = outputs(&weights, seed);
+        let mut calibrated = weights.clone();
+        calibrated.insert(attention::INVERSE_TEMPERATURE, Tensor::scalar(1.0 / temperature));
+        let bent = outputs(&calibrated, seed);
+        let powers: Vec<f32> = raw.scores.iter().map(|score| score.powf(1.0 / temperature)).collect();
+        let by_hand: Vec<f32> = powers.iter().map(|power| power / powers.iter().sum::<f32>()).collect();
+        assert_close(&bent.scores, &by_hand, 1e-5, "scores");
+        assert_eq!(order(&bent.scores), order(&raw.scores));
+        assert_eq!(bent.heat, raw.heat, "the heat map stays as it is");
+    }
 }

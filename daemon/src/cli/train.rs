@@ -178,7 +178,7 @@ impl Args {
         add("out", Some(file(&self.out)));
         let command = command.split_whitespace().collect::<Vec<_>>().join(" ");
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Provenance { command, data_digest, seed: self.seed, version, trunk, licences }
+        Provenance { command, data_digest, seed: self.seed, version, trunk, licences, ..Provenance::default() }
     }
 }
 

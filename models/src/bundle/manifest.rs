@@ -62,6 +62,51 @@ pub struct Provenance {
     pub trunk: String,
     /// Licence notices that travel with the weights.
     pub licences: Vec<String>,
+    /// How the scores were made to mean what they say; `None` where they are as the network gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// What the thresholds were chosen by, where a person asked for something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_point: Option<OperatingPoint>,
+}
+
+/// The temperature that the graph divides the logits by before the softmax (here for people), and what it did on the images
+/// that it was fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Above 1 scores are softer than the network's own, below 1 bolder. It changes no order.
+    pub temperature: f64,
+    /// Images that it was fitted on.
+    pub images: usize,
+    /// Expected calibration error on them before.
+    pub ece_before: f64,
+    /// And after.
+    pub ece_after: f64,
+}
+
+/// Thresholds that were asked for in words ("at most 0.5 % escapes with 95 % confidence"), with the evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatingPoint {
+    /// Largest share of bad parts that may pass.
+    pub escapes_at_most: f64,
+    /// How sure that is.
+    pub confidence: f64,
+    /// A part passes where one minus its best passing score is below this.
+    pub threshold: f64,
+    /// Bad parts that it was chosen on.
+    pub bad: usize,
+    /// Of these: passed.
+    pub escapes: usize,
+    /// The share of escapes that the truth exceeds with no more than `1 - confidence` probability.
+    pub escape_bound: f64,
+    /// Good parts that it was chosen on.
+    pub good: usize,
+    /// Of these: failed, or sent to review.
+    pub held_good: usize,
+    /// SHA-256 of the data that it was chosen on.
+    pub data_digest: String,
 }
 
 /// Largest difference from the expected values that this machine may show.
@@ -181,6 +226,11 @@ impl Manifest {
             && !(sharpness.is_finite() && sharpness > 0.0)
         {
             return refuse(format!("pooling sharpness {sharpness} is not a positive number"));
+        }
+        if let Some(Calibration { temperature, .. }) = self.provenance.calibration
+            && !(temperature.is_finite() && temperature > 0.0)
+        {
+            return refuse(format!("temperature {temperature} is not a positive number"));
         }
         let Tolerance { fp32, fp16 } = self.tolerance;
         for (name, value) in [("fp32", fp32), ("fp16", fp16)] {

@@ -23,7 +23,7 @@ pub use calibration::Expectation;
 pub use certificate::{Certificate, Compared, Export, Figures, Machine};
 pub use error::BundleError;
 pub use heads::{HeadOutput, Heads};
-pub use manifest::{Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
+pub use manifest::{Calibration, Disposition, FORMAT, Label, Manifest, OperatingPoint, Pooling, Provenance, Tolerance};
 pub use signature::{SignatureError, Signer, Trust, TrustedKey, beside as signature_beside};
 
 use crate::graph;

@@ -24,6 +24,9 @@ pub const HEAT: &str = "heat";
 pub const EMBEDDING: &str = "embedding";
 /// Name of the log-mean-exp's sharpness among the weights (shape `1`).
 pub const SHARPNESS: &str = "pool.sharpness";
+/// Name of what the pooled logits are multiplied with before the softmax, among the weights (shape `1`): one over the
+/// temperature. Weights without it give the softmax as it is.
+pub const INVERSE_TEMPERATURE: &str = "softmax.inverse_temperature";
 
 /// The head's layers for this many labels, in the order in which they run.
 pub fn layers(labels: usize) -> [Layer; 3] {
@@ -57,8 +60,12 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
     let map = trunk::build(&mut graph, weights, &image)?;
     let logits = build_cells(&mut graph, weights, labels, &map)?;
     let pooled = build_pooling(&mut graph, pooling, &logits)?;
-    let pooled = graph.flatten(&pooled, "logits");
-    graph.softmax(&pooled, SCORES);
+    let mut logits = graph.flatten(&pooled, "logits");
+    if weights.0.contains_key(INVERSE_TEMPERATURE) {
+        let inverse = graph.initializer(INVERSE_TEMPERATURE, weights.expect(INVERSE_TEMPERATURE, &[1])?);
+        logits = graph.mul(&logits, &inverse, "logits.calibrated");
+    }
+    graph.softmax(&logits, SCORES);
     graph.output(SCORES, &[1, labels]);
     graph.output(HEAT, &[1, labels, height / trunk::STRIDE, width / trunk::STRIDE]);
     graph.flatten(AVERAGE, EMBEDDING);

@@ -86,7 +86,9 @@ fn run(
     let items: Vec<(u64, usize)> = part.iter().map(|&index| (0, index)).collect();
     let (batch, _) = prepare.batch(&items)?;
     let outputs = net.forward(&batch, device);
-    let scores = numbers(burn::tensor::activation::softmax(outputs.logits, 1));
+    // The temperature is the graph's own: it was fitted after the training.
+    let inverse = bundle.manifest.provenance.calibration.map_or(1.0, |fitted| (1.0 / fitted.temperature) as f32);
+    let scores = numbers(burn::tensor::activation::softmax(outputs.logits.mul_scalar(inverse), 1));
     // `images x cells x labels` there, `labels x cells` an image here.
     let heat = numbers(outputs.cells.swap_dims(1, 2));
     let heat_len = heat.len() / part.len();

@@ -2,21 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use models::bundle::{Bundle, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
+use models::bundle::{Bundle, Calibration, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
 use models::heads::attention;
 use models::image::{Image, encode_png};
 use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
-use models::weights::Weights;
+use models::weights::{Tensor, Weights};
 
 use crate::certify::certify;
 use crate::checkpoint::pooling;
 use crate::error::TrainError;
-use crate::evaluate::score_all;
-use crate::report::Report;
+use crate::evaluation::{Report, Settings, calibration, score_all, thresholds, truth};
 use crate::samples::{Class, Samples};
-use crate::thresholds;
 
 /// Notice of torchvision's licence, under which the trunk's starting weights are.
 pub const TORCHVISION: &str = "Trunk initialised from torchvision's MobileNetV3-Small (BSD-3-Clause). Copyright (c) Soumith \
@@ -81,13 +79,24 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: from.provenance,
     };
-    let graph = attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling)?;
+    let build =
+        |weights: &Weights| attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling);
+    let graph = build(weights)?;
     let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
-    bundle.expectations = expectations(&bundle, calibration_images(from.select)?)?;
+    let images = calibration_images(from.select)?;
+    bundle.expectations = expectations(&bundle, images.clone())?;
 
-    let scored = score_all(&predictor(&mut bundle)?, from.select, None)?;
+    let mut scored = score_all(&predictor(&mut bundle)?, from.select, from.classes.len(), None, &|| ())?;
+    let classes = truth::same_labels(&bundle.manifest.labels);
+    if let Some(calibration) = calibration::calibrate(&mut scored, &classes, &bundle.manifest.labels) {
+        let mut weights = weights.clone();
+        weights.insert(attention::INVERSE_TEMPERATURE, Tensor::scalar((1.0 / calibration.temperature) as f32));
+        bundle.graph = build(&weights)?;
+        bundle.expectations = expectations(&bundle, images)?;
+        bundle.manifest.provenance.calibration = Some(calibration);
+    }
     bundle.manifest.labels = thresholds::choose(&scored, from.classes);
-    let report = Report::new(&scored, &bundle.manifest.labels, |index| from.select.name(index));
+    let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
     bundle.certificate = Some(certify(weights, &bundle, from.select)?);
     bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
     // What is handed out has been loaded and has reproduced its own scores once.
@@ -150,12 +159,20 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     let row = |label: &Label| format!("| {} | {} | {:.2} |\n", label.name, word(label.verdict), label.threshold);
     let labels: String = manifest.labels.iter().map(row).collect();
     let Preprocess { width, height, .. } = manifest.preprocess;
-    let Provenance { command, data_digest, seed, version, trunk, licences } = &manifest.provenance;
+    let Provenance { command, data_digest, seed, version, trunk, licences, .. } = &manifest.provenance;
+    let calibration = match &manifest.provenance.calibration {
+        Some(Calibration { temperature, images, ece_before, ece_after }) => format!(
+            "- Scores: temperature {temperature:.2}, fitted on {images} images (calibration error {:.2} % before, {:.2} % after)\n",
+            100.0 * ece_before,
+            100.0 * ece_after
+        ),
+        None => String::new(),
+    };
     let licences: String = licences.iter().map(|licence| format!("- {licence}\n")).collect();
     format!(
         "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
          pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
-         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n\n## \
+         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{calibration}\n## \
          Measured on the selection set\n\nThe epoch and the thresholds were chosen on these samples, so the figures flatter: \
          measure on your own test images with `inspectd eval`.\n\n```\n{report}```\n\n## Limits\n\nIt knows the surfaces, \
          lights and defects of its training data and no others. A defect that it was never shown may pass.\n\n## \

@@ -9,13 +9,14 @@ use models::preprocess::Preprocess;
 use models_train::augment::Augment;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
-use models_train::samples::{Class, Sample, Samples};
+use models_train::samples::Class;
 use models_train::stage_one::StageOne;
 use models_train::{Data, Finish, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
 use super::bar::Bar;
 use super::{Args, Origin, Outcome};
+use crate::drawn::Drawn;
 
 /// Input of the windows on which all layers learn.
 const WINDOW: u32 = 256;
@@ -35,10 +36,10 @@ pub(super) fn train(args: &Args, origin: Origin, checkpoint: &Checkpoint) -> Res
     let windows = TrainingSet::new(args.seed, WINDOW);
     let parts = windows.at_size(part_size);
     // Rounds of ten draw each label once: these ranges share no round.
-    let learn = Drawn { set: &windows, first_round: 1_000_000, len: WINDOWS, half_good: false };
-    let select = Drawn { set: &windows, first_round: 0, len: 600, half_good: false };
-    let learn_parts = Drawn { set: &parts, first_round: 2_000_000, len: 2_400, half_good: true };
-    let select_parts = Drawn { set: &parts, first_round: 500_000, len: 1_600, half_good: true };
+    let learn = Drawn::in_turn(&windows, 1_000_000, WINDOWS);
+    let select = Drawn::in_turn(&windows, 0, 600);
+    let learn_parts = Drawn::half_good(&parts, 2_000_000, 2_400);
+    let select_parts = Drawn::half_good(&parts, 500_000, 1_600);
 
     let settings = settings(args, classes.len());
     let digest = format!("synthetic line of inspectd {}, seed {}", env!("CARGO_PKG_VERSION"), args.seed);
@@ -82,68 +83,4 @@ fn settings(args: &Args, classes: usize) -> Settings {
     settings.two.look_every = Some(2_400);
     settings.finish = Some(StageOne { views: 1, most: 2_400, epochs: 16, rate: 5e-4, ..StageOne::default() });
     settings
-}
-
-/// A range of the training set.
-struct Drawn<'a> {
-    set: &'a TrainingSet,
-    /// A round is ten samples, one of each label.
-    first_round: u64,
-    len: usize,
-    /// Every second sample good, as far more than one in ten are on a line; else each label as often.
-    half_good: bool,
-}
-
-impl Drawn<'_> {
-    fn place(&self, index: usize) -> u64 {
-        let (labels, index) = (LABELS.len() as u64, index as u64);
-        let (round, label) = match self.half_good {
-            true if index.is_multiple_of(2) => (index, 0),
-            true => (index, 1 + index / 2 % (labels - 1)),
-            false => (index / labels, index % labels),
-        };
-        (self.first_round + round) * labels + label
-    }
-}
-
-impl Samples for Drawn<'_> {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.set.label(self.place(index))
-    }
-
-    fn load(&self, index: usize) -> Result<Sample, TrainError> {
-        let drawn = self.set.sample(self.place(index));
-        // What a careful person cannot see should not bend the rest: it counts, but less.
-        let faintest = drawn.cnr.iter().copied().fold(f32::INFINITY, f32::min);
-        let weight = if faintest < 3.0 { (faintest / 3.0).clamp(0.4, 1.0).powi(2) } else { 1.0 };
-        Ok(Sample { image: drawn.image, labels: drawn.labels, weight, mask: Some(drawn.mask) })
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("synthetic {}", self.place(index))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_balanced_and_never_draw_a_part_twice() {
-        let set = TrainingSet::new(1, 64);
-        for (half_good, goods) in [(false, 18), (true, 90)] {
-            let drawn = Drawn { set: &set, first_round: 7, len: 180, half_good };
-            let mut places: Vec<u64> = (0..drawn.len).map(|index| drawn.place(index)).collect();
-            places.sort_unstable();
-            places.dedup();
-            assert_eq!(places.len(), drawn.len);
-            let count = |label| (0..drawn.len).filter(|&index| drawn.label(index) == label).count();
-            assert_eq!(count(0), goods);
-            assert!((1..LABELS.len()).all(|label| count(label) == (drawn.len - goods) / (LABELS.len() - 1)));
-        }
-    }
 }

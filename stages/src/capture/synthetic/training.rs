@@ -37,8 +37,17 @@ pub struct Sample {
 impl TrainingSet {
     /// Parts of `size x size` pixels. The scale is the same at every size: 256 is a window of a part seen at 512.
     pub fn new(seed: u64, size: u32) -> Self {
+        Self::of(Stream::Training, seed, size)
+    }
+
+    /// The same kind of set from the line's own stream: parts to measure on, which no training can have drawn.
+    pub fn to_measure_on(seed: u64, size: u32) -> Self {
+        Self::of(Stream::Line, seed, size)
+    }
+
+    fn of(stream: Stream, seed: u64, size: u32) -> Self {
         let mix = Mix { bad_frame_rate: 0.0, ..Mix::default() };
-        TrainingSet { first: Renderer::new(Stream::Training, seed, VARIANTS, mix), idle: Mutex::default(), size }
+        TrainingSet { first: Renderer::new(stream, seed, VARIANTS, mix), idle: Mutex::default(), size }
     }
 
     /// The same parts at another size, without drawing the surfaces anew.

@@ -2,18 +2,8 @@
 
 use models::bundle::{Disposition, Label};
 
+use super::Scored;
 use crate::samples::Class;
-
-/// What a model says of a labelled image.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scored {
-    /// One probability per label.
-    pub scores: Vec<f32>,
-    /// The image's true labels.
-    pub labels: Vec<usize>,
-    /// How much the image counts.
-    pub weight: f32,
-}
 
 /// Threshold of a label where there is nothing to choose by.
 const MIDDLE: f32 = 0.5;
@@ -35,7 +25,7 @@ pub fn verdict(scores: &[f32], labels: &[Label]) -> Disposition {
 /// within each, an escape or an overkill costs 1, a review of a good part 1/2, of a bad part 1/4. Where several thresholds
 /// cost the same the middle one is taken, which leaves most room on both sides.
 ///
-/// Without a passing label, or with too few images to choose by, all are 1/2.
+/// Without a passing label, or with too few images to choose by, all are 1/2. The images' labels count the classes.
 pub fn choose(scored: &[Scored], classes: &[Class]) -> Vec<Label> {
     let label = |class: &Class| Label { name: class.name.clone(), verdict: class.verdict, threshold: MIDDLE };
     let mut labels: Vec<Label> = classes.iter().map(label).collect();
@@ -97,7 +87,7 @@ mod tests {
     use super::*;
 
     fn scored(good: f32, label: usize) -> Scored {
-        Scored { scores: vec![good, 1.0 - good], labels: vec![label], weight: 1.0 }
+        Scored { scores: vec![good, 1.0 - good], labels: vec![label], weight: 1.0, area: None }
     }
 
     fn classes() -> Vec<Class> {

@@ -1,8 +1,11 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [neu] [synthetic]
+//!     accept [synthetic] [neu] [small-defects] [elpv]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
+
+mod elpv;
+mod small_defects;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -27,6 +30,12 @@ fn main() -> ExitCode {
             Some(data) => neu(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: neu (INSPECTD_DATA is not set)"),
         }
+    }
+    if wants("small-defects") {
+        small_defects::run(&binary, &mut bounds);
+    }
+    if wants("elpv") {
+        elpv::run(&binary, &mut bounds);
     }
     bounds.report()
 }
