@@ -9,3 +9,4 @@ pub mod logs;
 pub mod store;
 pub mod supervise;
 pub mod words;
+pub mod worker;

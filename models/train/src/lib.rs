@@ -14,14 +14,17 @@ pub mod input;
 pub mod loss;
 pub mod net;
 pub mod ops;
+mod optimizer;
 pub mod progress;
 pub mod sampler;
 pub mod samples;
+pub mod schedule;
 pub mod split;
 pub mod stage_one;
 pub mod stage_two;
 mod train;
 pub mod trunk;
+pub mod weighting;
 
 pub use error::TrainError;
 pub use evaluation::{Report, evaluate, thresholds};
