@@ -44,7 +44,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             written += 1;
         }
     }
-    println!("{good} parts to learn from, {test_good} good and {bad} defective ones to measure on in {}", dir.display());
+    println!(
+        "{good} parts to learn from, {test_good} good and {bad} defective ones to measure on in {}",
+        dir.display()
+    );
     Ok(())
 }
 

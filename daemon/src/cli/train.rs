@@ -1,9 +1,10 @@
-//! `inspectd train`: learns a bundle from labelled images, or from the synthetic line.
+//! `inspectd train`: learns a bundle from labelled images, from good parts alone, or from the synthetic line.
 //!
 //! Progress goes to standard error; with `--json` one line with the result goes to standard output.
 
 mod bar;
 mod folder;
+mod good;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use crate::supervise::shipped_bundle;
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "synthetic"])))]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "synthetic", "good"])))]
 pub struct Args {
     /// Folder of images: one folder per class, or any layout with `--split`.
     #[arg(long, value_name = "DIR")]
@@ -66,6 +67,8 @@ pub struct Args {
     /// One JSON line with the result.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    good: good::GoodArgs,
 }
 
 /// What a training starts from.
@@ -98,6 +101,9 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     // A folder that cannot be written should be known now, not in an hour.
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
+    if let Some(folder) = &args.good.good {
+        return good::run(&args, folder);
+    }
     let checkpoint = Checkpoint::beside(&args.out);
     if args.resume && !checkpoint.exists() {
         tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
@@ -174,6 +180,7 @@ impl Args {
         add("epochs", self.epochs.map(|epochs| epochs.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));
+        self.good.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
         add("seed", Some(self.seed.to_string()));
         add("out", Some(file(&self.out)));
         let command = command.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,8 +1,10 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [neu] [synthetic]
+//!     accept [neu] [synthetic] [bottle] [good-only]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
+
+mod good;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -26,6 +28,18 @@ fn main() -> ExitCode {
         match system_tests::data() {
             Some(data) => neu(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: neu (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("bottle") {
+        match system_tests::data() {
+            Some(data) => good::bottle(&binary, &data.join("mvtec-bottle-512"), &mut bounds),
+            None => println!("SKIPPED: bottle (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("good-only") {
+        match system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx")) {
+            Some(trunk) => good::surfaces(&binary, &trunk, &mut bounds),
+            None => println!("SKIPPED: good-only (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
         }
     }
     bounds.report()
