@@ -188,7 +188,8 @@ fn a_memory_leaves_the_classifier_as_it_was_and_is_added_once() {
         let labels = if graph == both { 3 } else { 2 };
         run(&bundle(graph.to_vec(), labels, names, heads), &tensor).named[ANOMALY].data[0]
     };
-    assert_eq!(first(&both), first(&good_alone), "the same memory on the same trunk");
+    let (joined, alone) = (first(&both), first(&good_alone));
+    assert!((joined - alone).abs() < 1e-4 * alone, "the same memory on the same trunk: {joined} and {alone}");
     let again = memory::onto(&both, [SIDE, SIDE], &head).unwrap_err().to_string();
     assert!(again.contains("has a memory of good parts already"), "{again}");
     // What a trainer reads back is the trunk, not the shapes and places between.
