@@ -110,3 +110,38 @@ fn trainings_that_cannot_be_are_refused_in_words() {
     assert!(refuse(&["train", "--out", "s.bundle"], 2).contains("required"));
     assert!(!folder.path().join("s.bundle").exists());
 }
+
+/// Stripes up and down at any phase and brightness, all good.
+fn good_parts(folder: &Path, count: usize) {
+    std::fs::create_dir(folder).expect("a folder");
+    for index in 0..count {
+        let pixel =
+            |at: usize| (60 + 2 * index + if (at % 64 + index) / 4 % 2 == 1 { 70 } else { 0 } + at * 7919 % 13) as u8;
+        let image =
+            Image { width: 64, height: 64, format: PixelFormat::Mono8, data: (0..64 * 64).map(pixel).collect() };
+        std::fs::write(folder.join(format!("{index:02}.png")), encode_png(image.view()).expect("an image"))
+            .expect("written");
+    }
+}
+
+#[test]
+fn good_parts_become_a_bundle_and_a_memory_of_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    good_parts(&folder.path().join("good"), 20);
+    let train = ["train", "--good", "good", "--size", "64", "--out", "good.bundle", "--json"];
+    let trained = json(&train, folder.path());
+    assert_eq!(trained["labels"][1]["name"], "anomaly");
+    assert_eq!(trained["report"]["threshold"]["held_out"], 20);
+    assert!(trained["cost"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0));
+    assert!(
+        trained["provenance"]["command"].as_str().is_some_and(|command| command.contains("--good good --overkill 1"))
+    );
+    let inspected = json(&["inspect", "--bundle", "good.bundle", "--json", "good/07.png"], folder.path());
+    assert_eq!(inspected["verdict"], "pass", "{inspected}");
+
+    let again = ["train", "--good", "good", "--onto", "good.bundle", "--out", "twice.bundle"];
+    assert!(refusal(&again, folder.path(), 1).contains("has a memory of good parts already"));
+    let none = ["train", "--good", ".", "--out", "none.bundle"];
+    assert!(refusal(&none, folder.path(), 1).contains("holds 0 pictures"));
+    assert!(refusal(&["train", "--onto", "good.bundle", "--out", "x.bundle"], folder.path(), 2).contains("--good"));
+}

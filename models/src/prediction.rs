@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::Manifest;
+use crate::heads::memory::STEEPNESS;
 use crate::preprocess::Preprocess;
 use crate::runtime::{Provider, RuntimeError};
 
@@ -17,6 +18,8 @@ pub struct Prediction {
     pub heat: HeatMap,
     /// The trunk's last feature map averaged over all cells, where the bundle gives it: what the picture looks like, as numbers.
     pub embedding: Option<Vec<f32>>,
+    /// How unlike good parts it is, where the bundle has a memory of them.
+    pub anomaly: Option<Anomaly>,
     /// The execution provider that computed it.
     pub provider: Provider,
     /// SHA-256 of the bundle's graph, hexadecimal.
@@ -64,6 +67,32 @@ impl HeatMap {
         let cells = self.height * self.width;
         let probabilities = self.probabilities();
         probabilities[label * cells..(label + 1) * cells].iter().map(|p| (p * 255.0).round() as u8).collect()
+    }
+}
+
+/// How unlike good parts an image is. All values are shares of their threshold: from 1 on anomalous.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anomaly {
+    /// Of the whole image.
+    pub share: f32,
+    /// Cells down.
+    pub height: usize,
+    /// Cells across.
+    pub width: usize,
+    /// Of each cell, `height * width` of them, row-major.
+    pub cells: Vec<f32>,
+}
+
+impl Anomaly {
+    /// Whether the part is anomalous.
+    pub fn is_anomalous(&self) -> bool {
+        self.share >= 1.0
+    }
+
+    /// The cells as a screen overlays them: 0 to 255, the threshold in the middle.
+    pub fn cells_u8(&self) -> Vec<u8> {
+        let middle = |share: f32| 1.0 / (1.0 + (STEEPNESS * (1.0 - share)).exp());
+        self.cells.iter().map(|&share| (middle(share) * 255.0).round() as u8).collect()
     }
 }
 

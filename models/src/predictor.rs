@@ -1,13 +1,14 @@
 //! A bundle made ready to run: provider chosen, expected scores reproduced, sessions pooled.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bundle::{Bundle, Expectation, Manifest};
+use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec};
 use crate::graph;
 use crate::image::Image;
 use crate::precision::{self, Precision};
-use crate::prediction::{HeatMap, Model, Prediction};
-use crate::runtime::{Outputs, Provider, RuntimeError, Session, SessionOptions};
+use crate::prediction::{Anomaly, HeatMap, Model, Prediction};
+use crate::runtime::{NamedOutput, Outputs, Provider, RuntimeError, Session, SessionOptions};
 
 /// How far a calibration image's probabilities may sum from 1 before they are no probabilities.
 const SUM_TOLERANCE: f32 = 1e-2;
@@ -124,7 +125,9 @@ impl Model for Predictor {
         let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
         let heads = &self.bundle.manifest.heads;
         let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
-        Ok(Prediction { scores, heat, embedding, provider: self.provider, model_digest: Arc::clone(&self.digest) })
+        let anomaly = heads.memory.as_ref().and_then(|memory| anomaly(memory, &mut named));
+        let (provider, model_digest) = (self.provider, Arc::clone(&self.digest));
+        Ok(Prediction { scores, heat, embedding, anomaly, provider, model_digest })
     }
 }
 
@@ -144,6 +147,14 @@ pub fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectati
         Ok(Expectation { image, scores: outputs.scores, heat: outputs.heat, named })
     };
     images.into_iter().map(expect).collect()
+}
+
+/// What the memory's outputs say; their shapes were checked when the session was made.
+fn anomaly(memory: &MemorySpec, named: &mut BTreeMap<String, NamedOutput>) -> Option<Anomaly> {
+    let share = *named.remove(&memory.anomaly)?.data.first()?;
+    let NamedOutput { shape, data } = named.remove(&memory.distances)?;
+    let [.., height, width] = *shape.as_slice() else { return None };
+    Some(Anomaly { share, height, width, cells: data })
 }
 
 /// A session, its provider, and the providers that did not work before it.

@@ -49,7 +49,7 @@ fn small_bundle() -> Bundle {
         input: "image".into(),
         scores: "scores".into(),
         heat: "heat".into(),
-        heads: Heads { embedding: Some("embedding".into()) },
+        heads: Heads { embedding: Some("embedding".into()), ..Heads::default() },
         precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: Default::default(),

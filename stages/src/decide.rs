@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use models::bundle::Disposition;
-use models::prediction::Prediction;
+use models::bundle::{Disposition, Outcome, Rule, Saying};
+use models::prediction::{Anomaly, Prediction};
 
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
@@ -16,7 +16,19 @@ use crate::verdict::{Cause, Verdict};
 /// Every label that is not a `pass` label and reaches its threshold is *found*. The worst disposition among the found
 /// wins, and within it the highest score. Nothing found: the best `pass` label must reach its own threshold, or a
 /// person should look.
+///
+/// Where the model also has a memory of good parts, the rules in its manifest say how the memory's word joins that: they can
+/// only make it stricter.
 pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
+    let (decision, saying) = decide_by_scores(prediction, recipe);
+    match &prediction.anomaly {
+        Some(anomaly) => join(decision, saying, anomaly, &recipe.model.manifest().heads.rules),
+        None => decision,
+    }
+}
+
+/// The word of the scores alone.
+fn decide_by_scores(prediction: &Prediction, recipe: &RecipeInForce) -> (Decision, Saying) {
     let labels = &recipe.model.manifest().labels;
     let scored = |k: usize| LabelScore { label: recipe.label_names[k].clone(), score: prediction.scores[k] };
 
@@ -45,14 +57,51 @@ pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
     };
     // The map shows a defect: the verdict's own, or for a good part the one it came nearest to.
     let shown = if verdict == Verdict::Pass { best(false).unwrap_or(label) } else { label };
-    Decision {
+    let saying = match (verdict, &detail) {
+        (_, Some(_)) => Saying::Unsure,
+        (Verdict::Fail, _) => Saying::Fail,
+        (Verdict::Review, _) => Saying::Review,
+        _ => Saying::Pass,
+    };
+    let decision = Decision {
         verdict,
         label: Some(recipe.label_names[label].clone()),
         found: found.into_iter().map(scored).collect(),
         scores: (0..labels.len()).map(scored).collect(),
         heat: Some(kept_heat(prediction, shown, recipe.label_names[shown].clone())),
         detail,
+    };
+    (decision, saying)
+}
+
+/// Label of a part that only the memory of good parts finds wrong.
+const ANOMALY: &str = "anomaly";
+
+/// Joins the memory's word to the scores': the first rule that fits counts, and none makes a verdict milder.
+fn join(decision: Decision, saying: Saying, anomaly: &Anomaly, rules: &[Rule]) -> Decision {
+    let rule = rules.iter().find(|rule| rule.fits(saying, anomaly.is_anomalous()));
+    let (verdict, milder) = match rule.map_or(Outcome::Keep, |rule| rule.then) {
+        Outcome::Keep => return decision,
+        Outcome::Review => (Verdict::Review, decision.verdict == Verdict::Fail),
+        Outcome::Fail => (Verdict::Fail, false),
+    };
+    if milder {
+        return decision;
     }
+    let said = match saying {
+        Saying::Pass => "the classifier finds nothing",
+        Saying::Unsure => "the classifier is not sure",
+        Saying::Review | Saying::Fail => "the classifier found something",
+    };
+    let heat = KeptHeat {
+        label: ANOMALY.into(),
+        width: anomaly.width as u16,
+        height: anomaly.height as u16,
+        cells: anomaly.cells_u8(),
+    };
+    let likeness = if anomaly.is_anomalous() { "unlike the good parts" } else { "like the good parts" };
+    let detail = format!("{said}; {likeness}: anomaly {:.2} of its threshold", anomaly.share);
+    Decision { verdict, label: Some(ANOMALY.into()), heat: Some(heat), detail: Some(detail), ..decision }
 }
 
 fn verdict_of(disposition: Disposition) -> Verdict {
@@ -101,7 +150,7 @@ impl Stage for Decide {
 
 #[cfg(test)]
 mod tests {
-    use models::bundle::{FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
+    use models::bundle::{FORMAT, Heads, Label, Manifest, Pooling, Provenance, Tolerance};
     use models::prediction::{HeatMap, Model};
     use models::runtime::{Provider, RuntimeError};
     use proptest::prelude::*;
@@ -128,6 +177,10 @@ mod tests {
 
     /// good (pass, 0.6), stain (review, 0.3), scratch and crack (fail, 0.25).
     fn recipe(thresholds: &[(&str, f32)]) -> Result<RecipeInForce, crate::recipe::RecipeError> {
+        recipe_with(thresholds, Vec::new())
+    }
+
+    fn recipe_with(thresholds: &[(&str, f32)], rules: Vec<Rule>) -> Result<RecipeInForce, crate::recipe::RecipeError> {
         let label = |name: &str, verdict, threshold| Label { name: name.to_owned(), verdict, threshold };
         let manifest = Manifest {
             format: FORMAT,
@@ -143,7 +196,7 @@ mod tests {
             input: "input".into(),
             scores: "scores".into(),
             heat: "heat".into(),
-            heads: Default::default(),
+            heads: Heads { rules, ..Heads::default() },
             precision: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
@@ -169,6 +222,7 @@ mod tests {
             scores: scores.to_vec(),
             heat: HeatMap { labels: scores.len(), height: 2, width: 2, logits: vec![0.0; scores.len() * 4] },
             embedding: None,
+            anomaly: None,
             provider: Provider::Cpu,
             model_digest: "digest".into(),
         }
@@ -216,7 +270,84 @@ mod tests {
         assert!(words.contains("no such label; it has: good, stain, scratch, crack"), "{words}");
     }
 
+    /// The verdict, its label and the heat map's label for scores and an anomaly share under these rules.
+    fn joined(scores: &[f32], share: f32, rules: Vec<Rule>) -> (Verdict, String, String) {
+        let anomaly = Anomaly { share, height: 1, width: 2, cells: vec![0.0, share] };
+        let prediction = Prediction { anomaly: Some(anomaly), ..prediction(scores) };
+        let decision = decide(&prediction, &recipe_with(&[], rules).unwrap());
+        let heat = decision.heat.unwrap().label.to_string();
+        (decision.verdict, decision.label.unwrap().to_string(), heat)
+    }
+
+    const GOOD: [f32; 4] = [0.90, 0.05, 0.03, 0.02];
+    const STAIN: [f32; 4] = [0.40, 0.50, 0.10, 0.00];
+    const SCRATCH: [f32; 4] = [0.10, 0.05, 0.80, 0.05];
+    const UNSURE: [f32; 4] = [0.50, 0.10, 0.20, 0.20];
+
+    #[test]
+    fn each_default_rule_of_a_memory() {
+        for (scores, share, verdict, label, heat) in [
+            // What the classifier found stands, whatever the memory says.
+            (SCRATCH, 0.5, Verdict::Fail, "scratch", "scratch"),
+            (SCRATCH, 3.0, Verdict::Fail, "scratch", "scratch"),
+            (STAIN, 0.5, Verdict::Review, "stain", "stain"),
+            (STAIN, 3.0, Verdict::Review, "stain", "stain"),
+            // Both say good.
+            (GOOD, 0.99, Verdict::Pass, "good", "stain"),
+            // The classifier says good, the memory does not: a person, who is shown the memory's map.
+            (GOOD, 1.0, Verdict::Review, "anomaly", "anomaly"),
+            // The classifier does not know: review either way, and the memory says whether there is something to see.
+            (UNSURE, 0.5, Verdict::Review, "crack", "crack"),
+            (UNSURE, 1.5, Verdict::Review, "anomaly", "anomaly"),
+        ] {
+            let expected = (verdict, label.to_owned(), heat.to_owned());
+            assert_eq!(joined(&scores, share, Rule::defaults()), expected, "{scores:?} {share}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts_and_without_rules_the_scores_decide() {
+        let rule = |classifier, anomalous, then| Rule { classifier, anomalous, then };
+        let strict = vec![rule(None, Some(true), Outcome::Fail), rule(Some(Saying::Pass), None, Outcome::Review)];
+        assert_eq!(joined(&GOOD, 1.2, strict.clone()).0, Verdict::Fail);
+        assert_eq!(joined(&GOOD, 0.2, strict.clone()).0, Verdict::Review);
+        assert_eq!(joined(&UNSURE, 0.2, strict).0, Verdict::Review);
+        assert_eq!(joined(&GOOD, 9.0, Vec::new()).0, Verdict::Pass, "scores made of the memory are thresholded once");
+        let decision = decide(
+            &Prediction {
+                anomaly: Some(Anomaly { share: 1.5, height: 1, width: 2, cells: vec![1.0, 1.5] }),
+                ..prediction(&GOOD)
+            },
+            &recipe_with(&[], Rule::defaults()).unwrap(),
+        );
+        assert_eq!(decision.heat.unwrap().cells, [128, 250], "the threshold lies in the middle");
+        assert!(decision.detail.unwrap().contains("anomaly 1.50 of its threshold"));
+    }
+
+    fn any_rule() -> impl Strategy<Value = Rule> {
+        use prop::option::of;
+        let sayings = vec![Saying::Fail, Saying::Review, Saying::Pass, Saying::Unsure];
+        let outcomes = vec![Outcome::Keep, Outcome::Review, Outcome::Fail];
+        let parts = (of(prop::sample::select(sayings)), of(any::<bool>()), prop::sample::select(outcomes));
+        parts.prop_map(|(classifier, anomalous, then)| Rule { classifier, anomalous, then })
+    }
+
     proptest! {
+        #[test]
+        fn no_rules_make_a_verdict_milder(
+            raw in prop::collection::vec(0.0_f32..=1.0, 4),
+            share in 0.0_f32..3.0,
+            rules in prop::collection::vec(any_rule(), 0..6),
+        ) {
+            let rank = |verdict: Verdict| match verdict {
+                Verdict::Pass => 0,
+                Verdict::Review => 1,
+                Verdict::Fail => 2,
+                Verdict::NoDecision(_) => unreachable!("decide always decides"),
+            };
+            prop_assert!(rank(joined(&raw, share, rules).0) >= rank(verdict_and_label(&raw).0));
+        }
+
         #[test]
         fn raising_a_defects_score_never_turns_a_fail_into_something_milder(
             raw in prop::collection::vec(0.0_f32..1.0, 4), defect in 2_usize..4, more in 0.0_f32..1.0,

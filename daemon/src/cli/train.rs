@@ -1,4 +1,4 @@
-//! `inspectd train`: learns a bundle from labelled images, or from the synthetic line.
+//! `inspectd train`: learns a bundle from labelled images, from good parts alone, or from the synthetic line.
 //!
 //! The work is done in a worker process ([`crate::worker`]). Progress goes to standard error; with `--json` one line with the
 //! result goes to standard output.
@@ -6,6 +6,7 @@
 mod bar;
 mod fit;
 mod folder;
+mod good;
 mod signals;
 mod synthetic;
 
@@ -31,7 +32,7 @@ use crate::worker::{Job, Worker, WorkerError};
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "synthetic"])))]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "synthetic", "good"])))]
 pub struct Args {
     /// Folder of images: one folder per class, or any layout with `--split`.
     #[arg(long, value_name = "DIR")]
@@ -78,6 +79,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     fit: fit::FitArgs,
+    #[command(flatten)]
+    good: good::GoodArgs,
 }
 
 /// How a training shares the machine.
@@ -158,6 +161,9 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     // A folder that cannot be written should be known now, not in an hour.
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
+    if let Some(folder) = &args.good.good {
+        return good::run(&args, folder).map(Ended::Done);
+    }
     let checkpoint = Checkpoint::beside(&args.out);
     let _claim = checkpoint.claim()?;
     if args.resume && !checkpoint.exists() {
@@ -227,6 +233,7 @@ impl Args {
         add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));
         self.fit.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
+        self.good.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
         add("seed", Some(self.seed.to_string()));
         add("out", Some(file(&self.out)));
         let command = command.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::BundleError;
+use super::memory::{MemorySpec, Rule, check_rules};
 
 /// Most values of one further output; more is no head of ours.
 const MAX_VALUES: usize = 1 << 22;
@@ -14,6 +15,13 @@ pub struct Heads {
     /// Name of the graph's output of the trunk's last feature map averaged over all cells, `1 x n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<String>,
+    /// What good parts look like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemorySpec>,
+    /// How the memory's word joins the classifier's; empty: only the scores decide, as in a model whose scores come from the
+    /// memory itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
 }
 
 /// An output that a head reads.
@@ -35,7 +43,7 @@ impl Heads {
     /// compared when the bundle is verified.
     pub fn outputs(&self) -> Vec<HeadOutput> {
         let embedding = self.embedding.iter().map(|name| HeadOutput { name: name.clone(), shape: vec![Some(1), None] });
-        embedding.collect()
+        embedding.chain(self.memory.iter().flat_map(MemorySpec::outputs)).collect()
     }
 
     /// Refuses an output that two would read under different meanings.
@@ -47,7 +55,7 @@ impl Heads {
             }
             taken.push(name);
         }
-        Ok(())
+        check_rules(&self.rules, self.memory.as_ref())
     }
 }
 

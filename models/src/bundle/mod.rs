@@ -11,6 +11,7 @@ mod certificate;
 mod error;
 mod heads;
 mod manifest;
+mod memory;
 mod signature;
 mod write;
 
@@ -24,6 +25,7 @@ pub use certificate::{Certificate, Compared, Export, Figures, Machine};
 pub use error::BundleError;
 pub use heads::{HeadOutput, Heads};
 pub use manifest::{Calibration, Disposition, FORMAT, Label, Manifest, OperatingPoint, Pooling, Provenance, Tolerance};
+pub use memory::{MemorySpec, Method, Outcome, Rule, Saying, ThresholdNote};
 pub use signature::{SignatureError, Signer, Trust, TrustedKey, beside as signature_beside};
 
 use crate::graph;

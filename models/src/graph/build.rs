@@ -22,13 +22,23 @@ pub struct Conv {
 /// A graph under construction. Each operation takes the names of its inputs and returns the name of its output.
 #[derive(Debug)]
 pub struct GraphBuilder {
-    graph: GraphProto,
+    pub(super) graph: GraphProto,
 }
 
 impl GraphBuilder {
     /// An empty graph of this name.
     pub fn new(name: &str) -> Self {
         GraphBuilder { graph: GraphProto { name: name.into(), ..GraphProto::default() } }
+    }
+
+    /// A finished model, to be added to: a head onto a network that was built before.
+    pub fn from_model(model: ModelProto) -> Self {
+        GraphBuilder { graph: model.graph.unwrap_or_default() }
+    }
+
+    /// Whether a node of the graph makes this value.
+    pub fn makes(&self, name: &str) -> bool {
+        self.graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
     }
 
     /// Declares an f32 input and returns its name.
@@ -145,14 +155,14 @@ impl GraphBuilder {
     }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto::int(name, value)
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: values.into(), r#type: attribute_type::INTS, ..AttributeProto::default() }
 }
 
-fn float(name: &str, value: f32) -> AttributeProto {
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f: Some(value), r#type: attribute_type::FLOAT, ..AttributeProto::default() }
 }

@@ -4,6 +4,7 @@
 //! operators of [`TENSORRT_OPERATORS`]. [`GraphBuilder`] writes such a graph, [`check`] refuses any other, and
 //! [`ModelProto`] reads what other programs wrote.
 
+mod arrange;
 mod build;
 mod check;
 pub mod proto;

@@ -265,6 +265,17 @@ impl TensorProto {
         }
     }
 
+    /// A list of whole numbers: a shape, or places in another tensor.
+    pub fn from_integers(name: &str, values: &[i64]) -> TensorProto {
+        TensorProto {
+            dims: vec![values.len() as i64],
+            data_type: INT64,
+            name: name.into(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        }
+    }
+
     /// Keeps its values in another file.
     pub fn is_external(&self) -> bool {
         self.data_location == EXTERNAL || !self.external_data.is_empty()

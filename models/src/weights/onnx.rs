@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Layer, Tensor, Weights, WeightsError};
 use crate::graph::ModelProto;
-use crate::graph::proto::{NodeProto, TensorProto};
+use crate::graph::proto::{INT64, NodeProto, TensorProto};
 
 impl Weights {
     /// All constants of a graph that this program built, by name: trunk and head.
@@ -14,9 +14,10 @@ impl Weights {
 }
 
 fn named(model: &ModelProto) -> Result<Weights, WeightsError> {
-    let constants = &model.graph().initializer;
+    // Shapes and places are whole numbers, not weights.
+    let constants = model.graph().initializer.iter().filter(|tensor| tensor.data_type != INT64);
     let pair = |tensor: &TensorProto| Ok((tensor.name.clone(), tensor.to_tensor()?));
-    constants.iter().map(pair).collect::<Result<BTreeMap<_, _>, WeightsError>>().map(Weights)
+    constants.map(pair).collect::<Result<BTreeMap<_, _>, WeightsError>>().map(Weights)
 }
 
 /// The trunk of a model: by name where the names are ours, else by walking its convolutions in the order in which they run.

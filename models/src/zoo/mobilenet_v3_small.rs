@@ -126,6 +126,36 @@ pub fn layers() -> Vec<Layer> {
     all
 }
 
+/// Name of the value that block `index` gives in a graph of ours: `1 x output x height/stride x width/stride`.
+pub fn block_output(index: usize) -> String {
+    match BLOCKS[index].has_shortcut() {
+        true => format!("blocks.{index}"),
+        false => format!("blocks.{index}.project"),
+    }
+}
+
+/// Input pixels per cell, each way, after block `index`.
+pub fn block_stride(index: usize) -> usize {
+    BLOCKS[..=index].iter().fold(stem().conv.stride, |stride, block| stride * block.stride)
+}
+
+/// Multiplications of one pass up to the last feature map at `[height, width]` pixels, biases and activations left out.
+pub fn multiplications(size: [usize; 2]) -> usize {
+    let pixels = size[0] * size[1];
+    let at = |layer: &Layer, stride: usize| {
+        pixels / (stride * stride) * layer.outputs * layer.weight_shape()[1..].iter().product::<usize>()
+    };
+    let mut stride = stem().conv.stride;
+    let mut sum = at(&stem(), stride);
+    for index in 0..BLOCKS.len() {
+        let BlockLayers { expand, depthwise, project, .. } = BlockLayers::of(index);
+        sum += expand.map_or(0, |expand| at(&expand, stride));
+        stride = block_stride(index);
+        sum += at(&depthwise, stride) + at(&project, stride);
+    }
+    sum + at(&last(), stride)
+}
+
 /// Adds the trunk to a graph; returns the name of the last feature map.
 pub fn build(graph: &mut GraphBuilder, weights: &Weights, input: &str) -> Result<String, WeightsError> {
     let x = stem().build(graph, weights, input)?;

@@ -72,7 +72,7 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         input: attention::INPUT.into(),
         scores: attention::SCORES.into(),
         heat: attention::HEAT.into(),
-        heads: Heads { embedding: Some(attention::EMBEDDING.into()) },
+        heads: Heads { embedding: Some(attention::EMBEDDING.into()), ..Heads::default() },
         precision: Default::default(),
         graph_sha256: String::new(),
         files_sha256: BTreeMap::new(),
@@ -105,7 +105,7 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
 }
 
 /// The bundle, gone through its own file format and ready to run on the processor.
-fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
+pub(crate) fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
     let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
     Ok(Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?)
 }
@@ -125,10 +125,16 @@ fn calibration_images(samples: &dyn Samples) -> Result<Vec<Image>, TrainError> {
     }
     let images = indices.into_iter().map(|index| samples.load(index).map(|sample| sample.image));
     let mut images = images.collect::<Result<Vec<_>, _>>()?;
-    while png_bytes(&images)? > CALIBRATION_BYTES {
+    shrink(&mut images)?;
+    Ok(images)
+}
+
+/// Halves the images as often as it takes for them to fit into a bundle.
+pub(crate) fn shrink(images: &mut [Image]) -> Result<(), TrainError> {
+    while png_bytes(images)? > CALIBRATION_BYTES {
         images.iter_mut().for_each(halve);
     }
-    Ok(images)
+    Ok(())
 }
 
 fn png_bytes(images: &[Image]) -> Result<usize, TrainError> {

@@ -10,6 +10,7 @@ mod error;
 pub mod evaluation;
 pub mod export;
 pub mod fit;
+pub mod good;
 pub mod input;
 pub mod loss;
 pub mod net;

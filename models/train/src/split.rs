@@ -84,7 +84,7 @@ fn stays_below(path: &Path) -> bool {
 }
 
 /// Image file endings that a folder is searched for.
-const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "pgm", "ppm", "pnm"];
+pub(crate) const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "pgm", "ppm", "pnm"];
 
 /// Lists a data folder that holds one folder per class. All of it is for learning.
 ///

@@ -2,7 +2,7 @@
 
 /// A row-major matrix, read as it lies or transposed.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -12,19 +12,19 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `data` holds `rows * columns` values.
-    pub(super) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
         Matrix { data, rows, columns, steps: (columns, 1) }
     }
 
     /// The transpose, without moving a value.
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Matrix { rows: self.columns, columns: self.rows, steps: (self.steps.1, self.steps.0), ..self }
     }
 }
 
 /// `out += a * b`, `out` row-major.
-pub(super) fn multiply_add(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+pub(crate) fn multiply_add(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
     assert_eq!(a.columns, b.rows, "inner sizes of a product");
     assert_eq!(out.len(), a.rows * b.columns, "size of a product");
     if out.is_empty() || a.columns == 0 {

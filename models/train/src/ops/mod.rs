@@ -9,7 +9,7 @@
 
 mod activation;
 mod depthwise;
-mod gemm;
+pub(crate) mod gemm;
 mod pointwise;
 mod squeeze;
 

@@ -1,10 +1,11 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [small-defects] [elpv]
+//!     accept [synthetic] [neu] [small-defects] [elpv] [bottle] [good-only]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
 mod elpv;
+mod good;
 mod small_defects;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,18 @@ fn main() -> ExitCode {
     }
     if wants("elpv") {
         elpv::run(&binary, &mut bounds);
+    }
+    if wants("bottle") {
+        match system_tests::data() {
+            Some(data) => good::bottle(&binary, &data.join("mvtec-bottle-512"), &mut bounds),
+            None => println!("SKIPPED: bottle (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("good-only") {
+        match system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx")) {
+            Some(trunk) => good::surfaces(&binary, &trunk, &mut bounds),
+            None => println!("SKIPPED: good-only (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
+        }
     }
     bounds.report()
 }

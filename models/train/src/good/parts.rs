@@ -1,0 +1,112 @@
+//! Pictures of good parts, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use models::image::{self, Image};
+use models::preprocess::Preprocess;
+use sha2::{Digest, Sha256};
+
+use crate::error::TrainError;
+use crate::split::ENDINGS;
+
+/// Fewer good parts than this say nothing about how good parts differ.
+pub const FEWEST: usize = 10;
+/// More parts than this are thinned out evenly: a memory has no room for more, and a threshold no need of them.
+const MOST: usize = 1500;
+
+/// A folder of good parts, in order of file names.
+pub struct Parts {
+    root: PathBuf,
+    names: Vec<String>,
+    /// Pictures in the folder, of which [`Parts::len`] are used.
+    pub found: usize,
+}
+
+impl Parts {
+    /// Lists the pictures of a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or holds too few.
+    pub fn open(root: &Path) -> Result<Parts, TrainError> {
+        let is_picture = |path: &Path| {
+            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+        };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(root).map_err(TrainError::io(root))? {
+            let entry = entry.map_err(TrainError::io(root))?;
+            if is_picture(&entry.path()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        let found = names.len();
+        if found < FEWEST {
+            return Err(TrainError::Data(format!(
+                "`{}` holds {found} pictures: give a folder with at least {FEWEST} of good parts, the files directly in it",
+                root.display()
+            )));
+        }
+        names.sort();
+        if found > MOST {
+            names = (0..MOST).map(|at| std::mem::take(&mut names[at * found / MOST])).collect();
+        }
+        Ok(Parts { root: root.into(), names, found })
+    }
+
+    /// How many are used.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Never: a folder with too few is refused.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// File name of a part.
+    pub fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// A part at the size of the recipe's input.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn load(&self, index: usize, preprocess: &Preprocess) -> Result<Image, TrainError> {
+        let mut resized = Image { width: 0, height: 0, format: image::PixelFormat::Mono8, data: Vec::new() };
+        preprocess.fill_image(self.decode(index)?.view(), &mut resized);
+        Ok(resized)
+    }
+
+    fn decode(&self, index: usize) -> Result<Image, TrainError> {
+        let path = self.root.join(&self.names[index]);
+        let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+        image::decode(&bytes).map_err(|source| TrainError::Image { path, source })
+    }
+
+    /// Length of the shortest side among some of the pictures.
+    ///
+    /// # Errors
+    /// As [`Parts::load`].
+    pub fn shortest_side(&self) -> Result<u32, TrainError> {
+        let some = (0..self.len()).step_by(self.len().div_ceil(8));
+        let sides = some.map(|index| self.decode(index).map(|image| image.width.min(image.height)));
+        Ok(sides.collect::<Result<Vec<_>, _>>()?.into_iter().min().unwrap_or(1))
+    }
+
+    /// SHA-256 over the names and bytes of the parts used, in order of names.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn digest(&self) -> Result<String, TrainError> {
+        let mut digest = Sha256::new();
+        for name in &self.names {
+            let path = self.root.join(name);
+            let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+            digest.update((name.len() as u64).to_le_bytes());
+            digest.update(name);
+            digest.update(Sha256::digest(&bytes));
+        }
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
