@@ -3,16 +3,21 @@
 
 pub mod augment;
 pub mod batch;
+pub mod check;
 pub mod checkpoint;
 pub mod dataset;
 mod error;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
+pub mod formats;
 pub mod input;
 pub mod loss;
+pub mod mask;
+pub mod near;
 pub mod net;
 pub mod ops;
+pub mod preview;
 pub mod progress;
 pub mod report;
 pub mod sampler;
