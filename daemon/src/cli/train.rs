@@ -7,6 +7,8 @@ mod bar;
 mod fit;
 mod folder;
 mod good;
+mod options;
+mod preview;
 mod signals;
 mod synthetic;
 
@@ -44,8 +46,15 @@ pub struct Args {
     #[arg(long)]
     synthetic: bool,
     /// The bundle to write. Checkpoints go to `FILE.partial` beside it and are removed at the end.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required = false, required_unless_present = "preview")]
+    #[arg(default_value_if("preview", clap::builder::ArgPredicate::IsPresent, "preview.bundle"))]
     out: PathBuf,
+    #[command(flatten)]
+    options: options::Options,
+    /// Learn nothing: write pictures of what would be learned from (a batch before and after its random changes, and some images of
+    /// each label) into this folder.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    preview: Option<PathBuf>,
     /// Weights to start from: a bundle, an ONNX trunk or torchvision's .pth; default: the trunk of the model that ships
     /// with inspectd.
     #[arg(long, value_name = "FILE")]
@@ -118,6 +127,9 @@ pub(super) enum Ended {
 
 /// Trains in a worker process, and shows how far it is. Exit code 0 when the bundle is written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let (Some(folder), Some(data)) = (&args.preview, &args.data) {
+        return preview::run(args, data, folder);
+    }
     let job = Job {
         arguments: std::env::args_os().skip(1).collect(),
         memory_ceiling_mib: args.memory_ceiling.map_or_else(usual_ceiling, Ok)?,
@@ -227,6 +239,7 @@ impl Args {
         };
         add("data", self.data.as_deref().map(file));
         add("split", self.split.as_deref().map(file));
+        self.options.tell(&mut add);
         add("synthetic", self.synthetic.then(String::new));
         add("trunk", self.trunk.as_deref().map(file));
         add("size", self.size.map(|size| size.to_string()));

@@ -17,7 +17,7 @@ use crate::loss::{Loss, Score, score};
 use crate::net::{Net, Trunk, numbers};
 use crate::optimizer;
 use crate::progress::{Course, Observer, Progress, Stage};
-use crate::sampler::Sampler;
+use crate::sampler::{BalancedSampler, Plan, Sampling};
 use crate::schedule::Schedule;
 
 /// Images of a step that one thread takes at a time, at an input of 256 px; fewer at larger inputs.
@@ -149,8 +149,8 @@ pub struct NetTask<'a> {
     pub select: Prepare<'a>,
     /// The loss.
     pub loss: Loss,
-    /// Places of each label in a turn (see [`Sampler::with_shares`]).
-    pub shares: &'a [usize],
+    /// How often each label is drawn, and by how much more than that (see [`Plan::shares`]).
+    pub sampling: (Sampling, &'a [usize]),
     /// The trunk as it was at the start, whose features are kept where [`StageTwo::distill`] asks for it.
     pub teacher: Option<&'a Trunk>,
     /// Longest time.
@@ -217,7 +217,7 @@ struct Run<'a> {
     workers: &'a Workers,
     net: Net,
     optimizer: ModuleOptimizer,
-    sampler: Sampler,
+    sampler: BalancedSampler,
     course: Course,
     position: Position,
     steps_a_look: usize,
@@ -233,7 +233,9 @@ impl<'a> Run<'a> {
     ) -> Result<Run<'a>, TrainError> {
         let samples = task.learn.samples;
         let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
-        let mut sampler = Sampler::with_shares(&labels, task.shares, settings.batch, task.learn.seed ^ 2);
+        let (sampling, shares) = task.sampling;
+        let plan = Plan { sampling, shares, ..Plan::balanced(settings.batch, task.learn.seed ^ 2) };
+        let mut sampler = BalancedSampler::new(&labels, &plan);
         // The order goes on where it stopped: what was seen is not seen again before the rest.
         (0..task.position.steps * settings.accumulate).for_each(|_| drop(sampler.next_batch()));
         let net = set_learning(net, settings);

@@ -17,6 +17,7 @@ use crate::loss::{Loss, Score};
 use crate::net::{Head, Net, Trunk};
 use crate::optimizer;
 use crate::progress::Observer;
+use crate::sampler::Sampling;
 use crate::samples::Samples;
 use crate::stage_one::{self, HeadTask, StageOne};
 use crate::stage_two::{self, Look, NetTask, Position, StageTwo};
@@ -49,8 +50,9 @@ pub struct Settings {
     pub loss: Loss,
     /// Random changes of the training samples.
     pub augment: Augment,
-    /// Places of each label in a turn of the sampler: 1 for all where it is empty. For data where one label (good parts) is both
-    /// the most common on the line and the most varied.
+    /// How often each label is drawn.
+    pub sampling: Sampling,
+    /// By how much more than that (see [`crate::sampler::Plan::shares`]): 1 for all where it is empty.
     pub shares: Vec<usize>,
     /// Frozen trunk.
     pub one: StageOne,
@@ -72,6 +74,7 @@ impl Settings {
             sharpness: Some(2.0),
             loss: Loss::default(),
             augment: Augment::default(),
+            sampling: Sampling::Balanced,
             shares: Vec::new(),
             one: StageOne::default(),
             two: StageTwo::default(),
@@ -81,12 +84,12 @@ impl Settings {
 
     /// What makes two trainings the same, as text. The time limit, the threads, the lengths and the patience may differ.
     fn fingerprint(&self, start: &Start<'_>, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, shares, sharpness, .. } = self;
+        let Settings { classes, preprocess, seed, augment, loss, sampling, shares, sharpness, .. } = self;
         let StageTwo { batch, accumulate, schedule, decay, last_layers, layer_decay, distill, .. } = &self.two;
         let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
         let trunk = digest_of(start.trunk);
         format!(
-            "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {shares:?} {sharpness:?} {learn} {select} \
+            "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {sharpness:?} {learn} {select} \
              {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill}"
         )
     }
@@ -234,7 +237,7 @@ impl Run<'_> {
             learn: self.prepare(data.learn, preprocess, true),
             select: self.prepare(data.select, preprocess, false),
             loss: self.settings.loss,
-            shares: &self.settings.shares,
+            sampling: (self.settings.sampling, &self.settings.shares),
             limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
         }
     }
@@ -290,7 +293,7 @@ impl Run<'_> {
             learn: self.prepare(self.data.learn, &settings.preprocess, true),
             select: self.prepare(self.data.select, &settings.preprocess, false),
             loss: settings.loss,
-            shares: &settings.shares,
+            sampling: (settings.sampling, &settings.shares),
             teacher,
             limit: left,
             position: state.position,

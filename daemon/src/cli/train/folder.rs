@@ -11,7 +11,7 @@ use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::progress::Observer;
 use models_train::samples::{Samples, Subset};
-use models_train::split::{Side, cut_selection};
+use models_train::split::{Side, cut_by_group};
 use models_train::weighting::{Reweighted, effective_number_weights};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
@@ -27,8 +27,9 @@ pub(super) fn train(
     checkpoint: &Checkpoint,
     observe: &mut Observer<'_>,
 ) -> Result<Outcome, TrainError> {
-    let folder = Folder::open(root, args.split.as_deref())?;
+    let folder = args.options.open(root, args.split.as_deref())?;
     folder.check_trainable()?;
+    let augment = args.options.augment()?;
     let Origin { trunk, name: trunk_name, licences } = origin;
     let classes = folder.classes.clone();
     let files = folder.files(Some(Side::Train), &classes)?;
@@ -37,14 +38,16 @@ pub(super) fn train(
         (None, side) => input_size(side.unwrap_or(u32::MAX)),
     };
     let preprocess = Preprocess::imagenet(size);
-    let files = files.resized(&preprocess);
+    let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let (learn, select) = cut_selection(&labels, SELECTION, args.seed);
+    let groups = folder.groups(Some(Side::Train))?;
+    let (learn, select) = cut_by_group(&labels, &groups, SELECTION, args.seed);
     let learn = Subset { of: &files, indices: learn };
     let weighted = args.fit.class_weights.map(|beta| weighted(&learn, classes.len(), beta)).transpose()?;
     let select = Subset { of: &files, indices: select };
     let mut settings = Settings::new(classes.len(), preprocess.clone());
     settings.seed = args.seed;
+    (settings.sampling, settings.augment) = (args.options.sampling, augment);
     settings.threads = args.threads();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
