@@ -1,6 +1,8 @@
 //! The inspection daemon of a factory-line PC. The program `inspectd` is a thin shell around this library.
 
+pub mod access;
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod drawn;

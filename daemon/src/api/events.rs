@@ -22,6 +22,7 @@ use super::inspections::blocking;
 use super::line::LineView;
 use super::problem::Problem;
 use super::view::InspectionView;
+use crate::access::Who;
 use crate::store::{Store, Stored};
 use crate::supervise::{Board, Viewer};
 
@@ -53,6 +54,7 @@ struct Gap {
     ))]
 pub(super) async fn events(
     State(api): State<Api>,
+    who: Who,
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
     let seen = last_event_id(&headers)?;
@@ -60,7 +62,7 @@ pub(super) async fn events(
         || Problem::later(format!("{} listen already: close one, or raise `api.max_viewers`", api.board.max_viewers));
     let viewer = api.board.watch().ok_or_else(too_many)?;
     let (send, receive) = mpsc::channel(QUEUE);
-    let client = Client { board: api.board, send, seen, _viewer: viewer };
+    let client = Client { board: api.board, who, send, seen, _viewer: viewer };
     tokio::spawn(client.serve(api.stopping));
     Ok(Sse::new(ReceiverStream::new(receive)).keep_alive(KeepAlive::default()))
 }
@@ -76,6 +78,8 @@ type Events = ReceiverStream<Result<Event, Infallible>>;
 /// One listener.
 struct Client {
     board: Arc<Board>,
+    /// Whose stream it is. It ends with their session or their right.
+    who: Who,
     send: mpsc::Sender<Result<Event, Infallible>>,
     /// The newest inspection that it has.
     seen: Option<u64>,
@@ -114,7 +118,10 @@ impl Client {
         every.tick().await;
         loop {
             tokio::select! {
-                _ = every.tick() => self.status().await?,
+                _ = every.tick() => {
+                    self.may_stay()?;
+                    self.status().await?;
+                }
                 received = live.recv() => match received {
                     Ok(inspection) => self.inspection(inspection).await?,
                     Err(broadcast::error::RecvError::Lagged(missed)) => self.gap(Some(missed)).await?,
@@ -161,6 +168,17 @@ impl Client {
         self.send(event.id(id.to_string())).await?;
         self.seen = Some(id);
         Ok(())
+    }
+
+    fn may_stay(&self) -> Result<(), Gone> {
+        match self.board.access.still(&self.who) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Gone),
+            Err(error) => {
+                tracing::error!("a stream ends because nobody knows who may see it: {error}");
+                Err(Gone)
+            }
+        }
     }
 
     async fn status(&self) -> Result<(), Gone> {

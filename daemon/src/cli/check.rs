@@ -86,7 +86,7 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
         "state directory".to_owned(),
         state.remedy.map_or(Ok(()), |it| Err(vec![format!("{}; {it}", state.said)])),
     ));
-    let port = Bound::new(&config.api).map(drop).map_err(|error| vec![error.to_string()]);
+    let port = Bound::new(&config.api, &config.access, None).map(drop).map_err(|error| vec![error.to_string()]);
     outcomes.push((format!("live page on {}", config.api.listen), port));
     outcomes
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod doctor;
@@ -12,7 +13,9 @@ pub mod openapi;
 mod out;
 pub mod records;
 pub mod run;
+pub mod tokens;
 pub mod train;
+pub mod users;
 
 use std::process::ExitCode;
 
@@ -66,6 +69,12 @@ pub enum Command {
     Train(train::Args),
     /// Make models ready ahead of time.
     Models(models::Args),
+    /// Add, list and remove users.
+    Users(users::Args),
+    /// Make, list and revoke tokens of programs and screens.
+    Tokens(tokens::Args),
+    /// Read and check the trail of who changed what.
+    Audit(audit::Args),
     /// Print the description of the HTTP interface (OpenAPI).
     Openapi(openapi::Args),
 }
@@ -94,6 +103,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => eval::run(&args),
         Command::Train(args) => train::run(args),
         Command::Models(args) => models::run(args),
+        Command::Users(args) => users::run(args),
+        Command::Tokens(args) => tokens::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Openapi(args) => openapi::run(args),
     }
 }

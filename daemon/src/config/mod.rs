@@ -13,8 +13,9 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[store]`, `[api]` and `[log]` and every key not shown have defaults.
+//! Sections `[store]`, `[api]`, `[access]` and `[log]` and every key not shown have defaults.
 
+mod access;
 mod error;
 mod sections;
 mod strict;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 
+pub use access::{AccessMode, AccessSection, TlsSection};
 pub use error::{ConfigError, Problem};
 pub use sections::{ApiSection, LineSection, LogSection, StoreSection};
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub store: StoreSection,
     /// `[api]`
     pub api: ApiSection,
+    /// `[access]`
+    pub access: AccessSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -60,6 +64,7 @@ struct Draft {
     source: Option<SourceConfig>,
     store: StoreSection,
     api: ApiSection,
+    access: AccessSection,
     log: LogSection,
 }
 
@@ -84,12 +89,15 @@ impl Config {
             problems.extend(about.map(|problem| problem.placed_in(text)));
         }
         match parsed.value {
-            Some(Draft { line, source: Some(mut source), mut store, api, log, .. }) if problems.is_empty() => {
+            Some(Draft { line, source: Some(mut source), mut store, api, mut access, log, .. })
+                if problems.is_empty() =>
+            {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
                 source.relative_to(folder);
                 store.dir = store.dir.map(|dir| folder.join(dir));
-                Ok(Config { path: path.to_owned(), line, source, store, api, log })
+                access.relative_to(folder);
+                Ok(Config { path: path.to_owned(), line, source, store, api, access, log })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -114,6 +122,7 @@ impl Draft {
         }
         problems.extend(self.store.problems());
         problems.extend(self.api.problems());
+        problems.extend(self.access.problems(&self.api));
         problems.extend(self.log.problems());
         problems
     }

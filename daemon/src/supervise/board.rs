@@ -8,6 +8,7 @@ use stages::line::Line;
 
 use super::recipe::Prepared;
 use super::trend::Trend;
+use crate::access::Access;
 use crate::store::Store;
 
 /// Pictures a second that are made for the page while somebody looks.
@@ -30,6 +31,8 @@ pub struct Board {
     pub line: Line,
     /// Its records.
     pub store: Arc<Store>,
+    /// Who may do what with it, and who did.
+    pub access: Arc<Access>,
     /// Its last ten minutes.
     pub trend: Arc<Trend>,
     /// Its parts' origin.

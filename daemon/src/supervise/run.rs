@@ -14,7 +14,9 @@ use super::board::{Board, SourceName};
 use super::recipe::Prepared;
 use super::signals::{Signal, Signals};
 use super::trend::Trend;
+use crate::access::{Access, Who};
 use crate::api::{Bound, Server};
+use crate::audit::Deed;
 use crate::health::Notifier;
 use crate::store::Store;
 use crate::words;
@@ -38,6 +40,8 @@ pub struct Service {
     pub source_kind: &'static str,
     /// Where their records go.
     pub store: Arc<Store>,
+    /// Who may do what, and the audit trail.
+    pub access: Arc<Access>,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -93,6 +97,7 @@ impl Service {
             name: self.name,
             line,
             store: self.store,
+            access: self.access,
             trend,
             source,
             recipe: ArcSwap::from_pointee(self.recipe),
@@ -105,6 +110,17 @@ impl Service {
         notifier.ready("inspecting");
         Ok(Running { board, server, notifier })
     }
+}
+
+/// What the audit trail says of a recipe: what decides about parts.
+fn in_words(prepared: &Prepared) -> serde_json::Value {
+    let recipe = &prepared.in_force.recipe;
+    serde_json::json!({
+        "recipe": recipe.tag(),
+        "model": prepared.manifest().graph_sha256,
+        "deadline_ms": recipe.deadline_ms,
+        "thresholds": recipe.thresholds,
+    })
 }
 
 impl Running {
@@ -140,7 +156,13 @@ impl Running {
     fn reload(&self, reload: Reload<'_>) {
         self.notifier.reloading();
         let before = self.board.recipe.load_full();
-        match reload(&before) {
+        let announced = |prepared: Prepared| {
+            let deed = Deed::new("recipe.reload", prepared.in_force.tag.as_ref());
+            let deed = deed.before(in_words(&before)).after(in_words(&prepared));
+            self.board.access.trail().append(&Who::signal(), deed)?;
+            Ok(prepared)
+        };
+        match reload(&before).and_then(announced) {
             Ok(prepared) => {
                 let (old, new) = (&before.in_force.tag, prepared.in_force.tag.clone());
                 tracing::info!("recipe {new} is in force from the next part on, instead of {old}");

@@ -233,11 +233,11 @@ fn the_description_names_what_answers() {
     let demo = Demo::start(&["--rate", "20"]);
     demo.recorded(1);
     let document = demo.json("/api/v1/openapi.json");
-    let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+    let paths = document["paths"].as_object().expect("paths");
     assert!(paths.len() >= 9, "{paths:?}");
-    for path in paths {
-        if path == "/api/v1/events" {
-            continue; // it never ends
+    for (path, item) in paths {
+        if path == "/api/v1/events" || item["get"].is_null() {
+            continue; // it never ends; it cannot be looked at
         }
         let (status, _, _) = get(&format!("{}{}", demo.url, path.replace("{id}", "1")));
         // The first part's picture may not have been kept.

@@ -1,9 +1,12 @@
 //! The real program, from outside: command line, signals, HTTP.
 
+mod access;
 mod api;
+mod audit;
 mod command_line;
 mod demo;
 mod events;
+mod hygiene;
 mod inspect;
 mod run;
 mod support;

@@ -4,6 +4,7 @@
 import { API, imageUrl, readInspection, readInspections, readTrend, type Inspection, type LineStatus, type Trend } from './api';
 import { Dwell } from './dwell';
 import { mergeLatest } from './merge';
+import { session } from './session.svelte';
 import type { ServerEvent } from './sse';
 import { LiveStream, type Connection } from './stream';
 
@@ -54,6 +55,7 @@ export class Live {
     url: `${API}/events`,
     onEvent: (event) => this.#take(event),
     onConnection: (connection) => this.#connected(connection),
+    onUnauthorized: () => void session.load(),
   });
 
   start(): () => void {
