@@ -278,7 +278,9 @@ impl Access {
     /// # Errors
     /// The file cannot be written; the session is void for this process all the same.
     pub fn sign_out(&self, who: &Who) -> Result<(), AccessError> {
-        let Some(digest) = &who.credential else { return Ok(()) };
+        // A token that was sent as such is no session.
+        let session = |digest: &&Digest| self.sessions.find(digest, Timestamp::now().as_second(), false).is_some();
+        let Some(digest) = who.credential.as_ref().filter(session) else { return Ok(()) };
         self.trail.append(who, Deed::new("session.end", who.name.to_string()))?;
         self.sessions.end(digest)
     }

@@ -104,7 +104,7 @@ fn router(board: Arc<Board>, setting: Setting) -> Router {
         .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
         .layer(from_fn(body::read))
         .layer(from_fn_with_state(gate, gate::gate))
-        .layer(from_fn(guard::headers))
         .layer(from_fn_with_state(hosts, guard::host))
+        .layer(from_fn(guard::headers))
         .with_state(Api { board, turnstile: session::Turnstile::default(), port, stopping })
 }

@@ -81,7 +81,9 @@ fn call(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: Opt
         request = request.header(*name, *value);
     }
     let answer = match body {
-        Some(body) => agent().run(request.header("content-type", "application/json").body(body.to_string()).expect("a request")),
+        Some(body) => {
+            agent().run(request.header("content-type", "application/json").body(body.to_string()).expect("a request"))
+        }
         None => agent().run(request.body(()).expect("a request")),
     };
     answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
@@ -104,8 +106,12 @@ fn add_user(state: &Path, name: &str, role: &str) {
 }
 
 fn with_password(arguments: &[&str]) -> (i32, String) {
-    let mut child =
-        inspectd(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut child = inspectd(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
     child.stdin.take().expect("piped").write_all(format!("{PASSWORD}\n").as_bytes()).expect("sent");
     let (code, _, stderr) = words(&child.wait_with_output().expect("it ends"));
     (code, stderr)
@@ -173,7 +179,10 @@ fn every_route_asks_what_the_description_says() {
     }
     assert!(asked >= 24 * callers.len(), "{asked} questions: the description has lost routes");
     let everyone = fs::read_to_string(line.state().join("access/accounts.json")).expect("a file");
-    assert_eq!(serde_json::from_str::<Value>(&everyone).expect("JSON")["users"].as_object().map(serde_json::Map::len), Some(3));
+    assert_eq!(
+        serde_json::from_str::<Value>(&everyone).expect("JSON")["users"].as_object().map(serde_json::Map::len),
+        Some(3)
+    );
 }
 
 #[test]
@@ -208,7 +217,10 @@ fn what_another_site_causes_is_refused() {
 
     let answer = line.call("POST", "/api/v1/session", &OURS, Some(&json!({ "name": "Admin", "password": PASSWORD })));
     let set = answer.headers()["set-cookie"].to_str().expect("text");
-    assert!(set.starts_with("inspectd-") && set.contains("; HttpOnly; SameSite=Strict") && !set.contains("Max-Age"), "{set}");
+    assert!(
+        set.starts_with("inspectd-") && set.contains("; HttpOnly; SameSite=Strict") && !set.contains("Max-Age"),
+        "{set}"
+    );
     let kept = fs::read_to_string(line.state().join("access/sessions.json")).expect("a file");
     let secret = cookie(&answer).split_once('=').expect("a pair").1.to_owned();
     assert!(!kept.contains(&secret), "only a digest is kept");
@@ -301,7 +313,11 @@ fn a_token_reaches_no_further_than_its_scopes_and_is_made_once() {
     let again = line.call("POST", "/api/v1/tokens", &headers[..2], Some(&wish));
     assert_eq!(problem(again)["status"], 409, "without the key it is a second one");
     let (_, listed, _) = words(&output(&["audit", "list", "--state", text(&line.state())]));
-    assert_eq!(listed.lines().filter(|entry| entry.contains("token.add") && entry.contains("gate")).count(), 1, "{listed}");
+    assert_eq!(
+        listed.lines().filter(|entry| entry.contains("token.add") && entry.contains("gate")).count(),
+        1,
+        "{listed}"
+    );
 
     assert_eq!(line.status("DELETE", "/api/v1/tokens/mes", &headers[..2]), 204);
     assert_eq!(line.status("GET", "/api/v1/inspections", &as_mes), 401, "withdrawn");
@@ -319,7 +335,13 @@ fn the_first_admin_is_made_with_the_token_from_the_console() {
         Some(printed[from..].split_whitespace().next().expect("a token").to_owned())
     });
     let set_up = |token: &str, password: &str| {
-        call(&url, "POST", "/api/v1/session/setup", &OURS, Some(&json!({ "token": token, "name": "Anna", "password": password })))
+        call(
+            &url,
+            "POST",
+            "/api/v1/session/setup",
+            &OURS,
+            Some(&json!({ "token": token, "name": "Anna", "password": password })),
+        )
     };
     assert_eq!(problem(set_up("first-guessed", PASSWORD))["status"], 401);
     assert_eq!(problem(set_up(&secret, "short"))["status"], 422);
@@ -347,7 +369,8 @@ fn nothing_is_open_to_other_machines_without_users_and_tls() {
     assert!(said.contains("`access.mode` is `open`") && said.contains("`access.tls` is missing"), "{said}");
     let (code, said) = check(&|text| far(text).replace("mode = \"open\"", "mode = \"users\""));
     assert!(code == 1 && said.contains("self_signed") && said.contains("proxy"), "{said}");
-    let (code, said) = check(&|text| far(text).replace("mode = \"open\"", "mode = \"users\"\n[access.tls]\nself_signed = true"));
+    let (code, said) =
+        check(&|text| far(text).replace("mode = \"open\"", "mode = \"users\"\n[access.tls]\nself_signed = true"));
     assert_eq!(code, 0, "{said}");
     let (code, said) = check(&|text| text.replace("max_viewers = 1", "max_viewers = 1\nhosts = [\"line.plant\"]"));
     assert!(code == 1 && said.contains("`api.hosts` has names for others"), "{said}");
@@ -385,7 +408,8 @@ fn over_tls_the_cookie_is_bound_to_the_host() {
         .with_no_client_auth();
     let client = Arc::new(client);
     let ask = |request: String| {
-        let connection = ClientConnection::new(client.clone(), "localhost".try_into().expect("a name")).expect("a client");
+        let connection =
+            ClientConnection::new(client.clone(), "localhost".try_into().expect("a name")).expect("a client");
         let stream = wait_for("a connection", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
         let mut stream = StreamOwned::new(connection, stream);
         stream.write_all(request.as_bytes()).expect("sent");

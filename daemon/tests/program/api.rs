@@ -205,7 +205,14 @@ fn foreign_pages_are_kept_out() {
         assert_eq!(header("access-control-allow-origin"), "", "no other origin may read");
     }
     let mut page = agent().get(format!("{}/", demo.url)).call().expect("a page");
-    assert!(page.body_mut().read_to_string().expect("text").contains("<title>"), "a page, built or placeholder");
+    let page = page.body_mut().read_to_string().expect("text");
+    assert!(page.contains("<title>"), "a page, built or placeholder");
+    for script in page.split("<script").skip(1) {
+        let tag = script.split('>').next().expect("a tag");
+        assert!(tag.contains(" src=\"/"), "a script inside the page, which the policy would refuse: <script{tag}>");
+    }
+    let inline = page.split(|c: char| c.is_whitespace()).find(|word| word.starts_with("on") && word.contains("=\""));
+    assert_eq!((inline, page.contains("javascript:")), (None, false), "code in an attribute");
 }
 
 #[test]

@@ -141,7 +141,9 @@ fn a_listener_that_never_reads_is_dropped() {
     // Sockets of the program: the deaf ones go when their buffers are full and nobody reads for a while.
     let sockets = || {
         let fds = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
-        fds.flatten().filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))).count()
+        fds.flatten()
+            .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")))
+            .count()
     };
     let with_them = wait_for("their connections", || Some(sockets()).filter(|&count| count > deaf.len()));
     let until = Instant::now() + Duration::from_secs(120);
@@ -181,9 +183,18 @@ fn refusals_before_any_handler_are_problems_too() {
         ("POST /api/v1/line HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405),
         ("POST /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
         ("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 403),
-        ("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 415),
-        ("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 422),
-        ("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Type: application/json\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{", 400),
+        (
+            "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+            415,
+        ),
+        (
+            "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+            422,
+        ),
+        (
+            "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nContent-Type: application/json\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{",
+            400,
+        ),
         ("GET /api/v1/line HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421),
     ] {
         let answer = said(request);
