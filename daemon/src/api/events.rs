@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Api;
+use super::alerts::AlertsView;
 use super::inspections::blocking;
 use super::line::LineView;
 use super::problem::Problem;
@@ -44,7 +45,8 @@ struct Gap {
 
 /// What happens on the line.
 ///
-/// `event: inspection` with `id: <part id>` and an Inspection as data; `event: status` every second with a Line; `event: gap`
+/// `event: inspection` with `id: <part id>` and an Inspection as data; `event: status` every second with a Line; `event: alerts`
+/// with Alerts, at the start and when one changes; `event: gap`
 /// when inspections were left out. Resumes after `Last-Event-ID`. While somebody listens, previews are made.
 #[utoipa::path(get, path = "/api/v1/events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "Id of the last inspection seen")),
@@ -104,6 +106,8 @@ impl Client {
         // First the subscription, then the past: nothing can fall between them.
         let mut live = self.board.store.subscribe();
         self.status().await?;
+        let mut revision = self.board.alerts.revision();
+        self.alerts().await?;
         match self.seen {
             Some(seen) if seen < self.board.store.next_id() => self.catch_up(seen).await?,
             Some(_) => {
@@ -121,6 +125,11 @@ impl Client {
                 _ = every.tick() => {
                     self.may_stay()?;
                     self.status().await?;
+                    let newest = self.board.alerts.revision();
+                    if newest != revision {
+                        revision = newest;
+                        self.alerts().await?;
+                    }
                 }
                 received = live.recv() => match received {
                     Ok(inspection) => self.inspection(inspection).await?,
@@ -183,6 +192,16 @@ impl Client {
 
     async fn status(&self) -> Result<(), Gone> {
         self.send(named("status", &LineView::of(&self.board))).await
+    }
+
+    async fn alerts(&self) -> Result<(), Gone> {
+        // The alerts' lock may wait for the disk, so it is asked for on a thread for that.
+        let alerts = self.board.alerts.clone();
+        match blocking(move || Ok(AlertsView::of(&alerts))).await {
+            Ok(view) => self.send(named("alerts", &view)).await,
+            // Said in the log; the page asks again with the next change.
+            Err(_) => Ok(()),
+        }
     }
 
     async fn gap(&self, missed: Option<u64>) -> Result<(), Gone> {

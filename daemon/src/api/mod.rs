@@ -4,6 +4,7 @@
 //! A request passes, in this order: the host check, the gate (another site's page? who asks? may they?), the bound on bodies,
 //! the idempotency keys, its handler. Every answer passes the headers on its way out.
 
+mod alerts;
 mod audit;
 mod body;
 mod connection;
@@ -64,6 +65,15 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
         .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)
         .get("/api/v1/events", look(Area::Records), events::events)
+        .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
+        .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)
+        .post("/api/v1/alerts/{id}/resolve", Need::Role(Role::Operator, Area::Alerts), alerts::resolve)
+        .get("/api/v1/alerts/rules", look(Area::Alerts), alerts::rules)
+        .put("/api/v1/alerts/rules/{name}", Need::Role(Role::Engineer, Area::Alerts), alerts::put_rule)
+        .delete("/api/v1/alerts/rules/{name}", Need::Role(Role::Engineer, Area::Alerts), alerts::delete_rule)
+        .get("/api/v1/outbox", Need::Role(Role::Operator, Area::Alerts), alerts::outbox)
+        .post("/api/v1/outbox/replay", Need::Role(Role::Engineer, Area::Alerts), alerts::replay)
+        .get("/api/v1/health", look(Area::Line), health::health)
         .get("/api/v1/session", Need::Nothing, session::read)
         .post("/api/v1/session", Need::Nothing, session::sign_in)
         .delete("/api/v1/session", Need::Nothing, session::sign_out)

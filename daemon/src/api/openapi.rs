@@ -15,7 +15,9 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required, Response, ResponseBuilder};
 
 use super::routes::Rule;
-use super::{audit, events, gate, health, idempotency, inspections, line, picture, problem, session, tokens, users};
+use super::{
+    alerts, audit, events, gate, health, idempotency, inspections, line, picture, problem, session, tokens, users,
+};
 use crate::access::{Need, Scope};
 
 /// Everything that can be asked.
@@ -45,6 +47,15 @@ use crate::access::{Need, Scope};
         tokens::revoke,
         audit::list,
         audit::head,
+        alerts::list,
+        alerts::acknowledge,
+        alerts::resolve,
+        alerts::rules,
+        alerts::put_rule,
+        alerts::delete_rule,
+        alerts::outbox,
+        alerts::replay,
+        health::health,
         openapi,
         health::healthz,
         health::readyz,

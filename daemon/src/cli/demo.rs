@@ -16,8 +16,10 @@ use tempfile::TempDir;
 
 use super::{FAILURE, HUNG, SUCCESS, USAGE, out};
 use crate::access::Access;
+use crate::alerts::{Alerts, AlertsSection};
 use crate::api::Bound;
 use crate::config::{self, AccessMode, AccessSection, ApiSection};
+use crate::health::Nvidia;
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
 
@@ -156,6 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let url = page.as_ref().map(Bound::url);
     let state = State::of(args)?;
     let (store, _) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
+    let alerts = Alerts::open(&"demo".into(), AlertsSection::default(), state.path(), Box::new(Nvidia::default()))?;
     let recipe = args.prepare(&source, &limits)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
 
@@ -168,6 +171,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         source_kind: "synthetic",
         store: Arc::new(store),
         access,
+        alerts: Arc::new(alerts),
         limits,
         sinks: vec![tally.clone()],
         page,

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
+pub mod alerts;
 pub mod audit;
 pub mod check;
 pub mod demo;
@@ -61,6 +62,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Read what is on record.
     Records(records::Args),
+    /// See what is wrong, try who is told, and send again what was given up.
+    Alerts(alerts::Args),
     /// Say what is installed here and what is missing, each with its remedy.
     Doctor(doctor::Args),
     /// Measure a bundle on labelled images.
@@ -99,6 +102,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
+        Command::Alerts(args) => alerts::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Train(args) => train::run(args),

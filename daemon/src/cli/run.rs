@@ -9,8 +9,10 @@ use stages::line::LineStatus;
 
 use super::{HUNG, SUCCESS, out};
 use crate::access::Access;
+use crate::alerts::Alerts;
 use crate::api::Bound;
 use crate::config::{self, Config};
+use crate::health::Nvidia;
 use crate::logs;
 use crate::store::{Options, Store};
 use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
@@ -42,6 +44,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let (store, _) = Store::open(&dir, options)?;
     let access = Arc::new(Access::open(&dir, &config.access)?);
+    let line = Arc::from(config.line.name.as_str());
+    let alerts = Alerts::open(&line, config.alerts.clone(), &dir, Box::new(Nvidia::default()))?;
     let kitchen = Kitchen { workers: config.line.limits.worker_threads(), cache_dir: Some(dir.join("engines")) };
     let recipe = kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -52,12 +56,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         out::line(format_args!("There are no users yet. First-run token for {}: {token}", page.url()))?;
     }
     let mut running = Service {
-        name: config.line.name.as_str().into(),
+        name: line,
         recipe,
         source,
         source_kind: config.source.kind(),
         store: Arc::new(store),
         access,
+        alerts: Arc::new(alerts),
         limits: config.line.limits.clone(),
         sinks: Vec::new(),
         page: Some(page),

@@ -15,6 +15,7 @@ use super::recipe::Prepared;
 use super::signals::{Signal, Signals};
 use super::trend::Trend;
 use crate::access::{Access, Who};
+use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
 use crate::audit::Deed;
 use crate::health::Notifier;
@@ -42,6 +43,8 @@ pub struct Service {
     pub store: Arc<Store>,
     /// Who may do what, and the audit trail.
     pub access: Arc<Access>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -69,6 +72,7 @@ pub enum Ending {
 /// Line, store and page at work.
 pub struct Running {
     board: Arc<Board>,
+    alerts: AtWork,
     server: Option<Server>,
     notifier: Notifier,
 }
@@ -89,7 +93,7 @@ impl Service {
             source: self.source,
             stages: standard(&self.limits),
             recipe: self.recipe.in_force.clone(),
-            recorder: self.store.clone(),
+            recorder: Arc::new(Stamped { recorder: self.store.clone(), conditions: self.alerts.conditions() }),
             sinks,
             limits: self.limits,
         })?;
@@ -98,6 +102,7 @@ impl Service {
             line,
             store: self.store,
             access: self.access,
+            alerts: self.alerts,
             trend,
             source,
             recipe: ArcSwap::from_pointee(self.recipe),
@@ -105,10 +110,19 @@ impl Service {
             max_viewers: self.max_viewers,
             viewers: Mutex::new(0),
         });
-        let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
+        let looks_at = board.clone();
+        let look = Box::new(move |health, outbox: &_| looks_at.facts(health, outbox));
+        let alerts = board.alerts.start(&board.store, look)?;
+        let server = match self.page.map(|page| page.serve(board.clone())).transpose() {
+            Ok(server) => server,
+            Err(error) => {
+                alerts.stop();
+                return Err(error.into());
+            }
+        };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, server, notifier })
+        Ok(Running { board, alerts, server, notifier })
     }
 }
 
@@ -187,6 +201,7 @@ impl Running {
         if let Some(server) = self.server {
             server.stop();
         }
+        self.alerts.stop();
         let mut status = self.board.line.status();
         let store = self.board.store.clone();
         match Arc::into_inner(self.board) {

@@ -1,6 +1,7 @@
 //! The real program, from outside: command line, signals, HTTP.
 
 mod access;
+mod alerts;
 mod api;
 mod audit;
 mod command_line;

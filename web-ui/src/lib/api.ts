@@ -17,6 +17,8 @@ export type TrendPoint = Schemas['TrendPoint'];
 export type Trend = Schemas['Trend'];
 export type InspectionPage = Schemas['InspectionPage'];
 export type Session = Schemas['Session'];
+export type Alert = Schemas['Alert'];
+export type Alerts = Schemas['Alerts'];
 
 export const API = '/api/v1';
 
@@ -74,5 +76,8 @@ export function readInspections(limit: number, verdict?: Verdict): Promise<Inspe
   if (verdict) query.set('verdict', verdict);
   return read<InspectionPage>(`/inspections?${query}`);
 }
+
+/** Says that whoever is signed in has seen an alert. */
+export const acknowledge = (id: string) => send<Alert>('POST', `/alerts/${encodeURIComponent(id)}/acknowledge`, {});
 
 export const imageUrl = (id: number) => `${API}/inspections/${id}/image`;
