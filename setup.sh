@@ -3,7 +3,7 @@
 # does, changes nothing twice, and is silent when there is nothing to do.
 #
 #   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
-#   ./setup.sh test     the same, and a browser for the browser test
+#   ./setup.sh test     the same, a browser for the browser test, and schemathesis for the test of the HTTP interface
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -103,6 +103,20 @@ install_npm_packages() {
   touch web-ui/node_modules/.package-lock.json
 }
 
+# Questions the HTTP interface from its own description. Without it that test says SKIPPED, except in CI.
+install_schemathesis() {
+  local folder=.setup/schemathesis
+  cmp -s tests/schemathesis.txt "$folder/pinned.txt" && return 0
+  say "fetching schemathesis from the Python package index"
+  rm -rf "$folder"
+  if python3 -m pip install -q --no-deps --only-binary=:all: --disable-pip-version-check --target "$folder" -r tests/schemathesis.txt; then
+    cp tests/schemathesis.txt "$folder/pinned.txt"
+  else
+    rm -rf "$folder"
+    say "schemathesis cannot be installed (no network, or no wheels for this Python); its test will be skipped, and fails in CI"
+  fi
+}
+
 command -v cargo >/dev/null || fail "no Rust toolchain: install one (rustup.rs), then run this again"
 case "${1:-}" in
   build) install_packages "${PACKAGES_BUILD[@]}" ;;
@@ -113,3 +127,4 @@ install_onnxruntime
 install_node
 PATH="$PWD/.setup/node/bin:$PATH"
 install_npm_packages
+if [ "$1" = test ]; then install_schemathesis; fi

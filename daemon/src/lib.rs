@@ -1,11 +1,15 @@
 //! The inspection daemon of a factory-line PC. The program `inspectd` is a thin shell around this library.
 
+pub mod access;
+pub mod alerts;
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod drawn;
 pub mod health;
 pub mod logs;
+pub mod outbox;
 pub mod store;
 pub mod supervise;
 pub mod words;

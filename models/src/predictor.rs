@@ -43,7 +43,8 @@ impl Predictor {
         let (mut session, provider, fallbacks) = climb(&bundle, options)?;
         verify(&bundle, provider, &mut session)?;
         for (skipped, reason) in &fallbacks {
-            tracing::warn!(model = %bundle.manifest.name, "{skipped} is not used: {reason}");
+            // No warning: a machine without a graphics card is a normal one. Whoever demands a provider gets an error instead.
+            tracing::info!(model = %bundle.manifest.name, "{skipped} is not used: {reason}");
         }
         tracing::info!(model = %bundle.manifest.name, provider = %provider, "the model reproduces its calibration images");
         Ok(Predictor {

@@ -93,6 +93,9 @@ pub struct Inspection {
     pub evidence: Option<String>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
+    /// What was wrong with the machine meanwhile: names of alerts. Filled by the recorder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Arc<str>>,
 }
 
 mod serde_bytes_vec {

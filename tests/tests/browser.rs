@@ -8,7 +8,7 @@ use std::time::Duration;
 use fantoccini::key::Key;
 use screen::{Browser, PATIENCE, Page};
 use serde_json::json;
-use system_tests::{Counts, Program, binary};
+use system_tests::{Counts, Program, agent, binary};
 
 const DEMO: [&str; 9] = ["demo", "--listen", "127.0.0.1:0", "--rate", "8", "--defect-rate", "0.5", "--seed", "11"];
 
@@ -25,6 +25,7 @@ async fn the_live_page_shows_the_line_as_it_is() {
             verdict_and_charts_are_there(&page).await;
             detail_opens_by_keyboard_and_toggles_its_heat_map(&page).await;
             overlay_and_theme_toggle(&page).await;
+            an_alert_is_seen_and_acknowledged(&page, &program).await;
             page.keep_screenshot("live-page.png").await;
             page.assert_quiet_console();
             page.assert_nothing_left(&program.url);
@@ -163,6 +164,27 @@ async fn detail_opens_by_keyboard_and_toggles_its_heat_map(page: &Page) {
     page.keep_screenshot("detail.png").await;
     page.press(Key::Escape.into()).await;
     page.wait("Escape to close the detail", "return document.querySelector('[data-testid=detail]') === null").await;
+}
+
+async fn an_alert_is_seen_and_acknowledged(page: &Page, program: &Program) {
+    // Half of the parts are defective, so this one fires at the next look.
+    let rule = json!({"severity": "critical", "when": {"kind": "reject_rate", "over_percent": 1, "min_parts": 1}});
+    let put = agent()
+        .put(format!("{}/api/v1/alerts/rules/test-rule", program.url))
+        .header("x-inspectd", "1")
+        .send_json(&rule);
+    assert_eq!(put.expect("an answer").status(), 204);
+    page.wait("the alert", "return document.querySelector('[data-alarm=test-rule]')?.dataset.severity === 'critical'")
+        .await;
+    page.run("document.querySelector('[data-alarm=test-rule] [data-testid=acknowledge]').click()").await;
+    // Seen ones come last, maybe behind the fold.
+    let seen = "
+        document.querySelector('.more[aria-expanded=false]')?.click();
+        return document.querySelector('[data-alarm=test-rule]')?.textContent.includes('Seen by') ?? false;";
+    page.wait("the acknowledgement to show", seen).await;
+    let alerts = program.get("/api/v1/alerts");
+    let alert = alerts["active"].as_array().expect("a list").iter().find(|alert| alert["rule"] == "test-rule");
+    assert!(alert.expect("it goes on")["acknowledged"]["by"].is_string());
 }
 
 async fn overlay_and_theme_toggle(page: &Page) {

@@ -1,6 +1,6 @@
 // A line that exists only for building the page: it follows the contract, obeys the law, and can be put in any state.
 
-import type { Cause, Counts, Inspection, LineStatus, ModelLabel, Trend, TrendPoint, Verdict } from '../src/lib/api';
+import type { Alert, Cause, Counts, Inspection, LineStatus, ModelLabel, Trend, TrendPoint, Verdict } from '../src/lib/api';
 
 export const LABELS: ModelLabel[] = [
   { name: 'good', verdict: 'pass', threshold: 0.5 },
@@ -38,6 +38,7 @@ const MODEL_DIGEST = '5e3c9a1f7b2d4c6e8a0f1b3d5c7e9f2a4b6d8c0e1f3a5b7d9c2e4f6a8b
 export class MockLine {
   scenario: Scenario = { ...USUAL };
   parts: Inspection[] = [];
+  alerts: Alert[] = [];
   #counts: Counts = { triggered: 0, pass: 0, fail: 0, review: 0, no_decision: 0, in_flight: 0 };
   #trend = new Map<number, TrendPoint>();
   #startedAt = new Date();
@@ -170,6 +171,7 @@ export class MockLine {
       provider: verdict === 'no_decision' ? null : this.scenario.gpu ? 'tensorrt' : 'cpu',
       ledger: { total_us: cause === 'late' ? DEADLINE_MS * 1000 : (marks.at(-1)?.left_us ?? 40) + 35, marks },
       has_image: cause !== 'safe_hold',
+      conditions: [],
       truth: { label: defective ? label : 'good', defects: defective ? [{ label, cnr: 2 + 6 * this.random(), bbox }] : [], bad_frame: cause === 'blank' },
       late_result: cause === 'late' ? { verdict: 'pass', label: 'good', after_us: 731_000 } : null,
     };

@@ -1,9 +1,10 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
-// `POST /mock?state=safe_hold&only=fail&rate=2`, `?down`, `?clear` puts the line in another state.
+// `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { LineState, LineStatus, Verdict } from '../src/lib/api';
+import { alertsOf } from './alerts.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
 
@@ -44,9 +45,12 @@ function routes(): Connect.NextHandleFunction {
 
 function answer(line: MockLine, clients: Set<ServerResponse>, url: URL, req: IncomingMessage, res: ServerResponse): void {
   const path = url.pathname.slice('/api/v1'.length);
+  if (path === '/session') return json(res, { open: true, needs_setup: false, who: { name: 'open', role: 'admin', via: 'open' } });
   if (path === '/line') return json(res, line.status());
   if (path === '/line/trend') return json(res, line.trend());
   if (path === '/events') return subscribe(line, clients, req, res);
+  const [, seen] = /^\/alerts\/([^/]+)\/acknowledge$/.exec(path) ?? [];
+  if (seen) return acknowledge(line, clients, seen, res);
   if (path === '/inspections') {
     const items = line.latest(Number(url.searchParams.get('limit') ?? 24), url.searchParams.get('verdict'));
     return json(res, { items, next: items.at(-1)?.id ?? null, rebuilding: false });
@@ -62,10 +66,19 @@ function answer(line: MockLine, clients: Set<ServerResponse>, url: URL, req: Inc
 function subscribe(line: MockLine, clients: Set<ServerResponse>, req: IncomingMessage, res: ServerResponse): void {
   res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   res.write(event('status', line.status()));
+  res.write(event('alerts', { active: line.alerts, recent: [] }));
   const last = Number(req.headers['last-event-id']);
   if (last) for (const part of line.parts.filter((p) => p.id > last)) res.write(event('inspection', part, part.id));
   clients.add(res);
   res.on('close', () => clients.delete(res));
+}
+
+function acknowledge(line: MockLine, clients: Set<ServerResponse>, id: string, res: ServerResponse): void {
+  const alert = line.alerts.find((a) => a.id === id);
+  if (!alert) return problem(res, 404, `no alert ${id} is on`);
+  alert.acknowledged = { by: 'live page', at: new Date().toISOString(), comment: null };
+  clients.forEach((c) => c.write(event('alerts', { active: line.alerts, recent: [] })));
+  json(res, alert);
 }
 
 function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
@@ -78,6 +91,8 @@ function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams
     store: (want.get('store') as LineStatus['store']['state'] | null) ?? USUAL.store,
     down: want.has('down'),
   };
+  line.alerts = alertsOf(want.getAll('alert'), Date.now());
+  clients.forEach((c) => c.write(event('alerts', { active: line.alerts, recent: [] })));
   if (want.has('clear')) line.clear();
   if (line.scenario.down) clients.forEach((c) => c.end());
   json(res, line.scenario);

@@ -1,9 +1,9 @@
 import { mount } from 'svelte';
 import 'uplot/dist/uPlot.min.css';
 import './app.css';
-import App from './App.svelte';
+import Entry from './Entry.svelte';
 
 const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app to mount on');
 
-export default mount(App, { target });
+export default mount(Entry, { target });

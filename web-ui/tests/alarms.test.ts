@@ -1,14 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { alarmsOf, type Situation } from '../src/lib/alarms';
+import { alertsOf } from '../mock/alerts';
 import { status } from './parts';
 
 const NOW = 100_000;
-const live: Situation = { connection: { state: 'live', since: 0 }, status: status(), now: NOW, statusAt: NOW, lastTriggerAt: NOW, usualPauseS: 0 };
+const live: Situation = { connection: { state: 'live', since: 0 }, status: status(), now: NOW, statusAt: NOW, lastTriggerAt: NOW, usualPauseS: 0, alerts: [] };
 const ids = (change: Partial<Situation>) => alarmsOf({ ...live, ...change }).map((a) => a.id);
 
 describe('alarmsOf', () => {
   it('says nothing on a healthy line', () => {
     expect(ids({})).toEqual([]);
+  });
+  it('shows the alerts of the daemon after its own stops, and an acknowledged one without colour', () => {
+    const [hot, clock] = alertsOf(['gpu-hot', 'clock-free'], NOW);
+    const seen = { ...hot!, id: 'alert_seen', acknowledged: { by: 'anna', at: '2026-01-01T00:00:00Z', comment: null } };
+    const alarms = alarmsOf({ ...live, alerts: [clock!, seen, hot!], status: status({ state: 'safe_hold', state_reason: 'x' }) });
+    expect(alarms.map((a) => [a.level, a.title])).toEqual([['stop', 'Safe hold'], ['attention', 'GPU hot'], ['info', 'Clock not set'], ['info', 'GPU hot']]);
+    expect(alarms[3]!.text).toContain('Seen by anna');
+  });
+  it('does not say twice what the page sees by itself', () => {
+    const hold = { ...alertsOf(['gpu-lost'], NOW)[0]!, rule: 'safe-hold' };
+    expect(ids({ alerts: [hold], status: status({ state: 'safe_hold', state_reason: 'x' }) })).toEqual(['safe_hold']);
+    expect(ids({ alerts: [hold] })).toEqual(['alert']);
   });
   it('puts a lost connection before all that may be old', () => {
     const lost = { state: 'lost', since: NOW - 8_000, reason: 'the daemon cannot be reached' } as const;

@@ -23,6 +23,7 @@ export function part(change: Partial<Inspection> = {}): Inspection {
     provider: 'cpu',
     ledger: { total_us: 30_000, marks: [] },
     has_image: true,
+    conditions: [],
     truth: null,
     late_result: null,
     ...change,

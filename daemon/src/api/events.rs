@@ -18,10 +18,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Api;
+use super::alerts::AlertsView;
 use super::inspections::blocking;
 use super::line::LineView;
 use super::problem::Problem;
 use super::view::InspectionView;
+use crate::access::Who;
 use crate::store::{Store, Stored};
 use crate::supervise::{Board, Viewer};
 
@@ -43,7 +45,8 @@ struct Gap {
 
 /// What happens on the line.
 ///
-/// `event: inspection` with `id: <part id>` and an Inspection as data; `event: status` every second with a Line; `event: gap`
+/// `event: inspection` with `id: <part id>` and an Inspection as data; `event: status` every second with a Line; `event: alerts`
+/// with Alerts, at the start and when one changes; `event: gap`
 /// when inspections were left out. Resumes after `Last-Event-ID`. While somebody listens, previews are made.
 #[utoipa::path(get, path = "/api/v1/events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "Id of the last inspection seen")),
@@ -53,6 +56,7 @@ struct Gap {
     ))]
 pub(super) async fn events(
     State(api): State<Api>,
+    who: Who,
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
     let seen = last_event_id(&headers)?;
@@ -60,7 +64,7 @@ pub(super) async fn events(
         || Problem::later(format!("{} listen already: close one, or raise `api.max_viewers`", api.board.max_viewers));
     let viewer = api.board.watch().ok_or_else(too_many)?;
     let (send, receive) = mpsc::channel(QUEUE);
-    let client = Client { board: api.board, send, seen, _viewer: viewer };
+    let client = Client { board: api.board, who, send, seen, _viewer: viewer };
     tokio::spawn(client.serve(api.stopping));
     Ok(Sse::new(ReceiverStream::new(receive)).keep_alive(KeepAlive::default()))
 }
@@ -76,6 +80,8 @@ type Events = ReceiverStream<Result<Event, Infallible>>;
 /// One listener.
 struct Client {
     board: Arc<Board>,
+    /// Whose stream it is. It ends with their session or their right.
+    who: Who,
     send: mpsc::Sender<Result<Event, Infallible>>,
     /// The newest inspection that it has.
     seen: Option<u64>,
@@ -100,6 +106,8 @@ impl Client {
         // First the subscription, then the past: nothing can fall between them.
         let mut live = self.board.store.subscribe();
         self.status().await?;
+        let mut revision = self.board.alerts.revision();
+        self.alerts().await?;
         match self.seen {
             Some(seen) if seen < self.board.store.next_id() => self.catch_up(seen).await?,
             Some(_) => {
@@ -114,7 +122,15 @@ impl Client {
         every.tick().await;
         loop {
             tokio::select! {
-                _ = every.tick() => self.status().await?,
+                _ = every.tick() => {
+                    self.may_stay()?;
+                    self.status().await?;
+                    let newest = self.board.alerts.revision();
+                    if newest != revision {
+                        revision = newest;
+                        self.alerts().await?;
+                    }
+                }
                 received = live.recv() => match received {
                     Ok(inspection) => self.inspection(inspection).await?,
                     Err(broadcast::error::RecvError::Lagged(missed)) => self.gap(Some(missed)).await?,
@@ -163,8 +179,29 @@ impl Client {
         Ok(())
     }
 
+    fn may_stay(&self) -> Result<(), Gone> {
+        match self.board.access.still(&self.who) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Gone),
+            Err(error) => {
+                tracing::error!("a stream ends because nobody knows who may see it: {error}");
+                Err(Gone)
+            }
+        }
+    }
+
     async fn status(&self) -> Result<(), Gone> {
         self.send(named("status", &LineView::of(&self.board))).await
+    }
+
+    async fn alerts(&self) -> Result<(), Gone> {
+        // The alerts' lock may wait for the disk, so it is asked for on a thread for that.
+        let alerts = self.board.alerts.clone();
+        match blocking(move || Ok(AlertsView::of(&alerts))).await {
+            Ok(view) => self.send(named("alerts", &view)).await,
+            // Said in the log; the page asks again with the next change.
+            Err(_) => Ok(()),
+        }
     }
 
     async fn gap(&self, missed: Option<u64>) -> Result<(), Gone> {

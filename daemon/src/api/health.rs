@@ -1,10 +1,15 @@
-//! `/healthz` and `/readyz`, for service managers and load balancers: text for people, status for machines.
+//! `/healthz` and `/readyz`, for service managers and load balancers: text for people, status for machines. `/api/v1/health`: how
+//! the machine is, and how much waits where.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde::Serialize;
 use stages::line::LineState;
+use utoipa::ToSchema;
 
 use super::Api;
+use crate::health::HealthReport;
 
 /// The process answers.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, content_type = "text/plain", body = String)))]
@@ -33,4 +38,41 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, String) {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
+}
+
+/// How the machine is, and how much waits where.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MachineHealth)]
+pub(super) struct HealthView {
+    #[serde(flatten)]
+    machine: HealthReport,
+    queues: QueuesView,
+}
+
+/// How much waits where.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queues)]
+struct QueuesView {
+    /// Parts without a verdict yet.
+    parts_in_flight: u64,
+    /// Records that wait for the disk.
+    records_pending: usize,
+    /// Messages to others that wait.
+    messages_waiting: usize,
+    /// Messages to others that were given up.
+    dead_letters: usize,
+}
+
+/// How the machine is, looked at every five seconds.
+#[utoipa::path(get, path = "/api/v1/health", operation_id = "machine_health", responses((status = 200, body = HealthView)))]
+pub(super) async fn health(State(api): State<Api>) -> Json<HealthView> {
+    let board = &api.board;
+    let outbox = board.alerts.outbox();
+    let queues = QueuesView {
+        parts_in_flight: board.line.status().counts.in_flight,
+        records_pending: board.store.stats().pending,
+        messages_waiting: outbox.standings().iter().map(|(_, standing)| standing.waiting).sum(),
+        dead_letters: outbox.dead_letters(),
+    };
+    Json(HealthView { machine: HealthReport::clone(&board.alerts.health()), queues })
 }

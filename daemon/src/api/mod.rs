@@ -1,63 +1,120 @@
 //! HTTP: the live page at `/`, its data under `/api/v1`, one file a resource. A new resource is a file with its handlers, a
-//! `mod` line, and a line each in [`router`] and [`openapi::Document`].
+//! `mod` line, and a line each in [`routes`] (with what it asks of its caller) and [`openapi::Document`].
 //!
-//! Everything is read-only for now, and there are no users yet: the server listens on this machine only unless told
-//! otherwise.
+//! A request passes, in this order: the host check, the gate (another site's page? who asks? may they?), the bound on bodies,
+//! the idempotency keys, its handler. Every answer passes the headers on its way out.
 
+mod alerts;
+mod audit;
+mod body;
+mod connection;
 mod events;
+mod gate;
 mod guard;
 mod health;
+mod idempotency;
 mod inspections;
 mod line;
 mod openapi;
 mod page;
 mod picture;
 mod problem;
+mod routes;
 mod server;
+mod session;
+mod tokens;
+mod users;
 mod view;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
 use tokio::sync::watch;
 
 pub use openapi::document;
 pub use server::{ApiError, Bound, Server};
 
+use crate::access::{Area, Need, Role};
 use crate::supervise::Board;
+use gate::Gate;
 use guard::Hosts;
-
-/// No request has a body yet.
-const MAX_BODY_BYTES: usize = 16 << 10;
+use routes::{Routes, Rules};
 
 /// What every handler can reach.
 #[derive(Clone)]
 struct Api {
     board: Arc<Board>,
+    turnstile: session::Turnstile,
+    /// For the cookie's name.
+    port: u16,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
 }
 
-fn router(board: Arc<Board>, hosts: Hosts, stopping: watch::Receiver<bool>) -> Router {
-    let v1 = Router::new()
-        .route("/line", get(line::line))
-        .route("/line/trend", get(line::trend))
-        .route("/inspections", get(inspections::list))
-        .route("/inspections/{id}", get(inspections::one))
-        .route("/inspections/{id}/image", get(picture::image))
-        .route("/events", get(events::events))
-        .route("/openapi.json", get(openapi::openapi));
-    Router::new()
-        .nest("/api/v1", v1)
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+/// Every route, each with what it asks of its caller.
+fn routes() -> (Router<Api>, Rules) {
+    let look = |area| Need::Role(Role::Kiosk, area);
+    let admin = Need::Role(Role::Admin, Area::Access);
+    Routes::default()
+        .get("/api/v1/line", look(Area::Line), line::line)
+        .get("/api/v1/line/trend", look(Area::Line), line::trend)
+        .get("/api/v1/inspections", look(Area::Records), inspections::list)
+        .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
+        .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)
+        .get("/api/v1/events", look(Area::Records), events::events)
+        .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
+        .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)
+        .post("/api/v1/alerts/{id}/resolve", Need::Role(Role::Operator, Area::Alerts), alerts::resolve)
+        .get("/api/v1/alerts/rules", look(Area::Alerts), alerts::rules)
+        .put("/api/v1/alerts/rules/{name}", Need::Role(Role::Engineer, Area::Alerts), alerts::put_rule)
+        .delete("/api/v1/alerts/rules/{name}", Need::Role(Role::Engineer, Area::Alerts), alerts::delete_rule)
+        .get("/api/v1/outbox", Need::Role(Role::Operator, Area::Alerts), alerts::outbox)
+        .post("/api/v1/outbox/replay", Need::Role(Role::Engineer, Area::Alerts), alerts::replay)
+        .get("/api/v1/health", look(Area::Line), health::health)
+        .get("/api/v1/session", Need::Nothing, session::read)
+        .post("/api/v1/session", Need::Nothing, session::sign_in)
+        .delete("/api/v1/session", Need::Nothing, session::sign_out)
+        .post("/api/v1/session/kiosk", Need::Nothing, session::kiosk)
+        .post("/api/v1/session/setup", Need::Nothing, session::set_up)
+        .put("/api/v1/session/password", Need::Role(Role::Operator, Area::Access), session::password)
+        .get("/api/v1/users", admin, users::list)
+        .post("/api/v1/users", admin, users::add)
+        .put("/api/v1/users/{name}", admin, users::change)
+        .delete("/api/v1/users/{name}", admin, users::remove)
+        .get("/api/v1/tokens", admin, tokens::list)
+        .post("/api/v1/tokens", admin, tokens::add)
+        .delete("/api/v1/tokens/{name}", admin, tokens::revoke)
+        .get("/api/v1/audit", Need::Role(Role::Admin, Area::Audit), audit::list)
+        .get("/api/v1/audit/head", look(Area::Audit), audit::head)
+        .get("/api/v1/openapi.json", Need::Nothing, openapi::openapi)
+        .get("/healthz", Need::Nothing, health::healthz)
+        .get("/readyz", Need::Nothing, health::readyz)
+        .finish()
+}
+
+/// What the server knows besides the line.
+struct Setting {
+    hosts: Hosts,
+    proxies: Arc<[IpAddr]>,
+    port: u16,
+    stopping: watch::Receiver<bool>,
+}
+
+fn router(board: Arc<Board>, setting: Setting) -> Router {
+    let Setting { hosts, proxies, port, stopping } = setting;
+    let (router, rules) = routes();
+    let gate = Gate { access: board.access.clone(), rules, proxies, port };
+    router
         .fallback(page::page)
         .method_not_allowed_fallback(problem::wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn(guard::headers))
+        .layer(from_fn_with_state(idempotency::Replies::default(), idempotency::once))
+        .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
+        .layer(from_fn(body::read))
+        .layer(from_fn_with_state(gate, gate::gate))
         .layer(from_fn_with_state(hosts, guard::host))
-        .with_state(Api { board, stopping })
+        .layer(from_fn(guard::headers))
+        .with_state(Api { board, turnstile: session::Turnstile::default(), port, stopping })
 }

@@ -1,7 +1,8 @@
 //! The server's life: bound before anything else starts, so that a busy port is said at once; stopped after the line.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,9 +10,13 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use super::Setting;
+use super::connection::Doorway;
 use super::guard::Hosts;
-use crate::config::ApiSection;
+use crate::access::tls::{self, TlsError};
+use crate::config::{AccessSection, ApiSection};
 use crate::supervise::Board;
 
 /// How long open requests may take to end.
@@ -32,6 +37,9 @@ pub enum ApiError {
     /// This machine has no such address, or the like.
     #[error("the address {0} cannot be listened on: {1}; check `api.listen` against the output of `ip address`")]
     Address(SocketAddr, io::Error),
+    /// No certificate, no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system gives no threads.
     #[error("the server gets no threads: {0}; raise the limit on tasks (TasksMax, ulimit -u)")]
     Threads(io::Error),
@@ -42,14 +50,17 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     hosts: Hosts,
+    proxies: Arc<[IpAddr]>,
+    max_connections: usize,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Bound {
-    /// Takes the port.
+    /// Takes the port, and reads the certificate. One of our own is kept in `state`, and made if need be.
     ///
     /// # Errors
     /// See [`ApiError`].
-    pub fn new(section: &ApiSection) -> Result<Bound, ApiError> {
+    pub fn new(section: &ApiSection, access: &AccessSection, state: Option<&Path>) -> Result<Bound, ApiError> {
         let wanted = section.listen;
         let listener = TcpListener::bind(wanted).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => ApiError::Busy(wanted),
@@ -58,18 +69,25 @@ impl Bound {
         })?;
         let ready = listener.set_nonblocking(true).and_then(|()| listener.local_addr());
         let address = ready.map_err(|error| ApiError::Address(wanted, error))?;
-        if !address.ip().is_loopback() {
-            tracing::warn!("{address} can be reached from other machines, and there are no users and passwords yet");
-        }
-        Ok(Bound { listener, address, hosts: Hosts(section.hosts.as_slice().into()) })
+        let names = tls::names(address.ip(), &section.hosts);
+        let tls = access.tls.as_ref().map(|tls| tls::acceptor(tls, &names, state)).transpose()?.flatten();
+        Ok(Bound {
+            listener,
+            address,
+            hosts: Hosts(section.hosts.as_slice().into()),
+            proxies: access.trusted_proxies.as_slice().into(),
+            max_connections: section.max_connections,
+            tls,
+        })
     }
 
     /// Where the page is.
     pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         // A browser cannot go to "any address".
         match self.address.ip() {
-            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}/", self.address.port()),
-            _ => format!("http://{}/", self.address),
+            ip if ip.is_unspecified() => format!("{scheme}://127.0.0.1:{}/", self.address.port()),
+            _ => format!("{scheme}://{}/", self.address),
         }
     }
 
@@ -87,29 +105,38 @@ impl Bound {
             .build()
             .map_err(ApiError::Threads)?;
         let (stop, stopping) = watch::channel(false);
-        let router = super::router(board, self.hosts, stopping.clone());
+        let setting = Setting {
+            hosts: self.hosts,
+            proxies: self.proxies.clone(),
+            port: self.address.port(),
+            stopping: stopping.clone(),
+        };
+        let doorway = Doorway {
+            router: super::router(board, setting),
+            tls: self.tls,
+            proxies: self.proxies,
+            max_connections: self.max_connections,
+            stopping: stopping.clone(),
+        };
         let listener = self.listener;
-        let work = move || serve(runtime, listener, router, stopping);
+        let work = move || serve(runtime, listener, doorway, stopping);
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(ApiError::Threads)?;
         Ok(Server { stop, thread })
     }
 }
 
-fn serve(runtime: Runtime, listener: TcpListener, router: axum::Router, mut stopping: watch::Receiver<bool>) {
-    let served = runtime.block_on(async {
+fn serve(runtime: Runtime, listener: TcpListener, doorway: Doorway, mut stopping: watch::Receiver<bool>) {
+    let served: io::Result<()> = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut told = stopping.clone();
-        let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-            let _ = told.wait_for(|stop| *stop).await;
-        });
         tokio::select! {
-            ended = server.into_future() => ended,
+            () = doorway.serve(listener) => {}
             // A client that does not read its answer must not keep the program alive.
             () = async {
                 let _ = stopping.wait_for(|stop| *stop).await;
                 tokio::time::sleep(PATIENCE).await;
-            } => Ok(()),
+            } => {}
         }
+        Ok(())
     });
     if let Err(error) = served {
         tracing::error!("the server ended: {error}");

@@ -159,6 +159,9 @@ pub(super) struct InspectionView {
     ledger: LedgerView,
     /// Whether `/image` will answer with a picture.
     has_image: bool,
+    /// What was wrong with the machine meanwhile: names of alerts.
+    #[schema(value_type = Vec<String>)]
+    conditions: Vec<Arc<str>>,
     /// Of a simulated part: what it really is.
     #[schema(required = true)]
     truth: Option<TruthView>,
@@ -270,6 +273,7 @@ impl InspectionView {
             provider: inspection.provider.map(ProviderWord::from),
             ledger: inspection.ledger.into(),
             has_image,
+            conditions: inspection.conditions,
             truth: inspection.truth.map(TruthView::from),
             late_result: stored.late.map(|late| LateView {
                 verdict: VerdictWord::split(late.verdict).0,

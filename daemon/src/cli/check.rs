@@ -1,9 +1,10 @@
 //! `inspectd check`: everything that is wrong with a configuration, before the line runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{FAILURE, SUCCESS, out};
+use crate::alerts::RuleSet;
 use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health;
@@ -81,12 +82,29 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
     }
     let source = config.source.open().map(drop).map_err(|error| vec![error.to_string()]);
     outcomes.push((format!("source `{}`", config.source.kind()), source));
-    let state = health::state_dir(&state);
+    let state_dir = state;
+    let state = health::state_dir(&state_dir);
     outcomes.push((
         "state directory".to_owned(),
         state.remedy.map_or(Ok(()), |it| Err(vec![format!("{}; {it}", state.said)])),
     ));
-    let port = Bound::new(&config.api).map(drop).map_err(|error| vec![error.to_string()]);
+    let port = Bound::new(&config.api, &config.access, None).map(drop).map_err(|error| vec![error.to_string()]);
+    outcomes.extend(alerts(config, &state_dir));
     outcomes.push((format!("live page on {}", config.api.listen), port));
     outcomes
+}
+
+/// The rules, and the files of secrets and certificates that destinations name. Nobody is told anything.
+fn alerts(config: &Config, state: &Path) -> Vec<(String, Outcome)> {
+    let section = &config.alerts;
+    let destinations = section.destinations.keys().cloned().collect();
+    let rules = match RuleSet::load(section.rules.as_deref(), state, destinations) {
+        Ok(rules) => (format!("{} alert rules", rules.all().len()), Ok(())),
+        Err(error) => ("alert rules".to_owned(), Err(vec![error.to_string()])),
+    };
+    let allowed = section.allow_list();
+    let sender = |(name, destination): (&String, &crate::outbox::Destination)| {
+        (format!("alert destination `{name}`"), destination.sender(&allowed).map(drop).map_err(|why| vec![why]))
+    };
+    std::iter::once(rules).chain(section.destinations.iter().map(sender)).collect()
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use models::bundle::{Trust, TrustedKey};
 use models::runtime::Provider;
 use serde::Serialize;
@@ -16,8 +16,11 @@ use stages::line::{Counts, LatencySummary, Limits, LineStatus};
 use tempfile::TempDir;
 
 use super::{FAILURE, HUNG, SUCCESS, USAGE, out};
+use crate::access::Access;
+use crate::alerts::{Alerts, AlertsSection};
 use crate::api::Bound;
-use crate::config::{self, ApiSection};
+use crate::config::{self, AccessMode, AccessSection, ApiSection};
+use crate::health::Nvidia;
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
 
@@ -148,13 +151,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let signals = Signals::listen()?;
     let section = ApiSection { listen: args.listen, ..ApiSection::default() };
-    let page = if args.no_serve { None } else { Some(Bound::new(&section)?) };
+    if !args.listen.ip().is_loopback() && !args.no_serve {
+        bail!(
+            "the demo is open to everybody who reaches it, so it listens on this machine only (127.0.0.1), not on {}; \
+             for others, run a configuration with `[access]` (docs/ACCESS.md)",
+            args.listen
+        );
+    }
+    let open = AccessSection { mode: AccessMode::Open, ..AccessSection::default() };
+    let page = if args.no_serve { None } else { Some(Bound::new(&section, &open, None)?) };
     let url = page.as_ref().map(Bound::url);
     let state = State::of(args)?;
     let (store, _) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
+    let alerts = Alerts::open(&"demo".into(), AlertsSection::default(), state.path(), Box::new(Nvidia::default()))?;
     let recipe = args.prepare(&source, &limits)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
 
+    let access = Arc::new(Access::open(state.path(), &open)?);
     let tally = Arc::new(Tally::new());
     let mut running = Service {
         name: "demo".into(),
@@ -162,6 +175,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         source: SourceConfig::Synthetic(source.clone()).open().map_err(|error| anyhow::anyhow!("{error}"))?,
         source_kind: "synthetic",
         store: Arc::new(store),
+        access,
+        alerts: Arc::new(alerts),
         limits,
         sinks: vec![tally.clone()],
         page,
@@ -192,7 +207,7 @@ fn greet(args: &Args, url: Option<&str>, state: &Path) -> anyhow::Result<()> {
     let records = state.display();
     match (url, args.json) {
         (Some(url), false) => {
-            out::line(format_args!("The line runs. Live page: {url}"))?;
+            out::line(format_args!("The line runs. Live page: {url} (open to everybody on this machine)"))?;
             out::line(format_args!("Records: {records}. Stop with Ctrl-C."))?;
         }
         (Some(url), true) => tracing::info!("live page: {url}, records: {records}"),

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
+pub mod alerts;
+pub mod audit;
 pub mod check;
 pub mod data;
 pub mod demo;
@@ -13,7 +15,9 @@ pub mod openapi;
 mod out;
 pub mod records;
 pub mod run;
+pub mod tokens;
 pub mod train;
+pub mod users;
 pub mod worker;
 
 use std::process::ExitCode;
@@ -60,6 +64,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Read what is on record.
     Records(records::Args),
+    /// See what is wrong, try who is told, and send again what was given up.
+    Alerts(alerts::Args),
     /// Say what is installed here and what is missing, each with its remedy.
     Doctor(doctor::Args),
     /// Measure a bundle on labelled images.
@@ -70,6 +76,12 @@ pub enum Command {
     Train(train::Args),
     /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
+    /// Add, list and remove users.
+    Users(users::Args),
+    /// Make, list and revoke tokens of programs and screens.
+    Tokens(tokens::Args),
+    /// Read and check the trail of who changed what.
+    Audit(audit::Args),
     /// Print the description of the HTTP interface (OpenAPI).
     Openapi(openapi::Args),
     /// Heavy work in a process of its own; started by inspectd itself.
@@ -97,11 +109,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
+        Command::Alerts(args) => alerts::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Users(args) => users::run(args),
+        Command::Tokens(args) => tokens::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Openapi(args) => openapi::run(args),
         Command::Worker(args) => worker::run(args),
     }

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use anyhow::{bail, ensure};
 use stages::line::LineStatus;
 
-use super::{HUNG, SUCCESS};
+use super::{HUNG, SUCCESS, out};
+use crate::access::Access;
+use crate::alerts::Alerts;
 use crate::api::Bound;
 use crate::config::{self, Config};
+use crate::health::Nvidia;
 use crate::logs;
 use crate::store::{Options, Store};
 use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
@@ -32,14 +35,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         logs::prefer(level)?;
     }
     let signals = Signals::listen()?;
-    let page = Bound::new(&config.api)?;
     let dir = config.store.dir.clone().unwrap_or_else(config::default_state_dir);
+    let page = Bound::new(&config.api, &config.access, Some(&dir))?;
     let options = Options {
         line: config.line.name.as_str().into(),
         evidence: config.store.evidence.clone(),
         ..Options::default()
     };
     let (store, _) = Store::open(&dir, options)?;
+    let access = Arc::new(Access::open(&dir, &config.access)?);
+    let line = Arc::from(config.line.name.as_str());
+    let alerts = Alerts::open(&line, config.alerts.clone(), &dir, Box::new(Nvidia::default()))?;
     let kitchen = Kitchen {
         workers: config.line.limits.worker_threads(),
         cache_dir: Some(dir.join("engines")),
@@ -49,12 +55,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
 
     tracing::info!("line `{}`, recipe {}, live page: {}", config.line.name, recipe.in_force.tag, page.url());
+    if let Some(token) = access.first_run_token()? {
+        let token = token.reveal();
+        out::line(format_args!("There are no users yet. First-run token for {}: {token}", page.url()))?;
+    }
     let mut running = Service {
-        name: config.line.name.as_str().into(),
+        name: line,
         recipe,
         source,
         source_kind: config.source.kind(),
         store: Arc::new(store),
+        access,
+        alerts: Arc::new(alerts),
         limits: config.line.limits.clone(),
         sinks: Vec::new(),
         page: Some(page),

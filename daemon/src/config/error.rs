@@ -76,4 +76,9 @@ impl ConfigError {
     pub(super) fn new(path: &Path, problems: Vec<Problem>) -> ConfigError {
         ConfigError { path: path.to_owned(), problems }
     }
+
+    /// One problem with a file or folder as a whole.
+    pub(crate) fn about(path: &Path, text: String) -> ConfigError {
+        ConfigError::new(path, vec![Problem::new("", text)])
+    }
 }

@@ -13,8 +13,9 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[store]`, `[api]`, `[models]` and `[log]` and every key not shown have defaults.
+//! Sections `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]` and `[log]` and every key not shown have defaults.
 
+mod access;
 mod error;
 mod sections;
 mod strict;
@@ -25,6 +26,9 @@ use serde::Deserialize;
 use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 
+use crate::alerts::{AlertsSection, Rule};
+
+pub use access::{AccessMode, AccessSection, TlsSection};
 pub use error::{ConfigError, Problem};
 pub use sections::{ApiSection, LineSection, LogSection, ModelsSection, StoreSection};
 
@@ -49,6 +53,10 @@ pub struct Config {
     pub api: ApiSection,
     /// `[models]`
     pub models: ModelsSection,
+    /// `[access]`
+    pub access: AccessSection,
+    /// `[alerts]`
+    pub alerts: AlertsSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -63,6 +71,8 @@ struct Draft {
     store: StoreSection,
     api: ApiSection,
     models: ModelsSection,
+    access: AccessSection,
+    alerts: AlertsSection,
     log: LogSection,
 }
 
@@ -87,12 +97,16 @@ impl Config {
             problems.extend(about.map(|problem| problem.placed_in(text)));
         }
         match parsed.value {
-            Some(Draft { line, source: Some(mut source), mut store, api, models, log, .. }) if problems.is_empty() => {
+            Some(Draft { line, source: Some(mut source), mut store, api, mut access, models, mut alerts, log, .. })
+                if problems.is_empty() =>
+            {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
                 source.relative_to(folder);
                 store.dir = store.dir.map(|dir| folder.join(dir));
-                Ok(Config { path: path.to_owned(), line, source, store, api, models, log })
+                access.relative_to(folder);
+                alerts.relative_to(folder);
+                Ok(Config { path: path.to_owned(), line, source, store, api, access, models, alerts, log })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -118,6 +132,8 @@ impl Draft {
         problems.extend(self.store.problems());
         problems.extend(self.api.problems());
         problems.extend(self.models.problems());
+        problems.extend(self.access.problems(&self.api));
+        problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }
@@ -148,6 +164,25 @@ pub fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, ConfigError> {
             recipe.bundle = recipe.bundle.map(|bundle| folder_of(path).join(bundle));
             Ok(recipe)
         }
+        _ => Err(ConfigError::new(path, problems)),
+    }
+}
+
+/// Reads and validates an alert rule. `destinations`: the names that it may tell.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_rule(path: &Path, destinations: &[&str]) -> Result<Rule, ConfigError> {
+    let text = read(path)?;
+    let parsed = strict::parse::<Rule>(&text).map_err(|problem| ConfigError::new(path, vec![problem]))?;
+    let mut problems = parsed.problems;
+    if let Some(rule) = &parsed.value {
+        let about = rule.problems(destinations).into_iter().map(|text| Problem::from_text(&text, ""));
+        let about = about.filter(|problem| !problem.is_about(&parsed.dropped));
+        problems.extend(about.map(|problem| problem.placed_in(&text)));
+    }
+    match parsed.value {
+        Some(rule) if problems.is_empty() => Ok(rule),
         _ => Err(ConfigError::new(path, problems)),
     }
 }

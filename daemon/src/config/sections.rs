@@ -80,14 +80,15 @@ impl StoreSection {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSection {
-    /// Address and port; port 0: any free one. There are no users and passwords yet, so only this machine is served unless
-    /// you say otherwise.
+    /// Address and port; port 0: any free one. Other machines are served only over TLS (`[access.tls]`).
     pub listen: SocketAddr,
     /// Host names under which browsers may reach the page, besides `localhost` and IP addresses. Others are refused, so
     /// that no foreign web page can point its own name at this machine (DNS rebinding).
     pub hosts: Vec<String>,
     /// Browsers and programs that may follow the live events at once.
     pub max_viewers: usize,
+    /// Connections that are open at once; further ones wait. One address gets half of them, unless it is a trusted proxy.
+    pub max_connections: usize,
 }
 
 impl Default for ApiSection {
@@ -96,6 +97,7 @@ impl Default for ApiSection {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787),
             hosts: Vec::new(),
             max_viewers: 32,
+            max_connections: 256,
         }
     }
 }
@@ -112,6 +114,9 @@ impl ApiSection {
         }
         if !(1..=1024).contains(&self.max_viewers) {
             problems.push(Problem::new("api.max_viewers", format!("is {}: give 1 to 1024", self.max_viewers)));
+        }
+        if !(8..=4096).contains(&self.max_connections) {
+            problems.push(Problem::new("api.max_connections", format!("is {}: give 8 to 4096", self.max_connections)));
         }
         problems
     }

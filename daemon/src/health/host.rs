@@ -7,6 +7,7 @@ use std::process::Command;
 use nix::sys::statvfs::statvfs;
 
 use super::Finding;
+use super::report::ClockState;
 
 /// Free space below which evidence will soon be dropped.
 const LOW_DISK_BYTES: u64 = 5 << 30;
@@ -88,15 +89,25 @@ fn size(bytes: u64) -> String {
 pub(super) fn clock() -> Finding {
     const WHAT: &str = "clock";
     const REMEDY: &str = "install chrony or enable systemd-timesyncd, so that records carry true times";
+    match clock_state() {
+        ClockState::Synchronised => Finding::ok(WHAT, "set by a time server"),
+        ClockState::Free => Finding::warning(WHAT, "not set by a time server", REMEDY),
+        ClockState::Unknown => {
+            Finding::warning(WHAT, "it is unknown whether a time server sets it (no timedatectl here)", REMEDY)
+        }
+    }
+}
+
+pub(super) fn clock_state() -> ClockState {
     // Left by systemd-timesyncd once it has set the clock.
     if Path::new("/run/systemd/timesync/synchronized").exists() {
-        return Finding::ok(WHAT, "set by a time server (systemd-timesyncd)");
+        return ClockState::Synchronised;
     }
     let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
     match asked {
-        Ok(output) if output.stdout.trim_ascii() == b"yes" => Finding::ok(WHAT, "set by a time server"),
-        Ok(output) if output.status.success() => Finding::warning(WHAT, "not set by a time server", REMEDY),
-        _ => Finding::warning(WHAT, "it is unknown whether a time server sets it (no timedatectl here)", REMEDY),
+        Ok(output) if output.stdout.trim_ascii() == b"yes" => ClockState::Synchronised,
+        Ok(output) if output.status.success() => ClockState::Free,
+        _ => ClockState::Unknown,
     }
 }
 

@@ -1,7 +1,10 @@
-//! The machine's health: what `inspectd doctor` says, one file a subject.
+//! The machine's health, one file a subject: what `inspectd doctor` says once, and what `monitor` watches while the line runs.
 
+mod disks;
 mod gpu;
 mod host;
+mod monitor;
+mod report;
 mod runtime;
 mod systemd;
 
@@ -9,6 +12,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use gpu::{GpuProbe, Nvidia};
+pub use monitor::{Monitor, Sampler, disks_of};
+pub use report::{ClockState, CpuReport, DiskReport, GpuCard, GpuReport, HealthReport, MemoryReport, ThrottleReason};
 pub use systemd::Notifier;
 
 /// How much a finding matters.
@@ -74,6 +80,6 @@ pub use host::state_dir;
 pub fn examine(state: &Path) -> Vec<Finding> {
     let mut findings = vec![host::processors(), host::state_dir(state), host::disk(state), host::clock()];
     findings.extend(runtime::findings());
-    findings.extend(gpu::findings());
+    findings.extend(gpu::findings(&mut Nvidia::default()));
     findings
 }

@@ -78,6 +78,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         ledger: Ledger::default(),
         evidence: None,
         truth: None,
+        conditions: Vec::new(),
     }
 }
 

@@ -8,7 +8,11 @@ use stages::line::Line;
 
 use super::recipe::Prepared;
 use super::trend::Trend;
-use crate::store::Store;
+use crate::access::Access;
+use crate::alerts::{Alerts, Facts, LineFacts, ProviderFacts, StoreFacts};
+use crate::health::HealthReport;
+use crate::outbox::Outbox;
+use crate::store::{IndexState, Store};
 
 /// Pictures a second that are made for the page while somebody looks.
 const PREVIEWS_PER_SECOND: u32 = 10;
@@ -30,6 +34,10 @@ pub struct Board {
     pub line: Line,
     /// Its records.
     pub store: Arc<Store>,
+    /// Who may do what with it, and who did.
+    pub access: Arc<Access>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
     /// Its last ten minutes.
     pub trend: Arc<Trend>,
     /// Its parts' origin.
@@ -56,6 +64,37 @@ impl Board {
         *viewers += 1;
         self.line.watch(PREVIEWS_PER_SECOND);
         Some(Viewer(self.clone()))
+    }
+
+    /// How things are, for the alert rules.
+    pub fn facts(&self, health: Arc<HealthReport>, outbox: &Outbox) -> Facts {
+        let status = self.line.status();
+        let prepared = self.recipe.load();
+        let stats = self.store.stats();
+        let index_off = match stats.index {
+            IndexState::Off(reason) => Some(reason),
+            IndexState::Ready | IndexState::Rebuilding(_) => None,
+        };
+        Facts {
+            now: Timestamp::now(),
+            line: LineFacts {
+                state: status.state,
+                camera: self.source.name.as_str().into(),
+                source_trouble: status.source_trouble,
+            },
+            provider: ProviderFacts {
+                active: prepared.in_force.model.provider(),
+                fallbacks: prepared.fallbacks.to_vec(),
+            },
+            store: StoreFacts {
+                failed: stats.failed.map(|reason| reason.to_string()),
+                index_off,
+                pictures_lost: stats.evidence.dropped + stats.evidence.failed,
+            },
+            health,
+            outbox: outbox.standings(),
+            dead_letters: outbox.dead_letters(),
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use super::board::{Board, SourceName};
 use super::recipe::Prepared;
 use super::signals::{Signal, Signals};
 use super::trend::Trend;
+use crate::access::{Access, Who};
+use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
+use crate::audit::Deed;
 use crate::health::Notifier;
 use crate::store::Store;
 use crate::words;
@@ -38,6 +41,10 @@ pub struct Service {
     pub source_kind: &'static str,
     /// Where their records go.
     pub store: Arc<Store>,
+    /// Who may do what, and the audit trail.
+    pub access: Arc<Access>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -65,6 +72,7 @@ pub enum Ending {
 /// Line, store and page at work.
 pub struct Running {
     board: Arc<Board>,
+    alerts: AtWork,
     server: Option<Server>,
     notifier: Notifier,
 }
@@ -85,7 +93,7 @@ impl Service {
             source: self.source,
             stages: standard(&self.limits),
             recipe: self.recipe.in_force.clone(),
-            recorder: self.store.clone(),
+            recorder: Arc::new(Stamped { recorder: self.store.clone(), conditions: self.alerts.conditions() }),
             sinks,
             limits: self.limits,
         })?;
@@ -93,6 +101,8 @@ impl Service {
             name: self.name,
             line,
             store: self.store,
+            access: self.access,
+            alerts: self.alerts,
             trend,
             source,
             recipe: ArcSwap::from_pointee(self.recipe),
@@ -100,11 +110,31 @@ impl Service {
             max_viewers: self.max_viewers,
             viewers: Mutex::new(0),
         });
-        let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
+        let looks_at = board.clone();
+        let look = Box::new(move |health, outbox: &_| looks_at.facts(health, outbox));
+        let alerts = board.alerts.start(&board.store, look)?;
+        let server = match self.page.map(|page| page.serve(board.clone())).transpose() {
+            Ok(server) => server,
+            Err(error) => {
+                alerts.stop();
+                return Err(error.into());
+            }
+        };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, server, notifier })
+        Ok(Running { board, alerts, server, notifier })
     }
+}
+
+/// What the audit trail says of a recipe: what decides about parts.
+fn in_words(prepared: &Prepared) -> serde_json::Value {
+    let recipe = &prepared.in_force.recipe;
+    serde_json::json!({
+        "recipe": recipe.tag(),
+        "model": prepared.manifest().graph_sha256,
+        "deadline_ms": recipe.deadline_ms,
+        "thresholds": recipe.thresholds,
+    })
 }
 
 impl Running {
@@ -140,7 +170,13 @@ impl Running {
     fn reload(&self, reload: Reload<'_>) {
         self.notifier.reloading();
         let before = self.board.recipe.load_full();
-        match reload(&before) {
+        let announced = |prepared: Prepared| {
+            let deed = Deed::new("recipe.reload", prepared.in_force.tag.as_ref());
+            let deed = deed.before(in_words(&before)).after(in_words(&prepared));
+            self.board.access.trail().append(&Who::signal(), deed)?;
+            Ok(prepared)
+        };
+        match reload(&before).and_then(announced) {
             Ok(prepared) => {
                 let (old, new) = (&before.in_force.tag, prepared.in_force.tag.clone());
                 tracing::info!("recipe {new} is in force from the next part on, instead of {old}");
@@ -165,6 +201,7 @@ impl Running {
         if let Some(server) = self.server {
             server.stop();
         }
+        self.alerts.stop();
         let mut status = self.board.line.status();
         let store = self.board.store.clone();
         match Arc::into_inner(self.board) {

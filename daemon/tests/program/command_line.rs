@@ -46,7 +46,8 @@ pub(crate) fn sound(dir: &Path) -> std::path::PathBuf {
     fs::write(dir.join("bracket.toml"), recipe).expect("written");
     let config = format!(
         "format = 1\n[line]\nname = \"press-3\"\nrecipe = \"bracket.toml\"\n[source]\nkind = \"folder\"\npath = \"{}\"\n\
-         mode = \"loop\"\nrate = 20.0\n[store]\ndir = \"state\"\n[api]\nlisten = \"127.0.0.1:0\"\nmax_viewers = 1\n",
+         mode = \"loop\"\nrate = 20.0\n[store]\ndir = \"state\"\n[api]\nlisten = \"127.0.0.1:0\"\nmax_viewers = 1\n\
+         [access]\nmode = \"open\"\n",
         dir.join("camera").display()
     );
     let file = dir.join("line.toml");

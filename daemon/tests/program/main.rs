@@ -1,9 +1,13 @@
 //! The real program, from outside: command line, signals, HTTP.
 
+mod access;
+mod alerts;
 mod api;
+mod audit;
 mod command_line;
 mod demo;
 mod events;
+mod hygiene;
 mod inspect;
 mod models;
 mod run;

@@ -58,6 +58,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         ledger: Ledger { marks: Vec::new(), total_us: id as u32 },
         evidence: None,
         truth: None,
+        conditions: Vec::new(),
     }
 }
 

@@ -267,6 +267,7 @@ impl Books {
             ledger: Ledger { marks, total_us: micros_between(part.triggered, now) },
             evidence: None,
             truth: part.truth,
+            conditions: Vec::new(),
         };
         Some(Emission { inspection, picture, late })
     }

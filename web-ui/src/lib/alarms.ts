@@ -1,16 +1,18 @@
 // What takes over the top of the screen, worst first. One rule a condition; nothing here counts parts.
 
-import type { LineStatus } from './api';
+import type { Alert, LineStatus } from './api';
 import { span } from './format';
 import { unaccounted } from './law';
 import type { Connection } from './stream';
 
 export interface Alarm {
-  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'trouble' | 'quiet' | 'draining' | 'rebuilding';
+  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'trouble' | 'quiet' | 'draining' | 'rebuilding' | 'alert';
   /** `stop`: do not trust the line or this page. `attention`: a person should look. `info`: worth knowing. */
   level: 'stop' | 'attention' | 'info';
   title: string;
   text: string;
+  /** The daemon's alert that it shows. */
+  alert?: Alert;
 }
 
 export interface Situation {
@@ -23,6 +25,8 @@ export interface Situation {
   lastTriggerAt: number | null;
   /** How long the line usually goes without a part, seconds. */
   usualPauseS: number;
+  /** The daemon's alerts that are on, the worst first. */
+  alerts: Alert[];
 }
 
 /** A line is quiet when no part came for three times its usual pause, and never before ten seconds. */
@@ -33,7 +37,52 @@ const OLD_AFTER_MS = 5_000;
 
 export function alarmsOf(s: Situation): Alarm[] {
   const rules = [connection, old, safeHold, stopped, store, law, trouble, quiet, draining, rebuilding];
-  return rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
+  const own = rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
+  return [...own, ...alertsOf(s)].sort((a, b) => RANK[a.level] - RANK[b.level]);
+}
+
+const RANK = { stop: 0, attention: 1, info: 2 } as const;
+
+/** What the page sees by itself, and says in larger letters, is not said a second time. */
+const OWN: Record<string, (s: Situation) => Alarm | null> = { 'safe-hold': safeHold, 'camera-lost': trouble, 'store-degraded': store };
+
+/**
+ * The daemon's alerts. Only the page's own alarms fill the screen: an alert asks for a person, and once somebody has
+ * acknowledged it, it stays in sight without colour.
+ */
+function alertsOf(s: Situation): Alarm[] {
+  return s.alerts
+    .filter((alert) => !OWN[alert.rule]?.(s))
+    .map((alert) => ({
+      id: 'alert',
+      level: alert.acknowledged || alert.severity === 'info' ? 'info' : 'attention',
+      title: titleOf(alert.rule),
+      text: alert.acknowledged ? `${alert.text}. Seen by ${alert.acknowledged.by}.` : alert.text,
+      alert,
+    }));
+}
+
+/** Rules that ship, in an operator's words. */
+const TITLES: Record<string, string> = {
+  'camera-lost': 'Camera lost',
+  'clock-free': 'Clock not set',
+  'disk-days': 'Disk fills up',
+  lateness: 'Verdicts too late',
+  'memory-low': 'Memory low',
+  'outbox-stuck': 'Messages not delivered',
+  overload: 'Line overloaded',
+  'provider-fell-back': 'Slower than before',
+  'reject-rate': 'Many rejects',
+  'store-degraded': 'Records in danger',
+  'tool-mark': 'Same defect, same place',
+};
+
+/** `gpu-hot` as `GPU hot`. */
+function titleOf(rule: string): string {
+  const known = TITLES[rule];
+  if (known) return known;
+  const words = rule.replaceAll(/[-_]/g, ' ').replace(/\bgpu\b/, 'GPU');
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function connection({ connection: c, now, status }: Situation): Alarm | null {

@@ -16,6 +16,9 @@ export type Inspection = Schemas['Inspection'];
 export type TrendPoint = Schemas['TrendPoint'];
 export type Trend = Schemas['Trend'];
 export type InspectionPage = Schemas['InspectionPage'];
+export type Session = Schemas['Session'];
+export type Alert = Schemas['Alert'];
+export type Alerts = Schemas['Alerts'];
 
 export const API = '/api/v1';
 
@@ -42,6 +45,18 @@ async function read<T>(path: string): Promise<T> {
   return (await response.json()) as T;
 }
 
+/** Changes something. The header is what no page of another site can send; the daemon insists on it. */
+export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  const response = await fetch(API + path, {
+    method,
+    headers: { accept: 'application/json', 'x-inspectd': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    body: body === undefined ? null : JSON.stringify(body),
+    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+  });
+  if (!response.ok) throw await refusal(response);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
 async function refusal(response: Response): Promise<ApiError> {
   let words = `${response.status} ${response.statusText}`;
   if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
@@ -52,6 +67,7 @@ async function refusal(response: Response): Promise<ApiError> {
 }
 
 export const readLine = () => read<LineStatus>('/line');
+export const readSession = () => read<Session>('/session');
 export const readTrend = () => read<Trend>('/line/trend');
 export const readInspection = (id: number) => read<Inspection>(`/inspections/${id}`);
 
@@ -60,5 +76,8 @@ export function readInspections(limit: number, verdict?: Verdict): Promise<Inspe
   if (verdict) query.set('verdict', verdict);
   return read<InspectionPage>(`/inspections?${query}`);
 }
+
+/** Says that whoever is signed in has seen an alert. */
+export const acknowledge = (id: string) => send<Alert>('POST', `/alerts/${encodeURIComponent(id)}/acknowledge`, {});
 
 export const imageUrl = (id: number) => `${API}/inspections/${id}/image`;

@@ -1,9 +1,10 @@
 // Everything the live page shows, kept fresh. Events land in plain fields at whatever rate the line runs; a clock copies them
 // to what the screen watches ten times a second at most, so that a fast line costs the page no more than a slow one.
 
-import { API, imageUrl, readInspection, readInspections, readTrend, type Inspection, type LineStatus, type Trend } from './api';
+import { API, imageUrl, readInspection, readInspections, readTrend, type Alert, type Alerts, type Inspection, type LineStatus, type Trend } from './api';
 import { Dwell } from './dwell';
 import { mergeLatest } from './merge';
+import { session } from './session.svelte';
 import type { ServerEvent } from './sse';
 import { LiveStream, type Connection } from './stream';
 
@@ -38,6 +39,8 @@ export class Live {
   notPassed = $state.raw<Inspection[]>([]);
   shown = $state.raw<Shown | null>(null);
   trend = $state.raw<Trend | null>(null);
+  /** On now, the worst first. */
+  alerts = $state.raw<Alert[]>([]);
   now = $state.raw(Date.now());
   lastTriggerAt = $state.raw<number | null>(null);
   statusAt = $state.raw<number | null>(null);
@@ -54,6 +57,7 @@ export class Live {
     url: `${API}/events`,
     onEvent: (event) => this.#take(event),
     onConnection: (connection) => this.#connected(connection),
+    onUnauthorized: () => void session.load(),
   });
 
   start(): () => void {
@@ -84,6 +88,7 @@ export class Live {
     try {
       if (event === 'inspection') this.#part(JSON.parse(data) as Inspection);
       else if (event === 'status') this.#newStatus(JSON.parse(data) as LineStatus);
+      else if (event === 'alerts') this.alerts = (JSON.parse(data) as Alerts).active;
       else if (event === 'gap') void this.#reread();
     } catch (error) {
       // One event that cannot be read must not end the connection: on resuming, it would come again and again.

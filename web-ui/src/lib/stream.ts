@@ -12,6 +12,8 @@ export interface StreamOptions {
   url: string;
   onEvent: (event: ServerEvent) => void;
   onConnection: (connection: Connection) => void;
+  /** The session has ended: trying again will not help. */
+  onUnauthorized?: () => void;
   /** Silence after which the data counts as stale. The daemon sends a status every second. */
   staleAfterMs?: number;
   /** Waits between attempts; the last one repeats. */
@@ -37,6 +39,7 @@ export class LiveStream {
     this.#options = {
       staleAfterMs: STALE_AFTER_MS,
       backoffMs: BACKOFF_MS,
+      onUnauthorized: () => undefined,
       // Wrapped, because `fetch` refuses to run as another object's method.
       fetch: (input, init) => fetch(input, init),
       now: () => Date.now(),
@@ -92,6 +95,7 @@ export class LiveStream {
     const headers: Record<string, string> = { accept: 'text/event-stream' };
     if (this.#parser.lastId) headers['last-event-id'] = this.#parser.lastId;
     const response = await this.#options.fetch(this.#options.url, { headers, signal: abort.signal, cache: 'no-store' });
+    if (response.status === 401) this.#options.onUnauthorized();
     if (!response.ok || !response.body) throw new Error(`the daemon answered ${response.status} ${response.statusText}`.trim());
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {

@@ -264,7 +264,7 @@ pub(crate) fn stays_below(path: &Path) -> bool {
 }
 
 /// Image file endings that a folder is searched for.
-const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm"];
+pub(crate) const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm"];
 
 fn is_image(path: &Path) -> bool {
     has_ending(path, ENDINGS) && path.is_file()

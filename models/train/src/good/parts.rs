@@ -7,7 +7,7 @@ use models::preprocess::Preprocess;
 use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
-use crate::split::ENDINGS;
+use crate::formats::ENDINGS;
 
 /// Fewer good parts than this say nothing about how good parts differ.
 pub const FEWEST: usize = 10;
