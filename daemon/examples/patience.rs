@@ -14,6 +14,7 @@ use models_train::batch::Prepare;
 use models_train::fit::Workers;
 use models_train::loss::Score;
 use models_train::net::Net;
+use models_train::sampler::Sampling;
 use models_train::samples::{Sample, Samples};
 use models_train::schedule::Schedule;
 use models_train::stage_two::{self, Length, NetTask, Position, StageTwo};
@@ -55,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         learn: prepare(&learn, true),
         select: prepare(&select, false),
         loss: settings.loss,
-        shares: &[],
+        sampling: (Sampling::Balanced, &[]),
         teacher: None,
         limit: None,
         position: Position::default(),

@@ -20,6 +20,7 @@ use models_train::evaluation::score_all;
 use models_train::export::{self, Ingredients};
 use models_train::samples::{Class, Sample, Samples};
 use models_train::stage_one::StageOne;
+use models_train::stage_two::Length;
 use models_train::{Data, Settings, Start, TrainError};
 use serde_json::{Value, json};
 use stages::capture::synthetic::{LABELS, TrainingSet};
@@ -66,7 +67,7 @@ fn escapes(trunk: &Weights, sharpness: Option<f32>, [learn, select, test]: [&One
     settings.sharpness = sharpness;
     settings.loss.cell_weight = 0.0;
     settings.one = StageOne { views: 1, epochs: 24, ..StageOne::default() };
-    settings.two.epochs = 0;
+    settings.two.length = Length::Steps(0);
     let start = Start { trunk, data_digest: "small defects", checkpoint: None, resume: false };
     let trained = models_train::train(&settings, &start, &Data { learn, select }, None, &mut |_| true)?;
     let ingredients = Ingredients {

@@ -97,9 +97,9 @@ impl Config {
             problems.extend(about.map(|problem| problem.placed_in(text)));
         }
         match parsed.value {
-            Some(Draft { line, source: Some(mut source), mut store, api, mut access, models, mut alerts, log, .. })
-                if problems.is_empty() =>
-            {
+            Some(Draft {
+                line, source: Some(mut source), mut store, api, mut access, models, mut alerts, log, ..
+            }) if problems.is_empty() => {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
                 source.relative_to(folder);

@@ -70,7 +70,7 @@ pub fn make(weights: &Weights, learned: Learned, origin: Origin) -> Result<(Bund
     shrink(&mut replay)?;
     bundle.expectations = expectations(&bundle, replay)?;
     let cost = cost(&trunk, &bundle)?;
-    let Provenance { command, data_digest, seed, version, trunk, licences } = &bundle.manifest.provenance;
+    let Provenance { command, data_digest, seed, version, trunk, licences, .. } = &bundle.manifest.provenance;
     let licences: String = licences.iter().map(|licence| format!("- {licence}\n")).collect();
     bundle.model_card = Some(format!(
         "# {}\n\nKnows good parts alone: whatever is unlike all of them is called `anomaly`.\n\n{}\n- Command: `{command}`\n- Data \
