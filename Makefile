@@ -48,7 +48,7 @@ bench-train: build ## training throughput, beside PyTorch's where a Python has i
 
 model: build ## trains the shipped model again from torchvision's checkpoint in TRUNK=FILE (resumable, under an hour on two cores)
 	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make model TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }
-	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --resume
+	$(BIN) train --synthetic --trunk $(TRUNK) --out models/weights/default.bundle --priority normal --resume
 
 soak: build ## the long fault runs: 200 kills of a running line, 300 random lives of the store
 	INSPECTD_KILLS=200 cargo nextest run --workspace --profile soak --no-capture -E 'binary(kills)'

@@ -16,6 +16,7 @@ use models_train::evaluate::score_all;
 use models_train::export::{self, Ingredients};
 use models_train::samples::{Class, Sample, Samples};
 use models_train::stage_one::StageOne;
+use models_train::stage_two::Length;
 use models_train::{Data, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
@@ -41,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         settings.sharpness = sharpness;
         settings.loss.cell_weight = 0.0;
         settings.one = StageOne { views: 1, epochs: 24, ..StageOne::default() };
-        settings.two.epochs = 0;
+        settings.two.length = Length::Steps(0);
         let start = Start { trunk: &trunk, data_digest: "pooling", checkpoint: None, resume: false };
         let data = Data { learn: &learn, select: &select };
         let trained = models_train::train(&settings, &start, &data, None, &mut |_| true)?;

@@ -8,3 +8,4 @@ pub mod logs;
 pub mod store;
 pub mod supervise;
 pub mod words;
+pub mod worker;

@@ -55,7 +55,20 @@ fn a_folder_becomes_a_bundle_that_eval_measures() {
     let data = folder.path().join("stripes");
     std::fs::create_dir(&data).expect("a folder");
     fill(&data);
-    let train = ["train", "--data", "stripes", "--split", "split.csv", "--epochs", "1", "--out", "s.bundle", "--json"];
+    let train = [
+        "train",
+        "--data",
+        "stripes",
+        "--split",
+        "split.csv",
+        "--epochs",
+        "1",
+        "--out",
+        "s.bundle",
+        "--json",
+        "--priority",
+        "normal",
+    ];
     let trained = json(&train, folder.path());
     assert_eq!(trained["size"], serde_json::json!([64, 64]), "the nearest multiple of 32 above 48");
     assert_eq!(trained["labels"][0]["name"], "across");
@@ -78,13 +91,15 @@ fn trainings_that_cannot_be_are_refused_in_words() {
     fill(folder.path());
     let train = |split: &str| {
         std::fs::write(folder.path().join("other.csv"), format!("path,label,split\n{split}")).expect("written");
-        refusal(&["train", "--data", ".", "--split", "other.csv", "--out", "s.bundle"], folder.path(), 1)
+        let arguments = ["train", "--data", ".", "--split", "other.csv", "--out", "s.bundle", "--priority", "normal"];
+        refusal(&arguments, folder.path(), 1)
     };
     assert!(train("0.png,a,train\n1.png,b,holdout\n").contains("unknown split `holdout`"));
     assert!(train("0.png,a,train\n1.png,a,train\n").contains("at least two labels"));
     assert!(train("0.png,a,train\n1.png,b,test\n").contains("`b` has no training image"));
     assert!(train("0.png,a,train\n99.png,b,train\n").contains("99.png"));
-    let refuse = |arguments: &[&str], code| refusal(arguments, folder.path(), code);
+    let refuse =
+        |arguments: &[&str], code| refusal(&[arguments, &["--priority", "normal"]].concat(), folder.path(), code);
     assert!(refuse(&["train", "--data", "gone", "--out", "s.bundle"], 1).contains("`gone` is not a folder"));
     assert!(refuse(&["train", "--data", ".", "--out", "gone/s.bundle"], 1).contains("`gone`"));
     let odd = ["train", "--data", ".", "--split", "split.csv", "--size", "100", "--out", "s.bundle"];

@@ -13,6 +13,7 @@ mod out;
 pub mod records;
 pub mod run;
 pub mod train;
+pub mod worker;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,9 @@ pub enum Command {
     Models(models::Args),
     /// Print the description of the HTTP interface (OpenAPI).
     Openapi(openapi::Args),
+    /// Heavy work in a process of its own; started by inspectd itself.
+    #[command(hide = true)]
+    Worker(worker::Args),
 }
 
 /// Runs one command.
@@ -92,8 +96,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Records(args) => records::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Openapi(args) => openapi::run(args),
+        Command::Worker(args) => worker::run(args),
     }
 }

@@ -1,9 +1,12 @@
 //! `inspectd train`: learns a bundle from labelled images, or from the synthetic line.
 //!
-//! Progress goes to standard error; with `--json` one line with the result goes to standard output.
+//! The work is done in a worker process ([`crate::worker`]). Progress goes to standard error; with `--json` one line with the
+//! result goes to standard output.
 
 mod bar;
+mod fit;
 mod folder;
+mod signals;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
@@ -16,11 +19,15 @@ use models::weights::{self, Weights};
 use models::zoo::mobilenet_v3_small;
 use models_train::checkpoint::Checkpoint;
 use models_train::loss::Score;
+use models_train::progress::Progress;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
+use self::signals::Signals;
 use super::{FAILURE, SUCCESS, out};
 use crate::supervise::shipped_bundle;
+use crate::worker::child::Reporter;
+use crate::worker::{Job, Worker, WorkerError};
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
@@ -48,9 +55,6 @@ pub struct Args {
     /// Decides every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Rounds over the images with all layers learning; 0 trains the head alone.
-    #[arg(long)]
-    epochs: Option<usize>,
     /// Time for the whole training; the learning rate falls to its end within it.
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
@@ -60,12 +64,27 @@ pub struct Args {
     /// Threads; default: one per core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    /// Private memory that the training may take, in MiB; default: half of the machine's, 2048 at least.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
+    memory_ceiling: Option<u64>,
+    /// `idle`: the training runs when nothing else wants the processor or the disk, so that a line beside it keeps its deadlines.
+    #[arg(long, value_enum, default_value = "idle")]
+    priority: Priority,
     /// Go on from the checkpoint of an interrupted training, where there is one.
     #[arg(long)]
     resume: bool,
     /// One JSON line with the result.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    fit: fit::FitArgs,
+}
+
+/// How a training shares the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Priority {
+    Idle,
+    Normal,
 }
 
 /// What a training starts from.
@@ -86,8 +105,49 @@ struct Outcome {
     test: Option<Report>,
 }
 
-/// Exit code 0 when the bundle is written.
-pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
+/// How a training ended that did not fail.
+pub(super) enum Ended {
+    /// The bundle is written; this is what there is to say of it.
+    Done(Value),
+    /// It was asked to end.
+    Stopped(String),
+}
+
+/// Trains in a worker process, and shows how far it is. Exit code 0 when the bundle is written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let job = Job {
+        arguments: std::env::args_os().skip(1).collect(),
+        memory_ceiling_mib: args.memory_ceiling.map_or_else(usual_ceiling, Ok)?,
+        idle: args.priority == Priority::Idle,
+    };
+    let worker = Worker::spawn(&job)?;
+    let signals = Signals::pass_on(worker.stopper())?;
+    let mut bar = bar::Bar::new();
+    let ended = worker.wait(&mut |progress| bar.show(progress));
+    drop((bar, signals));
+    let result = match ended {
+        Ok(result) => result,
+        Err(WorkerError::Stopped(words)) => {
+            tracing::warn!("{words}");
+            return Ok(ExitCode::from(FAILURE));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match args.json {
+        true => out::json(&result["summary"])?,
+        false => out::line(result["text"].as_str().unwrap_or_default())?,
+    }
+    Ok(ExitCode::from(SUCCESS))
+}
+
+/// Half of the machine's memory, 2 GiB at least.
+fn usual_ceiling() -> anyhow::Result<u64> {
+    let total = nix::sys::sysinfo::sysinfo().context("the machine's memory")?.ram_total();
+    Ok((total / 2 >> 20).max(2048))
+}
+
+/// The training itself, in the worker.
+pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     if let Some(minutes) = args.minutes {
         anyhow::ensure!(minutes.is_finite() && minutes > 0.0, "--minutes {minutes}: give a positive number");
     }
@@ -99,40 +159,33 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
     let checkpoint = Checkpoint::beside(&args.out);
+    let _claim = checkpoint.claim()?;
     if args.resume && !checkpoint.exists() {
         tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
         args.resume = false;
     }
     let origin = args.origin()?;
+    let mut observe = |progress: &Progress| reporter.progress(progress);
     let outcome = match &args.data {
-        Some(data) => folder::train(&args, data, origin, &checkpoint),
-        None => synthetic::train(&args, origin, &checkpoint),
+        Some(data) => folder::train(&args, data, origin, &checkpoint, &mut observe),
+        None => synthetic::train(&args, origin, &checkpoint, &mut observe),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return stopped(error),
+        Err(error @ TrainError::Stopped) => return Ok(Ended::Stopped(error.to_string())),
+        Err(error) => return Err(error.into()),
     };
     outcome.bundle.save(&args.out)?;
     checkpoint.remove();
-    match args.json {
-        true => out::json(&summary(&outcome, &args.out))?,
-        false => tell(&outcome, &args.out)?,
-    }
-    Ok(ExitCode::from(SUCCESS))
-}
-
-fn stopped(error: TrainError) -> anyhow::Result<ExitCode> {
-    match error {
-        TrainError::Stopped => {
-            tracing::warn!("{error}");
-            Ok(ExitCode::from(FAILURE))
-        }
-        error => Err(error.into()),
-    }
+    Ok(Ended::Done(json!({ "summary": summary(&outcome, &args.out), "text": text(&outcome, &args.out) })))
 }
 
 impl Args {
     fn origin(&self) -> anyhow::Result<Origin> {
+        if self.fit.from_scratch {
+            let trunk = weights::kaiming(&mobilenet_v3_small::layers(), self.seed);
+            return Ok(Origin { trunk, name: "random weights (--from-scratch)".into(), licences: Vec::new() });
+        }
         let Some(path) = &self.trunk else {
             let bundle = shipped_bundle().context("no trunk to start from: name one with --trunk")?;
             let weights = Weights::from_graph(&bundle.graph)?.only(&mobilenet_v3_small::layers())?;
@@ -171,9 +224,9 @@ impl Args {
         add("synthetic", self.synthetic.then(String::new));
         add("trunk", self.trunk.as_deref().map(file));
         add("size", self.size.map(|size| size.to_string()));
-        add("epochs", self.epochs.map(|epochs| epochs.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));
+        self.fit.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
         add("seed", Some(self.seed.to_string()));
         add("out", Some(file(&self.out)));
         let command = command.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -201,12 +254,12 @@ fn summary(outcome: &Outcome, path: &Path) -> Value {
     })
 }
 
-fn tell(outcome: &Outcome, path: &Path) -> anyhow::Result<()> {
+fn text(outcome: &Outcome, path: &Path) -> String {
     let seconds = outcome.trained.spent.as_secs();
-    out::line(format_args!("wrote {} after {} min {} s", path.display(), seconds / 60, seconds % 60))?;
-    out::line(format_args!("\nOn the selection set:\n{}", outcome.selection))?;
+    let mut text = format!("wrote {} after {} min {} s\n", path.display(), seconds / 60, seconds % 60);
+    text += &format!("\nOn the selection set:\n{}", outcome.selection);
     if let Some(test) = &outcome.test {
-        out::line(format_args!("On the test set:\n{test}"))?;
+        text += &format!("\nOn the test set:\n{test}");
     }
-    Ok(())
+    text
 }

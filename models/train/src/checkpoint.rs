@@ -1,8 +1,11 @@
 //! What an interrupted training leaves behind, and how it goes on.
 //!
-//! The folder `OUT.partial/` holds the present weights and the best ones, as ONNX models, and a small JSON file. The
-//! optimiser's moments are not kept: they settle again within some dozen steps.
+//! ONE file beside the bundle, `OUT.partial`: the state as a line of JSON, then the present weights and the best ones as ONNX
+//! models and the optimiser's moments, all under one SHA-256. It is written whole beside the old one, synced, and put in its
+//! place by one rename, so that a training that dies at any moment leaves the older checkpoint or the newer, never a mixture.
 
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,22 +13,28 @@ use models::bundle::Pooling;
 use models::heads::attention;
 use models::weights::Weights;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
 use crate::loss::Score;
+use crate::stage_two::Position;
 
-const FORMAT: u32 = 1;
-const STATE: &str = "state.json";
+/// First line of a checkpoint; the number is the format's.
+const MAGIC: &str = "inspectd checkpoint 2\n";
+/// Hexadecimal digits of a SHA-256, and the end of their line.
+const DIGEST_LEN: usize = 64 + 1;
+/// How often, and with what pause, a claim is tried.
+const CLAIM_TRIES: usize = 20;
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a training was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    format: u32,
-    /// What was being trained: data, seed, labels, input size, settings. Another one cannot go on from here.
+    /// What was being trained: data, trunk, seed, labels, input size, settings. Another one cannot go on from here.
     pub fingerprint: String,
-    /// Epochs of stage two that are done.
-    pub epochs: usize,
+    /// How far stage two is.
+    pub position: Position,
     /// Time spent so far.
     pub spent: Duration,
     /// The head's score after stage one.
@@ -34,92 +43,163 @@ pub struct State {
     pub best: Score,
 }
 
-impl State {
-    /// A state of this format.
-    pub fn new(fingerprint: String, epochs: usize, spent: Duration, stage_one: Score, best: Score) -> State {
-        State { format: FORMAT, fingerprint, epochs, spent, stage_one, best }
-    }
+/// All that a training needs to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// How far it was.
+    pub state: State,
+    /// The present weights.
+    pub present: Weights,
+    /// The best ones, by the selection set.
+    pub best: Weights,
+    /// The optimiser's moments; empty before its first step.
+    pub moments: Vec<u8>,
 }
 
-/// A checkpoint's folder.
+/// The state and the lengths of what follows it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    state: State,
+    lengths: [usize; 3],
+}
+
+/// A checkpoint's file.
 pub struct Checkpoint {
-    folder: PathBuf,
+    path: PathBuf,
+}
+
+/// The right to write a checkpoint; ends with the process at the latest.
+pub struct Claim {
+    _lock: File,
 }
 
 impl Checkpoint {
-    /// The folder for a bundle that will be `out`: `OUT.partial`.
+    /// The file for a bundle that will be `out`: `OUT.partial`.
     pub fn beside(out: &Path) -> Checkpoint {
-        let mut name = out.as_os_str().to_owned();
-        name.push(".partial");
-        Checkpoint { folder: name.into() }
+        Checkpoint { path: with_ending(out, ".partial") }
     }
 
     /// Whether there is something to go on from.
     pub fn exists(&self) -> bool {
-        self.folder.join(STATE).exists()
+        self.path.exists()
     }
 
-    /// Writes the weights and the state. Each file is replaced in one step, the state last, so that a training that dies here
-    /// leaves the older checkpoint or the newer one.
+    /// Makes sure that no other training writes the same bundle.
+    ///
+    /// # Errors
+    /// When one does, or the folder cannot be written.
+    pub fn claim(&self) -> Result<Claim, TrainError> {
+        let path = self.lock_path();
+        let lock = File::create(&path).map_err(TrainError::io(&path))?;
+        // A training that was killed just now may need a moment to go.
+        for _ in 0..CLAIM_TRIES {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Claim { _lock: lock }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(CLAIM_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(TrainError::Io { path, source }),
+            }
+        }
+        Err(TrainError::Settings(format!(
+            "another training is at work on `{}`: wait for it, stop it, or give another --out",
+            self.path.display()
+        )))
+    }
+
+    /// Writes all or nothing, and returns when it is on the disk.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn save(&self, state: &State, present: &Weights, best: &Weights, labels: usize) -> Result<(), TrainError> {
-        std::fs::create_dir_all(&self.folder).map_err(TrainError::io(&self.folder))?;
-        self.write("present.onnx", &model(present, labels)?)?;
-        self.write("best.onnx", &model(best, labels)?)?;
-        let text = serde_json::to_vec_pretty(state).expect("a state is plain numbers and text");
-        self.write(STATE, &text)
+    pub fn save(&self, snapshot: &Snapshot, labels: usize) -> Result<(), TrainError> {
+        let parts = [model(&snapshot.present, labels)?, model(&snapshot.best, labels)?, snapshot.moments.clone()];
+        let header = Header { state: snapshot.state.clone(), lengths: [0, 1, 2].map(|part| parts[part].len()) };
+        let mut body = serde_json::to_vec(&header).expect("a state is plain numbers and text");
+        body.push(b'\n');
+        parts.iter().for_each(|part| body.extend_from_slice(part));
+        let fresh = with_ending(&self.path, ".new");
+        write_synced(&fresh, &body).map_err(TrainError::io(&fresh))?;
+        std::fs::rename(&fresh, &self.path).map_err(TrainError::io(&self.path))?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(TrainError::io(folder))
     }
 
-    /// The present weights, the best ones, and the state.
+    /// What was saved last.
     ///
     /// # Errors
     /// When there is none, it is damaged, or it belongs to another training than `fingerprint` says.
-    pub fn load(&self, fingerprint: &str) -> Result<(State, Weights, Weights), TrainError> {
-        let path = self.folder.join(STATE);
-        let bytes = std::fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => TrainError::Settings(format!(
-                "nothing to resume: `{}` is not there; start without `--resume`",
-                path.display()
-            )),
-            _ => TrainError::Io { path: path.clone(), source },
-        })?;
-        let state: State = serde_json::from_slice(&bytes)
-            .map_err(|error| TrainError::Settings(format!("checkpoint `{}`: {error}", path.display())))?;
-        if state.format != FORMAT {
-            let (found, path) = (state.format, path.display());
-            return Err(TrainError::Settings(format!(
-                "checkpoint `{path}` has format {found}, this program knows {FORMAT}"
-            )));
+    pub fn load(&self, fingerprint: &str) -> Result<Snapshot, TrainError> {
+        let path = self.path.display();
+        let refuse = |reason: &str| Err(TrainError::Settings(reason.to_owned()));
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return refuse(&format!("nothing to resume: `{path}` is not there; start without `--resume`"));
+            }
+            Err(source) => return Err(TrainError::Io { path: self.path.clone(), source }),
+        };
+        let Some((header, [present, best, moments])) = open(&bytes) else {
+            return refuse(&format!(
+                "checkpoint `{path}` is damaged, or another version's; start without `--resume` (it will be replaced)"
+            ));
+        };
+        if header.state.fingerprint != fingerprint {
+            return refuse(&format!(
+                "checkpoint `{path}` belongs to a training with other data, labels, trunk, size or settings; start without \
+                 `--resume`"
+            ));
         }
-        if state.fingerprint != fingerprint {
-            return Err(TrainError::Settings(format!(
-                "checkpoint `{}` belongs to a training with other data, labels, size or settings; start without `--resume`",
-                self.folder.display()
-            )));
-        }
-        Ok((state, self.read("present.onnx")?, self.read("best.onnx")?))
+        let (present, best) = (Weights::from_graph(present)?, Weights::from_graph(best)?);
+        Ok(Snapshot { state: header.state, present, best, moments: moments.to_vec() })
     }
 
-    /// Removes the folder, once the bundle is written.
+    /// Removes it, once the bundle is written.
     pub fn remove(&self) {
-        // What stays behind wastes some megabytes and harms nothing: the next training overwrites it.
-        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            tracing::debug!("checkpoint `{}`: {error}", self.folder.display());
+        for path in [self.path.clone(), with_ending(&self.path, ".new"), self.lock_path()] {
+            match std::fs::remove_file(&path) {
+                // What stays behind wastes some megabytes and harms nothing: the next training overwrites it.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::debug!("checkpoint `{}`: {error}", path.display());
+                }
+                _ => {}
+            }
         }
     }
 
-    fn read(&self, name: &str) -> Result<Weights, TrainError> {
-        let path = self.folder.join(name);
-        Ok(Weights::from_graph(&std::fs::read(&path).map_err(TrainError::io(&path))?)?)
+    fn lock_path(&self) -> PathBuf {
+        with_ending(&self.path, ".lock")
     }
+}
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
-        let (path, fresh) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
-        std::fs::write(&fresh, bytes).map_err(TrainError::io(&fresh))?;
-        std::fs::rename(&fresh, &path).map_err(TrainError::io(&path))
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn write_synced(path: &Path, body: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(MAGIC.as_bytes())?;
+    file.write_all(digest_line(body).as_bytes())?;
+    file.write_all(body)?;
+    file.sync_all()
+}
+
+fn digest_line(body: &[u8]) -> String {
+    let digits: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    digits + "\n"
+}
+
+/// The parts of a checkpoint; `None` where a byte of it is not what was written.
+fn open(bytes: &[u8]) -> Option<(Header, [&[u8]; 3])> {
+    let (digest, body) = bytes.strip_prefix(MAGIC.as_bytes())?.split_at_checked(DIGEST_LEN)?;
+    if digest != digest_line(body).as_bytes() {
+        return None;
     }
+    let end = body.iter().position(|&byte| byte == b'\n')?;
+    let header: Header = serde_json::from_slice(&body[..end]).ok()?;
+    let (present, rest) = body[end + 1..].split_at_checked(header.lengths[0])?;
+    let (best, moments) = rest.split_at_checked(header.lengths[1])?;
+    (moments.len() == header.lengths[2]).then_some((header, [present, best, moments]))
 }
 
 /// The weights as a whole model at the smallest size, from which they are read back by name.

@@ -67,6 +67,17 @@ pub enum TrainError {
     /// The loss is no number any more.
     #[error("training diverged: the loss is {0}; try a smaller learning rate")]
     Diverged(f32),
+    /// The network is no better than a guess.
+    #[error(
+        "the network learned nothing: its loss on the selection set is {loss:.3}, a guess has {guess:.3}; look whether \
+         the labels are right, and give more images or more time"
+    )]
+    NothingLearned {
+        /// Mean loss on the selection set.
+        loss: f32,
+        /// The loss of finding all labels alike likely.
+        guess: f32,
+    },
     /// The observer stopped it.
     #[error("training was stopped; `--resume` goes on from the last checkpoint")]
     Stopped,

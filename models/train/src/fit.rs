@@ -1,5 +1,8 @@
 //! One step of learning: a batch is shared out over threads, each with its own copy of the weights; the gradients are added
 //! up and the optimiser moves the weights once.
+//!
+//! How work is cut into parts, and the order in which their results are added, follow from the data and never from the number of
+//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads.
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
@@ -9,10 +12,12 @@ use rayon::prelude::*;
 use crate::error::TrainError;
 use crate::loss::Score;
 
+/// Parts of a step whose gradients are held at once.
+const WAVE: usize = 16;
+
 /// The threads that learn, and where.
 pub struct Workers {
     pool: rayon::ThreadPool,
-    threads: usize,
     /// The device of all tensors, its operations recorded.
     pub device: Device,
 }
@@ -28,24 +33,24 @@ impl Workers {
         let name = |index| format!("train-{index}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
         let pool = pool.map_err(|error| TrainError::Settings(format!("{threads} training threads: {error}")))?;
-        Ok(Workers { pool, threads, device: device() })
+        Ok(Workers { pool, device: device() })
     }
 
-    /// Runs `f` on parts of `items` of at most `largest` each, on all threads; the results come in order.
+    /// Runs `f` on parts of `items` of `size` each (the last may be smaller), on all threads; the results come in order.
     ///
     /// # Errors
     /// The first error of `f`.
     pub fn map<I: Sync, O: Send>(
         &self,
         items: &[I],
-        largest: usize,
+        size: usize,
         f: impl Fn(&[I]) -> Result<O, TrainError> + Sync + Send,
     ) -> Result<Vec<O>, TrainError> {
-        let part = items.len().div_ceil(self.threads).clamp(1, largest);
-        self.pool.install(|| items.par_chunks(part).map(f).collect())
+        self.pool.install(|| items.par_chunks(size.max(1)).map(f).collect())
     }
 
-    /// One step. `f` gives the loss of a part of the batch, already divided by the whole batch's weight, and its score.
+    /// One step. `f` gives the loss of a part (`size` items) of the batch, already divided by the whole batch's weight, and its
+    /// score.
     ///
     /// # Errors
     /// The first error of `f`; [`TrainError::Diverged`] when a loss is not finite.
@@ -54,14 +59,14 @@ impl Workers {
         model: M,
         optimizer: &mut ModuleOptimizer,
         rate: f64,
-        (items, largest): (&[I], usize),
+        (items, size): (&[I], usize),
         f: impl Fn(&M, &[I]) -> Result<(Tensor<1>, Score), TrainError> + Sync + Send,
     ) -> Result<(M, Score), TrainError>
     where
         M: Module + Sync,
         I: Sync,
     {
-        let parts = self.map(items, largest, |part| {
+        let learn = |part: &[I]| {
             // A fork has leaves of its own, so that threads record on separate tapes.
             let own = model.clone().fork(&self.device);
             let (loss, score) = f(&own, part)?;
@@ -69,12 +74,14 @@ impl Workers {
                 return Err(TrainError::Diverged(score.loss));
             }
             Ok((GradientsParams::from_grads(loss.backward(), &own), score))
-        })?;
+        };
         let mut total = Score::default();
         let mut sum = GradientsAccumulator::new();
-        for (gradients, score) in parts {
-            sum.accumulate(&model, gradients);
-            total.add(score);
+        for wave in items.chunks(size.max(1) * WAVE) {
+            for (gradients, score) in self.map(wave, size, learn)? {
+                sum.accumulate(&model, gradients);
+                total.add(score);
+            }
         }
         Ok((optimizer.step(rate, model, sum.grads()), total))
     }
@@ -86,15 +93,4 @@ fn device() -> Device {
     return Device::cuda(0).autodiff();
     #[cfg(not(feature = "cuda"))]
     Device::flex().autodiff()
-}
-
-/// The learning rate at a point of training (0 to 1): a short rise, then half a cosine down to a hundredth.
-/// Source: Loshchilov and Hutter, "SGDR", ICLR 2017.
-pub fn rate_at(progress: f64, peak: f64) -> f64 {
-    const RISE: f64 = 0.04;
-    if progress < RISE {
-        return peak * (0.05 + 0.95 * progress / RISE);
-    }
-    let fall = (progress.min(1.0) - RISE) / (1.0 - RISE);
-    peak * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos()))
 }

@@ -4,11 +4,12 @@
 //! batch norm: the trunk comes with its batch norm folded, and is fine-tuned that way, so that nothing differs between
 //! training and inference. Layout: channels last.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamGroup, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use models::heads::attention;
 use models::weights::{Layer, Tensor as Array, Weights, WeightsError};
 use models::zoo::mobilenet_v3_small::{self as zoo, BLOCKS, BlockLayers};
+use sha2::{Digest, Sha256};
 
 use crate::input::Batch;
 use crate::ops::{self, Activation, Depthwise};
@@ -24,14 +25,11 @@ pub struct Conv {
 impl Conv {
     fn load(layer: &Layer, weights: &Weights, device: &Device) -> Result<Conv, WeightsError> {
         let [(weight, shape), (bias, bias_shape)] = layer.tensors();
-        let weight = weights.expect(&weight, &shape)?;
-        let bias = weights.expect(&bias, &bias_shape)?;
         let inputs = shape[1..].iter().product();
-        let data = TensorData::new(transpose(&weight.data, layer.outputs, inputs), [inputs, layer.outputs]);
-        Ok(Conv {
-            weight: Param::from_data(data, device),
-            bias: Param::from_data(TensorData::new(bias.data.clone(), [layer.outputs]), device),
-        })
+        let values = transpose(&weights.expect(&weight, &shape)?.data, layer.outputs, inputs);
+        let weight = parameter(&weight, values, [inputs, layer.outputs], device);
+        let values = weights.expect(&bias, &bias_shape)?.data.clone();
+        Ok(Conv { weight, bias: parameter(&bias, values, [layer.outputs], device) })
     }
 
     fn save(&self, layer: &Layer, weights: &mut Weights) {
@@ -133,6 +131,38 @@ impl Trunk {
         self.last.save(&zoo::last(), weights);
     }
 
+    /// The same trunk of which only the last `count` convolutions learn, counted from its end. What stands still before them is
+    /// not recorded, so no gradient is computed for it.
+    pub fn learning_last(self, count: usize) -> Trunk {
+        let mut still = zoo::layers().len().saturating_sub(count);
+        let mut next = |conv: Conv| match still {
+            0 => conv,
+            _ => {
+                still -= 1;
+                conv.no_grad()
+            }
+        };
+        // In the order in which they run.
+        let stem = next(self.stem);
+        let mut block = |block: Block| Block {
+            expand: block.expand.map(&mut next),
+            depthwise: next(block.depthwise),
+            reduce: block.reduce.map(&mut next),
+            excite: block.excite.map(&mut next),
+            project: next(block.project),
+        };
+        let blocks = self.blocks.into_iter().map(&mut block).collect();
+        Trunk { stem, blocks, last: next(self.last) }
+    }
+
+    /// Its parameters by depth below the head: the last convolution, each block from the last to the first, the first
+    /// convolution.
+    pub(crate) fn depths(&self) -> Vec<ParamGroup> {
+        let blocks = self.blocks.iter().rev().map(|block| ParamGroup::ids_from_module(block.clone()));
+        let ends = |conv: &Conv| ParamGroup::ids_from_module(conv.clone());
+        std::iter::once(ends(&self.last)).chain(blocks).chain([ends(&self.stem)]).collect()
+    }
+
     /// The last feature map of a batch, `images x height/32 x width/32 x 576`.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<4> {
         let stem = self.stem.pointwise(batch.patches(device), Activation::HardSwish);
@@ -177,7 +207,7 @@ impl Head {
             false => None,
             true => match weights.expect(attention::SHARPNESS, &[1])?.data[0] {
                 sharpness if sharpness > 0.0 => {
-                    Some(Param::from_data(TensorData::new(vec![sharpness.ln()], [1]), device))
+                    Some(parameter(attention::SHARPNESS, vec![sharpness.ln()], [1], device))
                 }
                 sharpness => {
                     return Err(WeightsError::Invalid(format!(
@@ -256,6 +286,14 @@ impl Net {
     pub fn forward(&self, batch: &Batch, device: &Device) -> Outputs {
         self.head.forward(self.trunk.forward(batch, device))
     }
+}
+
+/// A parameter that learns. Its identity follows from its name, so that an optimiser's moments find it again in another process.
+fn parameter<const D: usize>(name: &str, values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    let digest = Sha256::digest(name.as_bytes());
+    let id = u64::from_le_bytes(digest[..8].try_into().expect("a SHA-256 has 32 bytes"));
+    let (_, tensor, mapper) = Param::<Tensor<D>>::from_data(TensorData::new(values, shape), device).consume();
+    Param::from_mapped_value(ParamId::from(id), tensor, mapper)
 }
 
 /// Multiplies each channel by a gate that is computed from the channels' averages.

@@ -17,7 +17,7 @@ pub enum Stage {
 }
 
 /// What an observer is told, several times a second at most.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// What is going on.
     pub stage: Stage,

@@ -35,16 +35,19 @@ impl Sampler {
     /// When `labels` is empty.
     pub fn with_shares(labels: &[usize], shares: &[usize], batch: usize, seed: u64) -> Sampler {
         let count = labels.iter().max().expect("a sampler needs at least one sample") + 1;
-        let (mut classes, mut turns) = (Vec::new(), Vec::new());
+        let (mut classes, mut turns) = (Vec::new(), Vec::<(f64, usize)>::new());
         for class in 0..count {
             let samples: Vec<usize> = (0..labels.len()).filter(|&index| labels[index] == class).collect();
             if !samples.is_empty() {
                 let places = shares.get(class).copied().unwrap_or(1).max(1);
-                turns.extend(std::iter::repeat_n(classes.len(), places));
+                // A label's places are spread over the turn, so that they fall into different batches.
+                turns.extend((0..places).map(|place| ((place as f64 + 0.5) / places as f64, classes.len())));
                 // Starting at the end of a round makes the first draw shuffle.
                 classes.push(Round { at: samples.len(), samples });
             }
         }
+        turns.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let turns = turns.into_iter().map(|(_, class)| class).collect();
         Sampler { classes, turns, next: 0, batch, random: ChaCha8Rng::seed_from_u64(seed) }
     }
 

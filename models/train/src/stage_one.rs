@@ -12,17 +12,21 @@ use models::zoo::mobilenet_v3_small::FEATURES;
 
 use crate::batch::{Prepare, Targets};
 use crate::error::TrainError;
-use crate::fit::{Workers, rate_at};
+use crate::fit::Workers;
 use crate::loss::{Loss, Score, score};
 use crate::net::{Head, Trunk, numbers};
 use crate::progress::{Course, Observer, Progress, Stage};
 use crate::sampler::Sampler;
+use crate::schedule::cosine;
 
 /// Bytes of feature maps that may be kept. At 512 px a map is 288 KiB in half precision.
 const MAP_BYTES: usize = 1 << 30;
 
 /// Images that pass the trunk together on one thread.
 const TOGETHER: usize = 4;
+
+/// Maps of a step that one thread takes at a time.
+const MAPS_TOGETHER: usize = 16;
 
 /// Fewer steps than this leave a new head half learned, however few images there are; a step takes milliseconds.
 const LEAST_STEPS: usize = 240;
@@ -129,8 +133,7 @@ pub struct HeadTask<'a> {
     pub limit: Option<Duration>,
 }
 
-/// Teaches the head. Gives the best head by the selection set, and its score there; where the selection set is empty, the
-/// last head and an empty score.
+/// Teaches the head. Gives the best head by the selection set, and its score there.
 ///
 /// # Errors
 /// When a sample cannot be loaded, training diverges or the observer stops it.
@@ -166,8 +169,8 @@ pub fn run(
         for _ in 0..per_epoch {
             let indices = sampler.next_batch();
             let total: f32 = indices.iter().map(|&index| maps.targets[index].weights[0]).sum();
-            let rate = rate_at(course.done(), settings.rate);
-            let step = workers.step(head, &mut optimizer, rate, (&indices, indices.len()), |head: &Head, part| {
+            let rate = cosine(course.done(), settings.rate);
+            let step = workers.step(head, &mut optimizer, rate, (&indices, MAPS_TOGETHER), |head: &Head, part| {
                 let (map, targets) = maps.batch(part, workers);
                 Ok(task.loss.of(head.forward(map), &targets, total, &workers.device))
             })?;
@@ -182,10 +185,10 @@ pub fn run(
             done: course.done(),
             loss: seen.mean_loss(),
             accuracy: seen.accuracy(),
-            selection: (now.count > 0).then_some(now),
+            selection: Some(now),
             eta: course.eta(),
         };
-        if now.count == 0 || now.beats(&best.1) {
+        if now.beats(&best.1) {
             best = (head.clone(), now);
         }
         if !observe(&progress) {
@@ -204,8 +207,5 @@ fn measure(head: &Head, maps: &Maps, classes: usize, workers: &Workers) -> Resul
         let outputs = still.clone().fork(&workers.device).no_grad().forward(map);
         Ok(score(&numbers(outputs.logits), &targets, classes))
     })?;
-    Ok(parts.into_iter().fold(Score::default(), |mut total, part| {
-        total.add(part);
-        total
-    }))
+    Score::sum(parts).finite()
 }

@@ -6,25 +6,27 @@ use models::heads::attention;
 use models::preprocess::Preprocess;
 use models::weights::{Tensor, Weights};
 use models::zoo::mobilenet_v3_small as zoo;
+use sha2::{Digest, Sha256};
 
 use crate::augment::Augment;
 use crate::batch::Prepare;
-use crate::checkpoint::{Checkpoint, State};
+use crate::checkpoint::{Checkpoint, Snapshot, State};
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score};
 use crate::net::{Head, Net, Trunk};
+use crate::optimizer;
 use crate::progress::Observer;
 use crate::samples::Samples;
 use crate::stage_one::{self, HeadTask, StageOne};
-use crate::stage_two::{self, NetTask, StageTwo};
+use crate::stage_two::{self, Look, NetTask, Position, StageTwo};
 
 /// Samples to learn from, and samples to choose by. Neither may hold anything that the result is measured on.
 #[derive(Clone, Copy)]
 pub struct Data<'a> {
     /// To learn from.
     pub learn: &'a dyn Samples,
-    /// To choose the best epoch and the thresholds by; may be empty, then the last epoch counts.
+    /// To choose the best network, the end of training and the thresholds by.
     pub select: &'a dyn Samples,
 }
 
@@ -68,7 +70,7 @@ impl Settings {
             threads: None,
             limit: None,
             sharpness: Some(2.0),
-            loss: Loss { smoothing: 0.05, cell_weight: 1.0 },
+            loss: Loss::default(),
             augment: Augment::default(),
             shares: Vec::new(),
             one: StageOne::default(),
@@ -77,11 +79,16 @@ impl Settings {
         }
     }
 
-    /// What makes two trainings the same, as text. The time limit, the threads and the lengths may differ.
-    fn fingerprint(&self, digest: &str, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, two: StageTwo { distill, .. }, .. } = self;
-        let (learn, select) = (data.learn.len(), data.select.len());
-        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {distill} {learn} {select}")
+    /// What makes two trainings the same, as text. The time limit, the threads, the lengths and the patience may differ.
+    fn fingerprint(&self, start: &Start<'_>, data: &Data<'_>) -> String {
+        let Settings { classes, preprocess, seed, augment, loss, shares, sharpness, .. } = self;
+        let StageTwo { batch, accumulate, schedule, decay, last_layers, layer_decay, distill, .. } = &self.two;
+        let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
+        let trunk = digest_of(start.trunk);
+        format!(
+            "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {shares:?} {sharpness:?} {learn} {select} \
+             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill}"
+        )
     }
 }
 
@@ -124,7 +131,8 @@ pub struct Trained {
 /// Trains.
 ///
 /// # Errors
-/// When settings, weights or data do not fit, a sample cannot be loaded, training diverges or the observer stops it.
+/// When settings, weights or data do not fit, a sample cannot be loaded, training diverges or learns nothing, or the observer
+/// stops it.
 pub fn train(
     settings: &Settings,
     start: &Start<'_>,
@@ -136,29 +144,27 @@ pub fn train(
     let workers = Workers::new(settings.threads)?;
     let checkpoint = start.checkpoint;
     let mut run = Run { settings, data, workers, checkpoint, before: Duration::ZERO, clock: Instant::now() };
-    let fingerprint = settings.fingerprint(start.data_digest, data);
-    let (state, present, best) = match (start.resume, start.checkpoint) {
+    let fingerprint = settings.fingerprint(start, data);
+    let snapshot = match (start.resume, start.checkpoint) {
         (true, Some(checkpoint)) => checkpoint.load(&fingerprint)?,
-        (true, None) => return Err(TrainError::Settings("nothing to resume: no checkpoint folder".into())),
-        (false, _) => {
-            let (weights, score) = run.stage_one(start.trunk, observe)?;
-            let state = State::new(fingerprint, 0, run.clock.elapsed(), score, score);
-            (state, weights.clone(), weights)
-        }
+        (true, None) => return Err(TrainError::Settings("nothing to resume: no checkpoint file".into())),
+        (false, _) => run.begin(fingerprint, start.trunk, observe)?,
     };
     if start.resume {
-        run.before = state.spent;
+        run.before = snapshot.state.spent;
     }
+    let stage_one = snapshot.state.stage_one;
     let teacher = match settings.two.distill > 0.0 {
         true => Some(Trunk::load(start.trunk, &run.workers.device)?),
         false => None,
     };
-    let (weights, score) = run.stage_two(&state, (&present, best), teacher.as_ref(), observe)?;
+    let (weights, score) = run.stage_two(snapshot, teacher.as_ref(), observe)?;
+    learned_something(score, settings.classes)?;
     let (weights, finish) = match (finish, &settings.finish) {
         (Some(finish), Some(one)) => run.finish(one, finish, &weights, observe).map(|(w, score)| (w, Some(score)))?,
         _ => (weights, None),
     };
-    Ok(Trained { weights, stage_one: state.stage_one, stage_two: score, finish, spent: run.spent() })
+    Ok(Trained { weights, stage_one, stage_two: score, finish, spent: run.spent() })
 }
 
 fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
@@ -167,11 +173,34 @@ fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
     if settings.classes < 2 {
         return Err(TrainError::Data("a classifier needs at least two labels".into()));
     }
+    settings.two.check()?;
+    if data.select.is_empty() {
+        return Err(TrainError::Data(
+            "no image is left to choose the network and its thresholds by: give at least two images of some label"
+                .into(),
+        ));
+    }
     let labels: Vec<usize> = (0..data.learn.len()).map(|index| data.learn.label(index)).collect();
     match (0..settings.classes).find(|class| !labels.contains(class)) {
         Some(class) => Err(TrainError::Data(format!("label number {class} has no sample to learn from"))),
         None => Ok(()),
     }
+}
+
+/// Refuses a network that is no better than one that finds all labels alike likely: showing it as trained would be a lie.
+fn learned_something(score: Score, classes: usize) -> Result<(), TrainError> {
+    let (loss, guess) = (score.mean_loss(), (classes as f32).ln());
+    if loss < guess { Ok(()) } else { Err(TrainError::NothingLearned { loss, guess }) }
+}
+
+/// SHA-256 of weights, by name.
+fn digest_of(weights: &Weights) -> String {
+    let mut digest = Sha256::new();
+    for (name, tensor) in &weights.0 {
+        digest.update(name.as_bytes());
+        tensor.data.iter().for_each(|value| digest.update(value.to_le_bytes()));
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Share of the time limit that is left for what comes after stage two.
@@ -210,6 +239,18 @@ impl Run<'_> {
         }
     }
 
+    /// Stage one, and the checkpoint that stage two starts from.
+    fn begin(&self, fingerprint: String, trunk: &Weights, observe: &mut Observer<'_>) -> Result<Snapshot, TrainError> {
+        let (weights, score) = self.stage_one(trunk, observe)?;
+        let position = Position::default();
+        let state = State { fingerprint, position, spent: self.spent(), stage_one: score, best: score };
+        let snapshot = Snapshot { state, present: weights.clone(), best: weights, moments: Vec::new() };
+        if let Some(checkpoint) = self.checkpoint {
+            checkpoint.save(&snapshot, self.settings.classes)?;
+        }
+        Ok(snapshot)
+    }
+
     fn stage_one(&self, trunk: &Weights, observe: &mut Observer<'_>) -> Result<(Weights, Score), TrainError> {
         let settings = self.settings;
         let mut weights = trunk.only(&zoo::layers())?;
@@ -220,21 +261,27 @@ impl Run<'_> {
         let device = &self.workers.device;
         let trunk = Trunk::load(&weights, device)?;
         let head = Head::load(&weights, settings.classes, device)?;
+        if settings.one.epochs == 0 {
+            let net = Net { trunk, head };
+            let score =
+                stage_two::measure(&net, &self.prepare(self.data.select, &settings.preprocess, false), &self.workers)?;
+            return Ok((net.to_weights(), score));
+        }
         let task = self.head_task(self.data, &settings.preprocess);
         let (head, score) = stage_one::run(&settings.one, &task, &self.workers, (&trunk, head), observe)?;
         Ok((Net { trunk, head }.to_weights(), score))
     }
 
-    /// All layers, from `present` on; gives the best of `best` and what comes.
+    /// All layers, from where the snapshot stands; gives the best of its best and what comes.
     fn stage_two(
         &self,
-        state: &State,
-        (present, mut best): (&Weights, Weights),
+        snapshot: Snapshot,
         teacher: Option<&Trunk>,
         observe: &mut Observer<'_>,
     ) -> Result<(Weights, Score), TrainError> {
         let settings = self.settings;
-        let net = Net::from_weights(present, settings.classes, &self.workers.device)?;
+        let Snapshot { state, present, best, moments } = snapshot;
+        let net = Net::from_weights(&present, settings.classes, &self.workers.device)?;
         let left = settings.limit.map(|limit| {
             let end = if settings.finish.is_some() { limit.mul_f64(1.0 - FINISH_SHARE) } else { limit };
             end.saturating_sub(self.spent())
@@ -246,25 +293,26 @@ impl Run<'_> {
             shares: &settings.shares,
             teacher,
             limit: left,
-            done_epochs: state.epochs,
+            position: state.position,
+            moments: (!moments.is_empty()).then_some(moments),
             to_beat: state.best,
         };
-        let mut keep = |net: &Net, better: Option<(&Net, Score)>, epochs: usize| {
+        let mut keep = |look: &Look<'_>| {
             let Some(checkpoint) = self.checkpoint else { return Ok(()) };
-            let score = better.map_or(state.best, |(_, score)| score);
-            let state = State::new(state.fingerprint.clone(), epochs, self.spent(), state.stage_one, score);
-            let best = better.map_or_else(|| best.clone(), |(net, _)| net.to_weights());
-            checkpoint.save(&state, &net.to_weights(), &best, settings.classes)
+            let score = look.best.map_or(state.best, |(_, score)| score);
+            let state = State { position: look.position, spent: self.spent(), best: score, ..state.clone() };
+            let best = look.best.map_or_else(|| best.clone(), |(net, _)| net.to_weights());
+            let moments = optimizer::moments(look.optimizer)?;
+            checkpoint.save(&Snapshot { state, present: look.net.to_weights(), best, moments }, settings.classes)
         };
-        let found = match settings.two.epochs {
+        let found = match settings.two.steps(self.data.learn.len()) {
             0 => None,
-            _ => stage_two::run(&settings.two, &task, &self.workers, net, &mut keep, observe)?,
+            _ => stage_two::run(&settings.two, task, &self.workers, net, &mut keep, observe)?,
         };
-        let mut score = state.best;
-        if let Some((net, better)) = found {
-            (best, score) = (net.to_weights(), better);
-        }
-        Ok((best, score))
+        Ok(match found {
+            Some((net, score)) => (net.to_weights(), score),
+            None => (best, state.best),
+        })
     }
 
     /// The head alone, at another input size, from where it stands.

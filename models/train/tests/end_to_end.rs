@@ -1,10 +1,12 @@
 //! A whole training on generated images, small enough for every test run.
 
+mod lines;
+
 use std::path::Path;
 
 use burn::tensor::Device;
+use lines::{Lines, SHIPPED, SIDE};
 use models::bundle::{Bundle, Provenance};
-use models::image::{Image, PixelFormat};
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::SessionOptions;
@@ -15,52 +17,9 @@ use models_train::input::Batch;
 use models_train::loss::Score;
 use models_train::net::Trunk;
 use models_train::progress::Stage;
-use models_train::samples::{Class, Sample, Samples};
-use models_train::stage_two::distance;
+use models_train::samples::{Class, Samples};
+use models_train::stage_two::{Length, distance};
 use models_train::{Data, Settings, Start, TrainError, Trained, evaluate, train, trunk};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-/// A trunk that has learned to see.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/default.bundle");
-
-/// Grey noise of any brightness; the second class has a thin line across it. Mean and spread say nothing of the class.
-struct Lines {
-    len: usize,
-    seed: u64,
-}
-
-const SIDE: usize = 64;
-
-impl Samples for Lines {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn label(&self, index: usize) -> usize {
-        index % 2
-    }
-
-    fn load(&self, index: usize) -> Result<Sample, TrainError> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        random.set_stream(index as u64);
-        let level = random.random_range(60..160_u8);
-        let mut data: Vec<u8> = (0..SIDE * SIDE).map(|_| level + random.random_range(0..30)).collect();
-        if self.label(index) == 1 {
-            let (from, slope) = (random.random_range(10.0..50.0_f32), random.random_range(-0.4..0.4_f32));
-            for x in 0..SIDE {
-                let y = (from + slope * x as f32).clamp(0.0, SIDE as f32 - 2.0) as usize;
-                (0..2).for_each(|thick| data[(y + thick) * SIDE + x] = level.saturating_sub(40));
-            }
-        }
-        let image = Image { width: SIDE as u32, height: SIDE as u32, format: PixelFormat::Mono8, data };
-        Ok(Sample { image, labels: vec![self.label(index)], weight: 1.0, mask: None })
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("line {index}")
-    }
-}
 
 fn classes() -> Vec<Class> {
     vec![Class::named("good"), Class::named("scratch")]
@@ -70,7 +29,7 @@ fn settings() -> Settings {
     let mut settings = Settings::new(2, Preprocess::imagenet(SIDE as u32));
     settings.threads = Some(2);
     settings.one.epochs = 6;
-    settings.two.epochs = 3;
+    settings.two.length = Length::Rounds(3);
     settings
 }
 

@@ -119,13 +119,13 @@ fn head_pooling_and_loss_gradients() {
         cell_weights: vec![0.5, 0.5, 0.0, 0.4],
         labels: vec![vec![0, 1], vec![2]],
     };
-    let loss = Loss { smoothing: 0.1, cell_weight: 0.7 };
-    for sharpness in [None, Some(0.7), Some(5.0)] {
+    for (sharpness, focus) in [(None, 0.0), (Some(0.7), 0.0), (Some(5.0), 0.0), (Some(5.0), 1.5)] {
+        let loss = Loss { smoothing: 0.1, cell_weight: 0.7, focus };
         let head = Head::load(&head_weights(3, sharpness), 3, &device).unwrap();
         // 2 images of 1 x 2 cells; a window of the 576 features moves, the others stand.
         let (base, _) = random(&[2, 1, 2, 576], 10);
         let window: Operand = (base[..40].to_vec(), vec![40]);
-        check::<1>(&format!("head with sharpness {sharpness:?}"), &window, |window| {
+        check::<1>(&format!("head with sharpness {sharpness:?}, focus {focus}"), &window, |window| {
             let rest = Tensor::<1>::from_data(TensorData::new(base[40..].to_vec(), [base.len() - 40]), &device);
             let map = Tensor::cat(vec![window, rest], 0).reshape([2, 1, 2, 576]);
             loss.of(head.forward(map), &targets, 1.4, &device).0 * 10.0

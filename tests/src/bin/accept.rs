@@ -79,7 +79,20 @@ fn neu(binary: &Path, data: &Path, bounds: &mut Bounds) {
         let started = Instant::now();
         let trained = json_line(
             binary,
-            &["train", "--data", &data, "--split", split, "--out", &out, "--seed", &seed_text, "--json"],
+            &[
+                "train",
+                "--data",
+                &data,
+                "--split",
+                split,
+                "--out",
+                &out,
+                "--seed",
+                &seed_text,
+                "--priority",
+                "normal",
+                "--json",
+            ],
         );
         let minutes = started.elapsed().as_secs_f64() / 60.0;
         let eval = json_line(binary, &["eval", "--bundle", &out, "--data", &data, "--split", split, "--json"]);

@@ -26,8 +26,8 @@ impl Bar {
         Bar { bar, stage: None, selection: String::new(), logged: Instant::now() }
     }
 
-    /// Shows how far it is. A training goes on until it is done.
-    pub(super) fn show(&mut self, progress: &Progress) -> bool {
+    /// Shows how far it is.
+    pub(super) fn show(&mut self, progress: &Progress) {
         if self.stage != Some(progress.stage) {
             self.stage = Some(progress.stage);
             self.selection.clear();
@@ -47,12 +47,11 @@ impl Bar {
                 self.logged = Instant::now();
                 tracing::info!("{stage}: epoch {}, {:.0} %  {text}", progress.epoch, 100.0 * progress.done);
             }
-            return true;
+            return;
         }
         self.bar.set_prefix(stage);
         self.bar.set_message(text);
         self.bar.set_position((progress.done * STEPS as f64) as u64);
-        true
     }
 }
 

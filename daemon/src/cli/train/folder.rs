@@ -9,17 +9,24 @@ use models::runtime::{Provider, SessionOptions};
 use models_train::checkpoint::Checkpoint;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
+use models_train::progress::Observer;
 use models_train::samples::{Samples, Subset};
 use models_train::split::{Side, cut_selection};
+use models_train::weighting::{Reweighted, effective_number_weights};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
-use super::bar::Bar;
 use super::{Args, Origin, Outcome};
 
 /// Share of the training images by which epochs and thresholds are chosen.
 const SELECTION: f32 = 0.1;
 
-pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
+pub(super) fn train(
+    args: &Args,
+    root: &Path,
+    origin: Origin,
+    checkpoint: &Checkpoint,
+    observe: &mut Observer<'_>,
+) -> Result<Outcome, TrainError> {
     let folder = Folder::open(root, args.split.as_deref())?;
     folder.check_trainable()?;
     let Origin { trunk, name: trunk_name, licences } = origin;
@@ -34,20 +41,24 @@ pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Check
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
     let (learn, select) = cut_selection(&labels, SELECTION, args.seed);
     let learn = Subset { of: &files, indices: learn };
+    let weighted = args.fit.class_weights.map(|beta| weighted(&learn, classes.len(), beta)).transpose()?;
     let select = Subset { of: &files, indices: select };
     let mut settings = Settings::new(classes.len(), preprocess.clone());
     settings.seed = args.seed;
     settings.threads = args.threads();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
-    settings.two.epochs = args.epochs.unwrap_or(settings.two.epochs);
+    args.fit.apply(&mut settings)?;
+
+    if let Some((counts, _)) = &weighted {
+        settings.shares.clone_from(counts);
+    }
 
     let digest = folder.digest()?;
     let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
-    let mut bar = Bar::new();
-    let data = Data { learn: &learn, select: &select };
-    let trained = models_train::train(&settings, &start, &data, None, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let learning: &dyn Samples = weighted.as_ref().map_or(&learn, |(_, samples)| samples);
+    let data = Data { learn: learning, select: &select };
+    let trained = models_train::train(&settings, &start, &data, None, observe)?;
 
     let story = format!(
         "{} images of {} labels; {} more chose the epoch and the thresholds. First the head on the frozen trunk, then all \
@@ -67,6 +78,14 @@ pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Check
     let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;
     let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
     Ok(Outcome { trained, bundle, selection, test })
+}
+
+/// The number of samples of each label, by which they are drawn as often as they come, and the samples with the labels' weights.
+fn weighted<'a>(learn: &'a dyn Samples, classes: usize, beta: f64) -> Result<(Vec<usize>, Reweighted<'a>), TrainError> {
+    let mut counts = vec![0; classes];
+    (0..learn.len()).for_each(|index| counts[learn.label(index)] += 1);
+    let weights = effective_number_weights(&counts, beta)?;
+    Ok((counts, Reweighted { of: learn, weights }))
 }
 
 /// The finished bundle on the test side: a figure to report, by which nothing is chosen.

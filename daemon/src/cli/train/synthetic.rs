@@ -9,12 +9,14 @@ use models::preprocess::Preprocess;
 use models_train::augment::Augment;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
+use models_train::progress::Observer;
 use models_train::samples::{Class, Sample, Samples};
+use models_train::schedule::Schedule;
 use models_train::stage_one::StageOne;
+use models_train::stage_two::Length;
 use models_train::{Data, Finish, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
-use super::bar::Bar;
 use super::{Args, Origin, Outcome};
 
 /// Input of the windows on which all layers learn.
@@ -28,7 +30,12 @@ const DISTILL: f32 = 4.0;
 /// Time for it unless the user says otherwise.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
-pub(super) fn train(args: &Args, origin: Origin, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
+pub(super) fn train(
+    args: &Args,
+    origin: Origin,
+    checkpoint: &Checkpoint,
+    observe: &mut Observer<'_>,
+) -> Result<Outcome, TrainError> {
     let Origin { trunk, name: trunk_name, licences } = origin;
     let classes: Vec<Class> = LABELS.iter().map(|label| Class::named(label)).collect();
     let part_size = args.size.unwrap_or(PART);
@@ -40,15 +47,13 @@ pub(super) fn train(args: &Args, origin: Origin, checkpoint: &Checkpoint) -> Res
     let learn_parts = Drawn { set: &parts, first_round: 2_000_000, len: 2_400, half_good: true };
     let select_parts = Drawn { set: &parts, first_round: 500_000, len: 1_600, half_good: true };
 
-    let settings = settings(args, classes.len());
+    let settings = settings(args, classes.len())?;
     let digest = format!("synthetic line of inspectd {}, seed {}", env!("CARGO_PKG_VERSION"), args.seed);
     let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
     let data = Data { learn: &learn, select: &select };
     let preprocess = Preprocess::imagenet(part_size);
     let finish = Finish { preprocess: &preprocess, data: Data { learn: &learn_parts, select: &select_parts } };
-    let mut bar = Bar::new();
-    let trained = models_train::train(&settings, &start, &data, Some(&finish), &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let trained = models_train::train(&settings, &start, &data, Some(&finish), observe)?;
 
     let story = format!(
         "Drawn surfaces with drawn defects: all layers on windows of {WINDOW} px, then the head on parts of {part_size} px. The \
@@ -67,7 +72,7 @@ pub(super) fn train(args: &Args, origin: Origin, checkpoint: &Checkpoint) -> Res
     Ok(Outcome { trained, bundle, selection, test: None })
 }
 
-fn settings(args: &Args, classes: usize) -> Settings {
+fn settings(args: &Args, classes: usize) -> Result<Settings, TrainError> {
     let mut settings = Settings::new(classes, Preprocess::imagenet(WINDOW));
     settings.seed = args.seed;
     settings.threads = args.threads();
@@ -76,12 +81,20 @@ fn settings(args: &Args, classes: usize) -> Settings {
     // Good parts vary more than any one defect, and are what an overkill is made of.
     settings.shares = vec![3];
     settings.one = StageOne { views: 1, most: 1_500, epochs: 4, ..StageOne::default() };
-    settings.two.rate = 1e-3;
     settings.two.distill = args.distill.unwrap_or(DISTILL);
-    settings.two.epochs = args.epochs.unwrap_or(1);
-    settings.two.look_every = Some(2_400);
+    settings.two.length = Length::Rounds(1);
+    settings.two.schedule = Schedule::Cosine { peak: 1e-3 };
+    settings.two.look_every = Some(75);
+    // No window is seen twice, so there is nothing to overfit: it learns until its time is over.
+    settings.two.patience = None;
     settings.finish = Some(StageOne { views: 1, most: 2_400, epochs: 16, rate: 5e-4, ..StageOne::default() });
-    settings
+    args.fit.apply(&mut settings)?;
+    if args.fit.class_weights.is_some() {
+        return Err(TrainError::Settings(
+            "--class-weights: the synthetic line draws each label as often already".into(),
+        ));
+    }
+    Ok(settings)
 }
 
 /// A range of the training set.

@@ -1,0 +1,183 @@
+//! Training in a process of its own, through the real program: killed, stopped, out of memory, and going on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use models::bundle::Bundle;
+use models::image::{Image, PixelFormat, encode_png};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Long enough for a loaded machine; nothing here is measured by it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Stripes up and down against stripes across, a folder each.
+fn stripes(folder: &Path) {
+    for index in 0..32_usize {
+        let label = folder.join("stripes").join(["across", "upright"][index % 2]);
+        fs::create_dir_all(&label).expect("a folder");
+        let pixel = |at: usize| {
+            let along = if index % 2 == 0 { at / 48 } else { at % 48 };
+            (60 + 3 * index + if (along + index) / 4 % 2 == 1 { 70 } else { 0 } + at * 7919 % 13) as u8
+        };
+        let image =
+            Image { width: 48, height: 48, format: PixelFormat::Mono8, data: (0..48 * 48).map(pixel).collect() };
+        fs::write(label.join(format!("{index}.png")), encode_png(image.view()).expect("an image")).expect("written");
+    }
+}
+
+/// A training that takes some seconds and saves often.
+fn train(folder: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inspectd"));
+    command.args(["train", "--data", "stripes", "--out", "s.bundle", "--steps", "100", "--patience", "0"]).args(more);
+    command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// The worker of a running `inspectd train`.
+fn worker_of(parent: &Child) -> Pid {
+    let tasks = PathBuf::from(format!("/proc/{}/task", parent.id()));
+    let children = || -> Option<Pid> {
+        // The child hangs on the thread that started it.
+        let tasks = fs::read_dir(&tasks).ok()?;
+        let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+        lists.collect::<String>().split_whitespace().next()?.parse().ok().map(Pid::from_raw)
+    };
+    until("the worker", children)
+}
+
+fn is_gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // What nobody has reaped yet is a zombie: dead all the same.
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with('Z'))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_training_that_is_killed_again_and_again_ends_with_the_same_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    let checkpoint = folder.path().join("s.bundle.partial");
+    let seen = |checkpoint: &Path| fs::metadata(checkpoint).and_then(|file| file.modified()).ok();
+    let mut interrupted = 0;
+    for round in 0..5_u64 {
+        let before = seen(&checkpoint);
+        let mut program = train(folder.path(), &["--resume", "--priority", "normal"]).spawn().expect("it starts");
+        let worker = worker_of(&program);
+        // At a new checkpoint and a little later, so that kills fall into steps, looks and writes.
+        until("a checkpoint", || {
+            (seen(&checkpoint) != before || program.try_wait().expect("a child").is_some()).then_some(())
+        });
+        sleep(Duration::from_millis(round * 23));
+        // Each second time the worker alone dies, and its parent has to say so.
+        let victim = if round % 2 == 0 { Pid::from_raw(program.id() as i32) } else { worker };
+        let killed = kill(victim, Signal::SIGKILL);
+        let output = program.wait_with_output().expect("a child");
+        until("the worker's end", || is_gone(worker).then_some(()));
+        // It was too late: the bundle was written, and is compared below like any other.
+        if killed.is_err() || output.status.success() || folder.path().join("s.bundle").exists() {
+            break;
+        }
+        interrupted += 1;
+        if victim == worker {
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(stderr(&output).contains("ended by SIGKILL"), "{}", stderr(&output));
+        }
+    }
+    assert!(interrupted >= 3, "only {interrupted} kills hit a training: nothing was tested");
+    let last = train(folder.path(), &["--resume", "--priority", "normal"]).output().expect("it starts");
+    assert!(last.status.success(), "{}", stderr(&last));
+    let resumed = Bundle::open(&folder.path().join("s.bundle")).expect("a sound bundle");
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "only the data and the bundle are left: {left:?}");
+
+    let whole = train(folder.path(), &["--priority", "normal", "--threads", "1"]).output().expect("it starts");
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    let whole = Bundle::open(&folder.path().join("s.bundle")).expect("a sound bundle");
+    assert!(whole.graph == resumed.graph, "{interrupted} kills and one thread changed the network");
+}
+
+#[test]
+fn ctrl_c_is_passed_on_and_leaves_a_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    let program = train(folder.path(), &["--priority", "normal"]).spawn().expect("it starts");
+    let worker = worker_of(&program);
+    until("a checkpoint", || folder.path().join("s.bundle.partial").exists().then_some(()));
+    kill(Pid::from_raw(program.id() as i32), Signal::SIGINT).expect("it runs");
+    let output = program.wait_with_output().expect("a child");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`--resume` goes on"), "{}", stderr(&output));
+    assert!(output.stdout.is_empty() && is_gone(worker) && !folder.path().join("s.bundle").exists());
+
+    let damaged = &fs::read(folder.path().join("s.bundle.partial")).expect("a checkpoint")[1..];
+    fs::write(folder.path().join("s.bundle.partial"), damaged).expect("written");
+    let output = train(folder.path(), &["--resume", "--priority", "normal"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is damaged") && stderr(&output).contains("without `--resume`"));
+}
+
+#[test]
+fn a_worker_is_idle_and_dies_with_its_parent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    let mut program = train(folder.path(), &[]).spawn().expect("it starts");
+    let worker = worker_of(&program);
+    // Field 41 of proc(5)'s stat: the scheduling policy. 5 is SCHED_IDLE. The command's name may hold spaces; it ends at `)`.
+    until("idle priority", || {
+        let stat = fs::read_to_string(format!("/proc/{worker}/stat")).ok()?;
+        (stat.rsplit(')').next()?.split_whitespace().nth(41 - 3)? == "5").then_some(())
+    });
+    program.kill().expect("it runs");
+    program.wait().expect("a child");
+    until("the worker's end", || is_gone(worker).then_some(()));
+}
+
+#[test]
+fn a_training_beyond_its_memory_ceiling_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    let output = train(folder.path(), &["--memory-ceiling", "48", "--priority", "normal"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let words = stderr(&output);
+    assert!(words.contains("memory ceiling of 48 MiB") && words.contains("--memory-ceiling"), "{words}");
+    assert!(output.stdout.is_empty() && !folder.path().join("s.bundle").exists());
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    for (options, code, words) in [
+        (&["--schedule", "piecewise", "--boundaries", "5"][..], 1, "together"),
+        (&["--schedule", "piecewise", "--boundaries", "5,5", "--rates", "1e-3,1e-4,1e-5"], 1, "must rise"),
+        (&["--rates", "1e-3"], 1, "--schedule piecewise"),
+        (&["--schedule", "piecewise", "--rate", "1e-3"], 1, "--rates"),
+        (&["--layer-decay", "1.5"], 1, "at most 1"),
+        (&["--class-weights", "1"], 1, "0.999"),
+        (&["--accumulate", "0"], 1, "at least one image"),
+        (&["--from-scratch", "--trunk", "x"], 2, "cannot be used with"),
+        (&["--epochs", "3"], 2, "cannot be used with"),
+    ] {
+        let output = train(folder.path(), options).arg("--priority").arg("normal").output().expect("it starts");
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{options:?}: {}", stderr(&output));
+    }
+}
