@@ -157,6 +157,11 @@ fn a_model_is_shown_certified_and_exported_with_its_figures() {
         let shown = show(&out);
         assert_eq!(shown["manifest"]["precision"], precision);
         assert_eq!(shown["certificate"]["compared_with"]["original"]["precision"], "fp32");
+        let certify = ["models", "certify", text(&out), "--state", text(&state), "--json", "--original"];
+        let (code, record, stderr) = run(&[&certify[..], &[text(&bundle)]].concat());
+        assert_eq!((code, &record["beside_original"]["flips"]), (0, &0.into()), "{stderr}");
+        let (code, _, stderr) = run(&[&certify[..], &[text(&out)]].concat());
+        assert!(code == 1 && stderr.contains("is not what this model was converted from"), "{stderr}");
         // The new model runs as the old did.
         let picture = data.join("scratch/230.jpg");
         let (code, said, stderr) = run(&["inspect", "--bundle", text(&out), "--json", text(&picture)]);

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use models::bundle::{Bundle, Machine, sha256};
-use models::certify::{Certifier, Finding, ProviderReport};
+use models::bundle::{Bundle, Compared, Machine, sha256};
+use models::certify::{Agreement, Certifier, Duel, Finding, ProviderReport};
 use models::precision::Precision;
 use models::runtime::{SessionOptions, init};
 use models_train::dataset::Folder;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{classes, file_and_bundle};
 use crate::cli::{FAILURE, SUCCESS, out};
 use crate::config;
+use crate::supervise::open_bundle;
 
 /// Arguments of `certify`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,10 @@ pub(super) struct Args {
     /// CSV with the columns path,label,split; only its test side is shown.
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    /// For a model in fp16 or int8: the original in fp32, to compare the two on this machine's processor. The verdicts may differ as
+    /// far as the export allowed.
+    #[arg(long, value_name = "FILE")]
+    original: Option<PathBuf>,
     /// Where the result is recorded, in `certificates`; default: the state directory of `run`.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -54,7 +59,10 @@ struct Record {
     /// SHA-256 of the data beside the bundle's own pictures.
     data_digest: Option<String>,
     providers: Vec<ProviderReport>,
-    /// The processor reproduces the bundle, and no provider that is there flips a verdict.
+    /// The original in fp32 beside it, where one was given.
+    beside_original: Option<Agreement>,
+    /// The processor reproduces the bundle, no provider that is there flips a verdict, and the original's verdicts flip no more
+    /// than the export allowed.
     certified: bool,
 }
 
@@ -65,6 +73,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let state = args.state.clone().unwrap_or_else(config::default_state_dir);
     let options = SessionOptions { cache_dir: Some(state.join("engines")), ..SessionOptions::default() };
     let mut certifier = Certifier::new(&bundle, thresholds::verdict, &options)?;
+    let original = args.original.as_deref().map(|path| original_of(&bundle, path)).transpose()?;
+    let mut duel = original.as_ref().map(|original| Duel::new(original, &bundle, thresholds::verdict)).transpose()?;
+    for (index, expectation) in bundle.expectations.iter().enumerate() {
+        if let Some(duel) = &mut duel {
+            duel.picture(&format!("calibration image {index}"), expectation.image.view(), None)?;
+        }
+    }
     let mut images = bundle.expectations.len();
     let mut data_digest = None;
     if let Some(data) = &args.data {
@@ -73,20 +88,43 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let files = folder.files(args.split.is_some().then_some(Side::Test), &classes(&bundle))?;
         let bar = ProgressBar::new(files.len() as u64);
         for index in 0..files.len() {
-            certifier.picture(&files.name(index), files.load(index)?.image.view())?;
+            let (name, image) = (files.name(index), files.load(index)?.image);
+            certifier.picture(&name, image.view())?;
+            if let Some(duel) = &mut duel {
+                duel.picture(&name, image.view(), None)?;
+            }
             bar.inc(1);
         }
         bar.finish_and_clear();
         images += files.len();
     }
-    let providers = certifier.finish();
-    let record = record(&bundle, &bytes, (images, data_digest), providers);
+    let beside_original = duel.map(|duel| duel.finish().0);
+    let mut record = record(&bundle, &bytes, (images, data_digest), certifier.finish());
+    if let Some(agreement) = beside_original {
+        let export = bundle.certificate.as_ref().and_then(|it| it.export.as_ref());
+        record.certified &= agreement.flip_share() <= export.map_or(0.0, |export| export.most_flips);
+        record.beside_original = Some(agreement);
+    }
     let path = keep(&state, &record)?;
     match args.json {
         true => out::json(&record)?,
         false => tell(&record, &path)?,
     }
     Ok(ExitCode::from(if record.certified { SUCCESS } else { FAILURE }))
+}
+
+/// The original of a conversion; another model beside it would only mislead.
+fn original_of(bundle: &Bundle, path: &Path) -> anyhow::Result<Bundle> {
+    let original = open_bundle(path)?;
+    match bundle.certificate.as_ref().map(|it| &it.compared_with) {
+        Some(Compared::Original { graph_sha256, .. }) if *graph_sha256 == original.manifest.graph_sha256 => {
+            Ok(original)
+        }
+        Some(Compared::Original { graph_sha256, .. }) => {
+            bail!("`{}` is not what this model was converted from: that has the graph {graph_sha256}", path.display())
+        }
+        _ => bail!("this model was not converted from another: leave out --original"),
+    }
 }
 
 fn record(
@@ -105,6 +143,7 @@ fn record(
         images,
         data_digest,
         certified: !providers.iter().any(ProviderReport::failed),
+        beside_original: None,
         providers,
     }
 }
@@ -142,6 +181,9 @@ fn tell(record: &Record, path: &Path) -> anyhow::Result<()> {
                 out::line(format_args!("{provider:<9} {word}: {agreement}; {latency_ms:.1} ms a picture"))?;
             }
         }
+    }
+    if let Some(agreement) = &record.beside_original {
+        out::line(format_args!("original  {agreement}"))?;
     }
     let word = if record.certified { "certified" } else { "NOT certified" };
     Ok(out::line(format_args!("{word}; recorded in `{}`", path.display()))?)
