@@ -1,9 +1,10 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [small-defects] [elpv]
+//!     accept [synthetic] [neu] [small-defects] [elpv] [attack]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
+mod attack;
 mod elpv;
 mod small_defects;
 
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
     }
     if wants("elpv") {
         elpv::run(&binary, &mut bounds);
+    }
+    if wants("attack") {
+        attack::run(&binary, &mut bounds);
     }
     bounds.report()
 }
