@@ -87,6 +87,11 @@ impl Program {
         program
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reads a JSON resource.
     ///
     /// # Panics

@@ -132,7 +132,7 @@ impl Trail {
         }
         self.locked(|file, end| {
             self.catch_up(file, end)?;
-            let entry = entry(end.head.n + 1, who, deed);
+            let entry = entry(end.head.n.saturating_add(1), who, deed);
             let (bytes, hash) = line(end.head.hash, &entry).map_err(|error| self.io("written", error.into()))?;
             self.write(file, end, &bytes).map_err(|source| self.io("written", source))?;
             end.head = Head { n: entry.n, hash };

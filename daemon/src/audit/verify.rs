@@ -124,27 +124,38 @@ impl Look {
         for (at, raw) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let at = at as u64 + 1;
             let Some(whole) = raw.strip_suffix(b"\n") else {
-                self.find(Some(at), expected, Trouble::Torn);
+                self.spoilt(at, expected, Trouble::Torn);
                 continue;
             };
             let Some(line) = Line::parse(whole) else {
-                self.find(Some(at), expected, Trouble::Unreadable);
-                self.unreadable.insert(expected);
+                self.spoilt(at, expected, Trouble::Unreadable);
                 expected += 1;
                 continue;
             };
             self.entries += 1;
             let n = line.entry.n;
-            if self.seen.contains_key(&n) {
-                self.find(Some(at), n, Trouble::Doubled);
-                continue;
+            match self.seen.get(&n) {
+                Some((_, hash, _)) if *hash == line.hash => self.find(Some(at), n, Trouble::Doubled),
+                // No copy of that entry, and no other that is missing: its number was edited.
+                known if known.is_some() || n == 0 => {
+                    self.spoilt(at, expected, Trouble::Edited);
+                    expected += 1;
+                }
+                _ => {
+                    if n < expected {
+                        self.find(Some(at), n, Trouble::Moved);
+                    }
+                    self.seen.insert(n, (at, line.hash, line.json.to_vec()));
+                    expected = expected.max(n.saturating_add(1));
+                }
             }
-            if n < expected {
-                self.find(Some(at), n, Trouble::Moved);
-            }
-            self.seen.insert(n, (at, line.hash, line.json.to_vec()));
-            expected = expected.max(n + 1);
         }
+    }
+
+    /// A line of which it is known only where it stands.
+    fn spoilt(&mut self, line: u64, entry: u64, trouble: Trouble) {
+        self.find(Some(line), entry, trouble);
+        self.unreadable.insert(entry);
     }
 
     /// Numbers without a gap, each hash from the one before, wherever that stands.
@@ -163,7 +174,7 @@ impl Look {
                 self.find(Some(*line), n, Trouble::Edited);
             }
             before = Some(*hash);
-            expected = n + 1;
+            expected = n.saturating_add(1);
             self.head = Head { n, hash: *hash };
             self.seen.insert(n, (*line, *hash, Vec::new()));
         }
@@ -181,7 +192,7 @@ impl Look {
             Some(_) => {}
             None if head.n > self.head.n => {
                 for gone in
-                    (self.head.n + 1..=head.n).take(1000).filter(|n| !self.unreadable.contains(n)).collect::<Vec<_>>()
+                    (self.head.n.saturating_add(1)..=head.n).take(1000).filter(|n| !self.unreadable.contains(n)).collect::<Vec<_>>()
                 {
                     self.find(None, gone, Trouble::CutOff);
                 }
@@ -194,7 +205,7 @@ impl Look {
     /// The head beside the trail is written after the entry, so after a crash it may lag by one.
     fn against_kept(&mut self, kept: Option<Head>) {
         match kept {
-            Some(kept) if kept.n + 1 >= self.head.n => self.against(kept),
+            Some(kept) if kept.n.saturating_add(1) >= self.head.n => self.against(kept),
             _ => self.find(None, self.head.n, Trouble::HeadLost),
         }
     }

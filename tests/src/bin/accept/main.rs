@@ -1,11 +1,13 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [small-defects] [elpv] [bottle] [good-only]
+//!     accept [synthetic] [neu] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
+mod attack;
 mod elpv;
 mod good;
+mod imbalance;
 mod small_defects;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +51,15 @@ fn main() -> ExitCode {
             Some(trunk) => good::surfaces(&binary, &trunk, &mut bounds),
             None => println!("SKIPPED: good-only (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
         }
+    }
+    if wants("imbalance") {
+        match system_tests::data() {
+            Some(data) => imbalance::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: imbalance (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("attack") {
+        attack::run(&binary, &mut bounds);
     }
     bounds.report()
 }

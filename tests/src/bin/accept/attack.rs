@@ -1,0 +1,112 @@
+//! What ill-meaning clients cost the line: the same line twice in peace and once under attack, verdict times beside each other.
+//! Times are printed, not judged: on a busy machine two runs in peace differ as much. The law and the memory are judged.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use system_tests::{Counts, Program, wait_for};
+
+use super::Bounds;
+
+const SECONDS: u64 = 30;
+const RATE: &str = "10";
+
+pub(super) fn run(binary: &Path, bounds: &mut Bounds) {
+    println!("\n== clients that mean ill: {SECONDS} s a run at {RATE} parts/s, in turns");
+    for round in 1..=2 {
+        for (name, attacked) in [("peace", false), ("attack", true), ("peace again", false)] {
+            let run = Run::of(binary, attacked);
+            let us = |key: &str| run.line["latency"][key].as_f64().unwrap_or(f64::NAN) / 1000.0;
+            println!(
+                "round {round}, {name:<12} {:>5} parts, verdict p50 {:>7.1} ms, p99 {:>7.1} ms, max {:>7.1} ms; memory {} -> {} MiB",
+                run.counts.triggered,
+                us("p50_us"),
+                us("p99_us"),
+                us("max_us"),
+                run.memory_kib.0 / 1024,
+                run.memory_kib.1 / 1024,
+            );
+            let grown = run.memory_kib.1.saturating_sub(run.memory_kib.0) as f64 / 1024.0;
+            bounds.at_most(&format!("round {round}, {name}: MiB of growth"), grown, 64.0);
+        }
+    }
+}
+
+struct Run {
+    line: Value,
+    counts: Counts,
+    memory_kib: (u64, u64),
+}
+
+impl Run {
+    fn of(binary: &Path, attacked: bool) -> Run {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let state = state.path().to_string_lossy();
+        let program = Program::start(binary, &["demo", "--listen", "127.0.0.1:0", "--rate", RATE, "--state", &state]);
+        wait_for("some parts", || (program.counts().triggered >= 40).then_some(()));
+        let before = memory_kib(&program);
+        let address = program.url.trim_start_matches("http://").to_owned();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            if attacked {
+                for ill in [slow_heads, deaf_listeners, huge_bodies] {
+                    let (address, over) = (&address, &over);
+                    scope.spawn(move || while !over.load(Ordering::Relaxed) { ill(address) });
+                }
+            }
+            thread::sleep(Duration::from_secs(SECONDS));
+            over.store(true, Ordering::Relaxed);
+        });
+        // The crowd may have every place for a moment longer.
+        let line = wait_for("the line", || {
+            let mut answer = system_tests::agent().get(format!("{}/api/v1/line", program.url)).call().ok()?;
+            answer.body_mut().read_json::<Value>().ok()
+        });
+        Run { counts: Counts::of(&line["counts"]), memory_kib: (before, memory_kib(&program)), line }
+    }
+}
+
+/// 500 half heads, held until they are dropped.
+fn slow_heads(address: &str) {
+    let crowd: Vec<TcpStream> = (0..500).filter_map(|_| opened(address, b"GET / HTTP/1.1\r\nX-Slow: ")).collect();
+    thread::sleep(Duration::from_secs(3));
+    drop(crowd);
+}
+
+/// Eight that ask for events and read none.
+fn deaf_listeners(address: &str) {
+    let request = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let deaf: Vec<TcpStream> = (0..8).filter_map(|_| opened(address, request)).collect();
+    thread::sleep(Duration::from_secs(3));
+    drop(deaf);
+}
+
+/// 100 MB in pieces.
+fn huge_bodies(address: &str) {
+    let head = b"POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let Some(mut stream) = opened(address, head) else { return thread::sleep(Duration::from_millis(100)) };
+    let piece = [&b"100000\r\n"[..], &vec![b' '; 0x10_0000], b"\r\n"].concat();
+    for _ in 0..100 {
+        if stream.write_all(&piece).is_err() {
+            return;
+        }
+    }
+}
+
+fn opened(address: &str, first: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_write_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.write_all(first).ok()?;
+    Some(stream)
+}
+
+fn memory_kib(program: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}
