@@ -3,6 +3,7 @@
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
 pub mod check;
+pub mod data;
 pub mod demo;
 pub mod doctor;
 pub mod eval;
@@ -62,6 +63,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Measure a bundle on labelled images.
     Eval(eval::Args),
+    /// Look at a data set before anything is learned from it, or cut it into two sides.
+    Data(data::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
     Train(train::Args),
     /// Look at models, sign them, make them ready ahead of time.
@@ -92,6 +95,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Records(args) => records::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(args),
         Command::Models(args) => models::run(&args),
         Command::Openapi(args) => openapi::run(args),

@@ -4,6 +4,8 @@
 
 mod bar;
 mod folder;
+mod options;
+mod preview;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
@@ -36,8 +38,15 @@ pub struct Args {
     #[arg(long)]
     synthetic: bool,
     /// The bundle to write. Checkpoints go to `FILE.partial` beside it and are removed at the end.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required = false, required_unless_present = "preview")]
+    #[arg(default_value_if("preview", clap::builder::ArgPredicate::IsPresent, "preview.bundle"))]
     out: PathBuf,
+    #[command(flatten)]
+    options: options::Options,
+    /// Learn nothing: write pictures of what would be learned from (a batch before and after its random changes, and some images of
+    /// each label) into this folder.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    preview: Option<PathBuf>,
     /// Weights to start from: a bundle, an ONNX trunk or torchvision's .pth; default: the trunk of the model that ships
     /// with inspectd.
     #[arg(long, value_name = "FILE")]
@@ -93,6 +102,9 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(weight) = args.distill {
         anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
+    }
+    if let (Some(folder), Some(data)) = (&args.preview, &args.data) {
+        return preview::run(&args, data, folder);
     }
     models::runtime::init(None).context("training ends with expected scores from ONNX Runtime")?;
     // A folder that cannot be written should be known now, not in an hour.
@@ -168,6 +180,7 @@ impl Args {
         };
         add("data", self.data.as_deref().map(file));
         add("split", self.split.as_deref().map(file));
+        self.options.tell(&mut add);
         add("synthetic", self.synthetic.then(String::new));
         add("trunk", self.trunk.as_deref().map(file));
         add("size", self.size.map(|size| size.to_string()));

@@ -2,12 +2,11 @@
 
 use models::preprocess::Preprocess;
 use models::zoo::mobilenet_v3_small::STRIDE;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use crate::augment::Augment;
 use crate::error::TrainError;
 use crate::input::Batch;
+use crate::mask::UNKNOWN;
 use crate::samples::{Sample, Samples};
 
 /// Pixels of a label that make a cell (of 32 x 32) an example of it. A cell with fewer is no example of anything.
@@ -75,14 +74,20 @@ impl Targets {
     }
 }
 
-/// The label of each cell; `None` where the cell is a poor example: too few pixels of a defect in it, or beside a
-/// defect, whose traces reach into the cell's view.
+/// The label of each cell; `None` where the cell is a poor example: too few pixels of a defect in it, mostly pixels of which
+/// nothing is known, or beside a defect, whose traces reach into the cell's view.
 fn cell_labels(mask: &[u8], width: usize, [rows, columns]: [usize; 2]) -> Vec<Option<usize>> {
     let height = mask.len() / width;
     let mut counts = vec![std::collections::BTreeMap::<u8, u32>::new(); rows * columns];
+    let (mut known, mut unknown) = (vec![0_u32; rows * columns], vec![0_u32; rows * columns]);
     for (y, line) in mask.chunks_exact(width).enumerate() {
-        for (x, &label) in line.iter().enumerate().filter(|(_, label)| **label != 0) {
-            *counts[y * rows / height * columns + x * columns / width].entry(label).or_default() += 1;
+        for (x, &label) in line.iter().enumerate() {
+            let cell = y * rows / height * columns + x * columns / width;
+            match label {
+                0 => known[cell] += 1,
+                UNKNOWN => unknown[cell] += 1,
+                label => *counts[cell].entry(label).or_default() += 1,
+            }
         }
     }
     // Sizes are of the mask; a cell counts pixels of the network's input.
@@ -95,7 +100,7 @@ fn cell_labels(mask: &[u8], width: usize, [rows, columns]: [usize; 2]) -> Vec<Op
     };
     let label = |cell: usize| match counts[cell].iter().max_by_key(|(_, count)| **count) {
         Some((&label, &count)) => (count >= enough).then_some(usize::from(label)),
-        None => (!near_defect(cell)).then_some(0),
+        None => (!near_defect(cell) && known[cell] >= unknown[cell]).then_some(0),
     };
     (0..rows * columns).map(label).collect()
 }
@@ -146,9 +151,7 @@ impl Prepare<'_> {
         for &(ticket, index) in tickets {
             let mut sample = self.samples.load(index)?;
             if let Some(augment) = self.augment {
-                let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-                random.set_stream(ticket);
-                augment.apply(&mut sample, &mut random);
+                augment.apply_at(&mut sample, self.seed, ticket);
             }
             self.preprocess.fill(sample.image.view(), &mut tensor);
             batch.push(&tensor);
@@ -189,6 +192,19 @@ mod tests {
             assert_eq!(labels[beside], None, "cell {beside} is beside the defect");
         }
         assert!((12..16).all(|cell| labels[cell] == Some(0)), "far from the defect");
+    }
+
+    #[test]
+    fn cells_of_which_nothing_is_known_teach_nothing() {
+        let side = 4 * STRIDE;
+        let mut mask = vec![UNKNOWN; side * side];
+        for y in 0..64 {
+            mask[y * side..y * side + 70].fill(0);
+        }
+        let labels = cell_labels(&mask, side, [4, 4]);
+        let known: Vec<usize> = (0..16).filter(|&cell| labels[cell] == Some(0)).collect();
+        assert_eq!(known, [0, 1, 4, 5], "whole cells of label 0; the strip of six columns is too little");
+        assert!(labels.iter().all(|label| matches!(label, None | Some(0))));
     }
 
     #[test]

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::image::{self, Image};
 use models::preprocess::Preprocess;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
+use crate::formats::{self, Entry, Format, Listing, voc};
+use crate::mask::{self, Place};
 use crate::samples::{Class, Sample, Samples};
-use crate::split::{self, Entry, Side};
+use crate::split::{Side, Together};
 
 /// Bytes of resized images that may be kept in memory; images beyond are read again each time.
 const CACHE_BYTES: usize = 1 << 30;
@@ -19,32 +22,79 @@ const CACHE_BYTES: usize = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
-    /// The classes, sorted by name.
+    /// The classes: those that pass a part first (see [`Class::named`]), then by name.
     pub classes: Vec<Class>,
+    /// The form that the list was read from.
+    pub format: Format,
+    /// What was left out and why, for a person.
+    pub notes: Vec<String>,
     entries: Vec<Entry>,
+    /// SHA-256 of each file's bytes, once something asked for them.
+    hashes: OnceLock<Vec<[u8; 32]>>,
 }
 
 impl Folder {
-    /// Reads the list of a data folder: from a split file (a path, or a name inside the folder), or else from its
-    /// folders, one per class.
+    /// Reads the list of a data folder, whose form is told by what is there (see [`formats::read`]).
     ///
     /// # Errors
-    /// When the folder or the split cannot be read, or the split is malformed.
-    pub fn open(root: &Path, split: Option<&Path>) -> Result<Folder, TrainError> {
-        if !root.is_dir() {
-            return Err(TrainError::Data(format!("`{}` is not a folder", root.display())));
-        }
-        let entries = match split {
-            // A bare name means the file that comes with the data, wherever the command is started.
-            Some(split) if !split.exists() && split.is_relative() => split::read(&root.join(split))?,
-            Some(split) => split::read(split)?,
-            None => split::list_folders(root)?,
-        };
-        let mut names: Vec<&str> = entries.iter().map(|entry| entry.label.as_str()).collect();
+    /// When the folder or the list cannot be read, or the list is malformed.
+    pub fn open(root: &Path, list: Option<&Path>) -> Result<Folder, TrainError> {
+        Folder::open_as(root, list, None)
+    }
+
+    /// The same for a form that is known.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_as(root: &Path, list: Option<&Path>, format: Option<Format>) -> Result<Folder, TrainError> {
+        let Listing { format, entries, notes } = formats::read(root, list, format)?;
+        let mut names: Vec<&str> = entries.iter().flat_map(|entry| &entry.labels).map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        let classes = names.into_iter().map(Class::named).collect();
-        Ok(Folder { root: root.into(), classes, entries })
+        let mut classes: Vec<Class> = names.into_iter().map(Class::named).collect();
+        // Number 0 is what a mask holds where there is no defect.
+        classes.sort_by_key(|class| class.verdict != models::bundle::Disposition::Pass);
+        Ok(Folder { root: root.into(), classes, format, notes, entries, hashes: OnceLock::new() })
+    }
+
+    /// Takes the places of defects from Pascal VOC files in another folder, by the names of the images. Gives the number of images
+    /// for which there is one. Boxes of a label that their image does not have are left out, with a note.
+    ///
+    /// # Errors
+    /// When a file is malformed, or there is none for any image.
+    pub fn take_boxes(&mut self, folder: &Path) -> Result<usize, TrainError> {
+        let mut found = 0;
+        for entry in &mut self.entries {
+            let Some(file) = voc::beside(folder, &entry.path) else { continue };
+            let boxes = voc::boxes_of(&file)?;
+            // One mistake of who drew them should not cost the other boxes; which is right is for a person to say.
+            if let Some(other) = boxes.iter().find(|one| !entry.labels.contains(&one.label)) {
+                self.notes.push(format!(
+                    "`{}` draws a box of `{}`, but the image `{}` is labelled `{}`: its boxes were left out",
+                    file.display(),
+                    other.label,
+                    entry.path,
+                    entry.labels.join("`, `")
+                ));
+                continue;
+            }
+            entry.boxes = boxes;
+            found += 1;
+        }
+        match found {
+            0 => Err(TrainError::Data(format!("`{}` holds no XML file for any image", folder.display()))),
+            _ => Ok(found),
+        }
+    }
+
+    /// The images of the list, in its order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Where the file of an entry lies.
+    pub fn path_of(&self, entry: &Entry) -> PathBuf {
+        self.root.join(&entry.path)
     }
 
     /// Refuses data that no classifier can be learned from: fewer than two classes, a class without a training image.
@@ -56,8 +106,9 @@ impl Folder {
             let reason = format!("all images are `{}`: a classifier needs at least two labels", only.name);
             return Err(TrainError::Data(reason));
         }
+        // The first label of an image is the one that the sampler draws it by.
         let trains =
-            |class: &&Class| !self.entries.iter().any(|entry| entry.label == class.name && entry.side == Side::Train);
+            |class: &&Class| !self.entries.iter().any(|entry| entry.label() == class.name && entry.side == Side::Train);
         match self.classes.iter().find(trains) {
             Some(class) => Err(TrainError::Data(format!(
                 "label `{}` has no training image: add some, or leave its images out",
@@ -77,43 +128,96 @@ impl Folder {
     /// # Errors
     /// When a file's label is not among the classes.
     pub fn files(&self, side: Option<Side>, classes: &[Class]) -> Result<Files, TrainError> {
-        let entries = self.entries.iter().filter(|entry| side.is_none_or(|side| entry.side == side));
-        let files = entries.map(|entry| match classes.iter().position(|class| class.name == entry.label) {
-            Some(label) => Ok(File { path: entry.path.clone(), label, resized: OnceLock::new() }),
-            None => {
+        let number = |name: &str, path: &str| {
+            classes.iter().position(|class| class.name == name).ok_or_else(|| {
                 let known = classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", ");
-                Err(TrainError::Data(format!(
-                    "`{}` is labelled `{}`, which is not a label of the model ({known})",
-                    entry.path, entry.label
-                )))
-            }
-        });
-        let files = files.collect::<Result<_, _>>()?;
-        Ok(Files { root: self.root.clone(), files, resize: None, cached: AtomicUsize::new(0) })
+                TrainError::Data(format!("`{path}` is labelled `{name}`, which is not a label of the model ({known})"))
+            })
+        };
+        let file = |entry: &Entry| {
+            let labels = entry.labels.iter().map(|label| number(label, &entry.path)).collect::<Result<_, _>>()?;
+            let place =
+                |one: &formats::LabelBox| Ok(Place { label: number(&one.label, &entry.path)?, bounds: one.bounds });
+            let places = entry.boxes.iter().map(place).collect::<Result<_, TrainError>>()?;
+            Ok(File { path: entry.path.clone(), labels, places, resized: OnceLock::new() })
+        };
+        let files = self.of_side(side).map(|index| file(&self.entries[index])).collect::<Result<_, TrainError>>()?;
+        let clean = classes.iter().position(|class| class.verdict == models::bundle::Disposition::Pass);
+        let (root, resize) = (self.root.clone(), None);
+        Ok(Files { root, files, resize, cached: AtomicUsize::new(0), teach_boxes: false, clean })
     }
 
-    /// SHA-256 over the list, in order of paths: each path, label, side and the SHA-256 of its file. The same data give the
-    /// same digest in whatever order they are listed.
+    fn of_side(&self, side: Option<Side>) -> impl Iterator<Item = usize> {
+        (0..self.entries.len()).filter(move |&index| side.is_none_or(|side| self.entries[index].side == side))
+    }
+
+    /// For each file of [`Folder::files`] the number of its group: files of the same group of the list, or of the same bytes,
+    /// belong together.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn groups(&self, side: Option<Side>) -> Result<Vec<usize>, TrainError> {
+        let hashes = self.hashes()?;
+        let indices: Vec<usize> = self.of_side(side).collect();
+        let mut together = Together::new(indices.len());
+        together.join_equal(indices.iter().map(|&index| hashes[index]).enumerate());
+        let named = indices.iter().map(|&index| self.entries[index].group.as_deref()).enumerate();
+        together.join_equal(named.filter_map(|(at, group)| Some((at, group?))));
+        Ok(together.groups())
+    }
+
+    /// SHA-256 of each file's bytes, in the list's order.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    fn hashes(&self) -> Result<&[[u8; 32]], TrainError> {
+        if self.hashes.get().is_none() {
+            let hash = |entry: &Entry| {
+                let path = self.path_of(entry);
+                let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+                Ok(Sha256::digest(&bytes).into())
+            };
+            let hashes: Vec<[u8; 32]> = self.entries.par_iter().map(hash).collect::<Result<_, TrainError>>()?;
+            let _ = self.hashes.set(hashes);
+        }
+        Ok(self.hashes.get().expect("set above"))
+    }
+
+    /// SHA-256 over the list, in order of paths: each path, label, side and the SHA-256 of its file; groups, boxes and further
+    /// labels where there are any. The same data give the same digest in whatever order they are listed.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn digest(&self) -> Result<String, TrainError> {
-        let mut entries: Vec<&Entry> = self.entries.iter().collect();
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut entries: Vec<(&Entry, &[u8; 32])> = self.entries.iter().zip(self.hashes()?).collect();
+        entries.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         let mut digest = Sha256::new();
-        for entry in entries {
-            let path = self.root.join(&entry.path);
-            let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-            // Lengths stand before texts, so that no two lists give the same stream of bytes.
-            for text in [&entry.path, &entry.label] {
-                digest.update((text.len() as u64).to_le_bytes());
-                digest.update(text);
+        for (entry, hash) in entries {
+            let side = u8::from(entry.side == Side::Test);
+            let (boxes, group) = (u8::from(!entry.boxes.is_empty()), u8::from(entry.group.is_some()));
+            // No label holds a NUL: the list refuses control characters.
+            [&entry.path, &entry.labels.join("\0")].into_iter().for_each(|text| sized(&mut digest, text));
+            digest.update([side | (boxes << 1) | (group << 2)]);
+            digest.update(hash);
+            if let Some(group) = &entry.group {
+                sized(&mut digest, group);
             }
-            digest.update([u8::from(entry.side == Side::Test)]);
-            digest.update(Sha256::digest(&bytes));
+            if !entry.boxes.is_empty() {
+                digest.update((entry.boxes.len() as u64).to_le_bytes());
+            }
+            for one in &entry.boxes {
+                sized(&mut digest, &one.label);
+                one.bounds.iter().for_each(|value| digest.update(value.to_le_bytes()));
+            }
         }
         Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// The length stands before a text, so that no two lists give the same stream of bytes.
+fn sized(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_le_bytes());
+    digest.update(text);
 }
 
 /// Image files with their labels.
@@ -122,12 +226,17 @@ pub struct Files {
     files: Vec<File>,
     resize: Option<Preprocess>,
     cached: AtomicUsize,
+    teach_boxes: bool,
+    /// The label of what has no defect, where there is one.
+    clean: Option<usize>,
 }
 
 struct File {
     path: String,
-    label: usize,
-    resized: OnceLock<Image>,
+    labels: Vec<usize>,
+    places: Vec<Place>,
+    /// The image at the network's size, and the size that it had.
+    resized: OnceLock<(Image, [u32; 2])>,
 }
 
 impl Files {
@@ -136,6 +245,27 @@ impl Files {
     pub fn resized(mut self, preprocess: &Preprocess) -> Files {
         self.resize = Some(preprocess.clone());
         self
+    }
+
+    /// Gives a mask with each image whose defects' places are known (see [`mask::of_boxes`]), which teaches the heat map.
+    ///
+    /// # Errors
+    /// When no image has a box, there are more labels than a mask can tell apart, or the label that passes a part is not the
+    /// first.
+    pub fn teaching_boxes(mut self) -> Result<Files, TrainError> {
+        if self.files.iter().all(|file| file.places.is_empty()) {
+            let reason = "no image has a box: give data in COCO's or Pascal VOC's form, or name a folder of XML files";
+            return Err(TrainError::Data(reason.into()));
+        }
+        let labels = self.files.iter().flat_map(|file| &file.labels).max().map_or(0, |top| top + 1);
+        if labels > mask::MOST_LABELS || self.clean.is_some_and(|clean| clean != 0) {
+            return Err(TrainError::Data(format!(
+                "boxes can teach {} labels at most, of which the first passes the part; these are {labels}",
+                mask::MOST_LABELS
+            )));
+        }
+        self.teach_boxes = true;
+        Ok(self)
     }
 
     /// Length of the shortest side among the first images, to choose an input size by; `None` without images.
@@ -154,19 +284,31 @@ impl Files {
         image::decode(&bytes).map_err(|source| TrainError::Image { path, source })
     }
 
-    fn image(&self, file: &File) -> Result<Image, TrainError> {
+    /// The image as it is to be given, and the size of its file's.
+    fn image(&self, file: &File) -> Result<(Image, [u32; 2]), TrainError> {
         let Some(preprocess) = &self.resize else {
-            return self.decode(file);
+            let image = self.decode(file)?;
+            let size = [image.width, image.height];
+            return Ok((image, size));
         };
-        if let Some(image) = file.resized.get() {
-            return Ok(image.clone());
+        if let Some(kept) = file.resized.get() {
+            return Ok(kept.clone());
         }
-        let mut image = Image { width: 0, height: 0, format: image::PixelFormat::Mono8, data: Vec::new() };
-        preprocess.fill_image(self.decode(file)?.view(), &mut image);
-        if self.cached.fetch_add(image.data.len(), Ordering::Relaxed) < CACHE_BYTES {
-            let _ = file.resized.set(image.clone());
+        let whole = self.decode(file)?;
+        let mut image = Image::empty();
+        preprocess.fill_image(whole.view(), &mut image);
+        let given = (image, [whole.width, whole.height]);
+        if self.cached.fetch_add(given.0.data.len(), Ordering::Relaxed) < CACHE_BYTES {
+            let _ = file.resized.set(given.clone());
         }
-        Ok(image)
+        Ok(given)
+    }
+
+    fn mask(&self, file: &File, image: &Image, size: [u32; 2]) -> Option<Vec<u8>> {
+        let passes = self.clean.is_some_and(|clean| file.labels == [clean]);
+        // A defect whose place nobody drew could be anywhere.
+        let known = self.teach_boxes && (passes || !file.places.is_empty());
+        known.then(|| mask::of_boxes(&file.places, size, [image.width, image.height], self.clean))
     }
 }
 
@@ -176,12 +318,14 @@ impl Samples for Files {
     }
 
     fn label(&self, index: usize) -> usize {
-        self.files[index].label
+        self.files[index].labels[0]
     }
 
     fn load(&self, index: usize) -> Result<Sample, TrainError> {
         let file = &self.files[index];
-        Ok(Sample { image: self.image(file)?, labels: vec![file.label], weight: 1.0, mask: None })
+        let (image, size) = self.image(file)?;
+        let mask = self.mask(file, &image, size);
+        Ok(Sample { image, labels: file.labels.clone(), weight: 1.0, mask })
     }
 
     fn name(&self, index: usize) -> String {

@@ -14,7 +14,8 @@ pub struct Sample {
     pub labels: Vec<usize>,
     /// How much its loss counts; 1 for an ordinary image.
     pub weight: f32,
-    /// For each pixel the index of its label, where that is known: `image.width * image.height` values.
+    /// For each pixel the index of its label, [`crate::mask::UNKNOWN`] where nobody knows it: `image.width * image.height` values.
+    /// `None` where nothing is known of places.
     pub mask: Option<Vec<u8>>,
 }
 

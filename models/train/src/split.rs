@@ -1,13 +1,11 @@
-//! Which image is for learning, which for measuring.
+//! Which image is for learning, which for measuring, and which must stay on one side together.
 
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
-
-use crate::error::TrainError;
 
 /// The two sides of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -19,128 +17,157 @@ pub enum Side {
     Test,
 }
 
-/// One line of a data set's list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Path below the data folder, with `/`.
-    pub path: String,
-    /// Name of its label.
-    pub label: String,
-    /// Its side.
-    pub side: Side,
+impl Side {
+    /// Its name in a split file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Train => "train",
+            Side::Test => "test",
+        }
+    }
 }
 
-/// Reads a split file: CSV with the columns `path,label,split`, `split` being `train` or `test`. Paths are relative to
-/// the data folder and stay below it.
-///
-/// # Errors
-/// With the line: a missing column, an unknown split, an empty label, a path that leaves the folder or comes twice.
-pub fn read(path: &Path) -> Result<Vec<Entry>, TrainError> {
-    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
-    let fail = |line: u64, reason: String| TrainError::Split { path: path.into(), line, reason };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
-    let headers = reader.headers().map_err(|error| fail(1, error.to_string()))?.clone();
-    let column = |name: &str| {
-        headers.iter().position(|header| header == name).ok_or_else(|| {
-            let found = headers.iter().collect::<Vec<_>>().join(",");
-            fail(1, format!("no column `{name}` (found `{found}`); the header must be `path,label,split`"))
-        })
-    };
-    let [path_at, label_at, split_at] = [column("path")?, column("label")?, column("split")?];
-    let mut seen = std::collections::HashSet::new();
-    let mut entries = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            fail(line, error.to_string())
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let field = |at: usize| record.get(at).unwrap_or_default().to_owned();
-        let side = match field(split_at).as_str() {
-            "train" => Side::Train,
-            "test" => Side::Test,
-            other => return Err(fail(line, format!("unknown split `{other}`; it is `train` or `test`"))),
+/// Which of `n` things belong together: sets that grow by joining (union-find with path halving).
+#[derive(Debug, Clone)]
+pub struct Together {
+    parent: Vec<usize>,
+}
+
+impl Together {
+    /// Each thing alone.
+    pub fn new(len: usize) -> Together {
+        Together { parent: (0..len).collect() }
+    }
+
+    fn root(&mut self, mut at: usize) -> usize {
+        while self.parent[at] != at {
+            self.parent[at] = self.parent[self.parent[at]];
+            at = self.parent[at];
+        }
+        at
+    }
+
+    /// `a` and `b` belong together, and with them all that belonged to either.
+    pub fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        // The smaller index leads, so that the result does not depend on the order of joining.
+        self.parent[a.max(b)] = a.min(b);
+    }
+
+    /// Joins all that have the same key.
+    pub fn join_equal<K: std::hash::Hash + Eq>(&mut self, keys: impl IntoIterator<Item = (usize, K)>) {
+        let mut first: HashMap<K, usize> = HashMap::new();
+        for (index, key) in keys {
+            let leader = *first.entry(key).or_insert(index);
+            self.join(leader, index);
+        }
+    }
+
+    /// The number of the group of each thing, counted from 0 in order of first appearance.
+    pub fn groups(&mut self) -> Vec<usize> {
+        let mut numbers: HashMap<usize, usize> = HashMap::new();
+        let len = self.parent.len();
+        let number = |index| {
+            let root = self.root(index);
+            let next = numbers.len();
+            *numbers.entry(root).or_insert(next)
         };
-        let entry = Entry { path: field(path_at), label: field(label_at), side };
-        if entry.label.is_empty() {
-            return Err(fail(line, format!("no label for `{}`", entry.path)));
-        }
-        if !stays_below(Path::new(&entry.path)) {
-            return Err(fail(line, format!("path `{}` does not stay below the data folder", entry.path)));
-        }
-        if !seen.insert(entry.path.clone()) {
-            return Err(fail(line, format!("`{}` stands twice in the split", entry.path)));
-        }
-        entries.push(entry);
+        (0..len).map(number).collect()
     }
-    match entries.is_empty() {
-        true => Err(fail(0, "it lists no image".into())),
-        false => Ok(entries),
-    }
-}
-
-fn stays_below(path: &Path) -> bool {
-    path.components().count() > 0 && path.components().all(|part| matches!(part, Component::Normal(_)))
-}
-
-/// Image file endings that a folder is searched for.
-const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "pgm", "ppm", "pnm"];
-
-/// Lists a data folder that holds one folder per class. All of it is for learning.
-///
-/// # Errors
-/// When the folder cannot be read or holds no folder with images.
-pub fn list_folders(root: &Path) -> Result<Vec<Entry>, TrainError> {
-    let mut entries = Vec::new();
-    for class in sorted(root)?.into_iter().filter(|path| path.is_dir()) {
-        let label = name_of(&class);
-        for image in sorted(&class)? {
-            let ending = image.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-            if image.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
-                let path = format!("{label}/{}", name_of(&image));
-                entries.push(Entry { path, label: label.clone(), side: Side::Train });
-            }
-        }
-    }
-    match entries.is_empty() {
-        true => Err(TrainError::Data(format!(
-            "`{}` holds no folders with images: give one folder per class, or a split file",
-            root.display()
-        ))),
-        false => Ok(entries),
-    }
-}
-
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let entries = std::fs::read_dir(folder).map_err(TrainError::io(folder))?;
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-    let mut paths = paths.map_err(TrainError::io(folder))?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Cuts the selection set out of the training set: `(learn, select)`, indices into `labels`. Every label with at least
 /// two samples gives `share` of them, at least one and never all.
 pub fn cut_selection(labels: &[usize], share: f32, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let classes = labels.iter().max().map_or(0, |top| top + 1);
-    let (mut learn, mut select) = (Vec::new(), Vec::new());
-    for class in 0..classes {
-        let mut of_class: Vec<usize> = (0..labels.len()).filter(|&index| labels[index] == class).collect();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(class as u64);
-        of_class.shuffle(&mut random);
-        let wanted = (of_class.len() as f32 * share).round() as usize;
-        let taken = if of_class.len() < 2 { 0 } else { wanted.clamp(1, of_class.len() - 1) };
-        learn.extend_from_slice(&of_class[taken..]);
-        select.extend_from_slice(&of_class[..taken]);
+    cut_by_group(labels, &(0..labels.len()).collect::<Vec<_>>(), share, seed)
+}
+
+/// The same with groups that stay whole: `(rest, cut)`, indices into `labels`, no group on both sides. Every label that
+/// stands in two groups or more gives about `share` of its samples, at least one group and never all; as near to `share` as whole
+/// groups allow. Groups are visited in random order, the larger first, and cut where that brings the labels nearer to their
+/// shares.
+///
+/// # Panics
+/// When `groups` has another length than `labels`.
+pub fn cut_by_group(labels: &[usize], groups: &[usize], share: f32, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    assert_eq!(labels.len(), groups.len(), "one group number a sample");
+    let mut cut = Cut::new(labels, groups, share);
+    let mut order: Vec<usize> = (0..cut.members.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order.sort_by_key(|&group| std::cmp::Reverse(cut.members[group].len()));
+    for &group in &order {
+        if cut.gain(group) > 0 && cut.leaves_some(group) {
+            cut.take(group);
+        }
     }
-    learn.sort_unstable();
-    select.sort_unstable();
-    (learn, select)
+    // A label whose groups are all larger than its share gives its smallest all the same.
+    for label in 0..cut.wanted.len() {
+        if cut.wanted[label] > 0 && cut.taken[label] == 0 {
+            let holds = |group: &&usize| cut.counts[**group].contains_key(&label) && cut.leaves_some(**group);
+            if let Some(&group) = order.iter().rev().find(holds) {
+                cut.take(group);
+            }
+        }
+    }
+    (0..labels.len()).partition(|&index| !cut.is_cut[cut.group_of[index]])
+}
+
+/// A cut in the making.
+struct Cut {
+    group_of: Vec<usize>,
+    members: Vec<Vec<usize>>,
+    /// Samples of each label in a group.
+    counts: Vec<BTreeMap<usize, usize>>,
+    is_cut: Vec<bool>,
+    /// Samples of each label.
+    total: Vec<usize>,
+    wanted: Vec<usize>,
+    taken: Vec<usize>,
+}
+
+impl Cut {
+    fn new(labels: &[usize], groups: &[usize], share: f32) -> Cut {
+        let mut together = Together::new(labels.len());
+        together.join_equal(groups.iter().copied().enumerate());
+        let group_of = together.groups();
+        let count = group_of.iter().max().map_or(0, |top| top + 1);
+        let classes = labels.iter().max().map_or(0, |top| top + 1);
+        let (mut members, mut counts) = (vec![Vec::new(); count], vec![BTreeMap::new(); count]);
+        let (mut total, mut standing_in) = (vec![0_usize; classes], vec![0_usize; classes]);
+        for (index, (&group, &label)) in group_of.iter().zip(labels).enumerate() {
+            members[group].push(index);
+            let of_label = counts[group].entry(label).or_insert(0);
+            standing_in[label] += usize::from(*of_label == 0);
+            *of_label += 1;
+            total[label] += 1;
+        }
+        let wanted = |(&total, &groups): (&usize, &usize)| match groups {
+            0 | 1 => 0,
+            _ => ((total as f32 * share).round() as usize).clamp(1, total - 1),
+        };
+        let wanted = total.iter().zip(&standing_in).map(wanted).collect();
+        Cut { group_of, members, counts, is_cut: vec![false; count], total, wanted, taken: vec![0; classes] }
+    }
+
+    /// By how many samples all labels together come nearer to what they should give.
+    fn gain(&self, group: usize) -> isize {
+        let gain = |(&label, &count): (&usize, &usize)| {
+            let missing = self.wanted[label] as isize - self.taken[label] as isize;
+            missing.abs() - (missing - count as isize).abs()
+        };
+        self.counts[group].iter().map(gain).sum()
+    }
+
+    /// Whether each of the group's labels keeps a sample outside of the cut.
+    fn leaves_some(&self, group: usize) -> bool {
+        !self.is_cut[group]
+            && self.counts[group].iter().all(|(&label, &count)| self.taken[label] + count < self.total[label])
+    }
+
+    fn take(&mut self, group: usize) {
+        self.is_cut[group] = true;
+        self.counts[group].iter().for_each(|(&label, &count)| self.taken[label] += count);
+    }
 }
 
 #[cfg(test)]
@@ -170,39 +197,44 @@ mod tests {
                 }
             }
         }
-    }
 
-    fn read_text(text: &str) -> Result<Vec<Entry>, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("split.csv");
-        std::fs::write(&path, text).unwrap();
-        read(&path).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_split_is_read_whatever_the_order_of_its_columns() {
-        let entries = read_text("split,path,label\ntrain,a/1.jpg,a\ntest, b/2.jpg ,b\n").unwrap();
-        assert_eq!(entries[1], Entry { path: "b/2.jpg".into(), label: "b".into(), side: Side::Test });
-        assert_eq!(entries[0].side, Side::Train);
-    }
-
-    #[test]
-    fn bad_splits_are_refused_with_the_line() {
-        for (text, words) in [
-            ("path,label\nx.jpg,a\n", "no column `split`"),
-            ("path,label,split\nx.jpg,a,train\ny.jpg,a,validation\n", "line 3: unknown split `validation`"),
-            ("path,label,split\nx.jpg,,train\n", "no label"),
-            ("path,label,split\n../x.jpg,a,train\n", "does not stay below"),
-            ("path,label,split\n/etc/x.jpg,a,train\n", "does not stay below"),
-            ("path,label,split\n,a,train\n", "does not stay below"),
-            ("path,label,split\nx.jpg,a,train\nx.jpg,b,test\n", "line 3: `x.jpg` stands twice"),
-            ("path,label,split\nx.jpg,a\n", "line 2"),
-            ("path,label,split\n", "lists no image"),
-        ] {
-            let message = read_text(text).expect_err(text);
-            assert!(message.contains(words), "{text:?}: {message}");
+        #[test]
+        fn no_group_stands_on_both_sides_and_no_label_is_emptied(
+            samples in prop::collection::vec((0_usize..4, 0_usize..40), 1..200), share in 0.05_f32..0.5, seed: u64,
+        ) {
+            let (labels, groups): (Vec<usize>, Vec<usize>) = samples.into_iter().unzip();
+            let (rest, cut) = cut_by_group(&labels, &groups, share, seed);
+            prop_assert_eq!(rest.len() + cut.len(), labels.len());
+            let of = |side: &[usize]| side.iter().map(|&index| groups[index]).collect::<std::collections::HashSet<_>>();
+            prop_assert!(of(&rest).is_disjoint(&of(&cut)));
+            for label in labels.iter().copied() {
+                prop_assert!(rest.iter().any(|&index| labels[index] == label), "label {label} has nothing left");
+            }
+            prop_assert_eq!((rest, cut), cut_by_group(&labels, &groups, share, seed));
         }
-        let message = read(Path::new("/nowhere/split.csv")).unwrap_err().to_string();
-        assert!(message.contains("/nowhere/split.csv"), "{message}");
+
+        #[test]
+        fn groups_of_one_label_come_near_to_the_share(
+            sizes in prop::collection::vec(1_usize..5, 30..60), share in 0.1_f32..0.5, seed: u64,
+        ) {
+            let groups: Vec<usize> =
+                sizes.iter().enumerate().flat_map(|(group, &size)| std::iter::repeat_n(group, size)).collect();
+            let labels: Vec<usize> = groups.iter().map(|group| group % 2).collect();
+            let (_, cut) = cut_by_group(&labels, &groups, share, seed);
+            for label in 0..2 {
+                let total = labels.iter().filter(|&&of| of == label).count() as f32;
+                let taken = cut.iter().filter(|&&index| labels[index] == label).count() as f32;
+                // The last group may miss by half of its size, and rounding by half a sample.
+                prop_assert!((taken - total * share).abs() <= 2.5, "{taken} of {total} at share {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_joined_over_others_belongs_together() {
+        let mut together = Together::new(6);
+        together.join(4, 2);
+        together.join_equal([(0, "a"), (1, "b"), (4, "a")]);
+        assert_eq!(together.groups(), [0, 1, 0, 2, 0, 3]);
     }
 }

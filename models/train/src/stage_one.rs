@@ -16,7 +16,7 @@ use crate::fit::{Workers, rate_at};
 use crate::loss::{Loss, Score, score};
 use crate::net::{Head, Trunk, numbers};
 use crate::progress::{Course, Observer, Progress, Stage};
-use crate::sampler::Sampler;
+use crate::sampler::{BalancedSampler, Plan, Sampling};
 
 /// Bytes of feature maps that may be kept. At 512 px a map is 288 KiB in half precision.
 const MAP_BYTES: usize = 1 << 30;
@@ -123,8 +123,8 @@ pub struct HeadTask<'a> {
     pub select: Prepare<'a>,
     /// The loss.
     pub loss: Loss,
-    /// Places of each label in a turn (see [`Sampler::with_shares`]).
-    pub shares: &'a [usize],
+    /// How often each label is drawn, and by how much more than that (see [`Plan::shares`]).
+    pub sampling: (Sampling, &'a [usize]),
     /// Longest time for the steps of learning.
     pub limit: Option<Duration>,
 }
@@ -145,15 +145,17 @@ pub fn run(
     let map_bytes = preprocess.tensor_len() / 3 / 32 / 32 * FEATURES * size_of::<f16>();
     let wanted = (samples.len() * settings.views).min(settings.most).min(MAP_BYTES / map_bytes).max(1);
     let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
+    let (sampling, shares) = task.sampling;
+    let plan = |batch, seed| Plan { sampling, shares, ..Plan::balanced(batch, seed) };
     // Class-balanced already here, so that memory goes to rare labels as much as to common ones.
-    let drawn = Sampler::with_shares(&labels, task.shares, wanted, seed).next_batch();
+    let drawn = BalancedSampler::new(&labels, &plan(wanted, seed)).next_batch();
     let tickets: Vec<(u64, usize)> = (0..).zip(drawn).collect();
     let maps = Maps::compute(workers, trunk, &task.learn, &tickets, observe)?;
     let selected: Vec<(u64, usize)> = (0..task.select.samples.len()).map(|index| (0, index)).collect();
     let selection = Maps::compute(workers, trunk, &task.select, &selected, observe)?;
 
     let view_labels: Vec<usize> = tickets.iter().map(|&(_, index)| labels[index]).collect();
-    let mut sampler = Sampler::with_shares(&view_labels, task.shares, settings.batch, seed ^ 1);
+    let mut sampler = BalancedSampler::new(&view_labels, &plan(settings.batch, seed ^ 1));
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
     let mut course = Course::new((per_epoch * settings.epochs).max(LEAST_STEPS), task.limit, 0);

@@ -13,7 +13,7 @@ use crate::fit::{Workers, rate_at};
 use crate::loss::{Loss, Score, score};
 use crate::net::{Net, Trunk, numbers};
 use crate::progress::{Course, Observer, Progress, Stage};
-use crate::sampler::Sampler;
+use crate::sampler::{BalancedSampler, Plan, Sampling};
 
 /// Images of a step that one thread takes at a time, at an input of 256 px; fewer at larger inputs.
 const TOGETHER: usize = 8;
@@ -49,8 +49,8 @@ pub struct NetTask<'a> {
     pub select: Prepare<'a>,
     /// The loss.
     pub loss: Loss,
-    /// Places of each label in a turn (see [`Sampler::with_shares`]).
-    pub shares: &'a [usize],
+    /// How often each label is drawn, and by how much more than that (see [`Plan::shares`]).
+    pub sampling: (Sampling, &'a [usize]),
     /// The trunk as it was at the start, whose features are kept where [`StageTwo::distill`] asks for it.
     pub teacher: Option<&'a Trunk>,
     /// Longest time.
@@ -78,7 +78,9 @@ pub fn run(
 ) -> Result<Option<(Net, Score)>, TrainError> {
     let samples = task.learn.samples;
     let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
-    let mut sampler = Sampler::with_shares(&labels, task.shares, settings.batch, task.learn.seed ^ 2);
+    let (sampling, shares) = task.sampling;
+    let plan = Plan { sampling, shares, ..Plan::balanced(settings.batch, task.learn.seed ^ 2) };
+    let mut sampler = BalancedSampler::new(&labels, &plan);
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     optimizer = optimizer.with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
     let together = together(task.learn.preprocess.tensor_len());

@@ -15,6 +15,7 @@ use crate::fit::Workers;
 use crate::loss::{Loss, Score};
 use crate::net::{Head, Net, Trunk};
 use crate::progress::Observer;
+use crate::sampler::Sampling;
 use crate::samples::Samples;
 use crate::stage_one::{self, HeadTask, StageOne};
 use crate::stage_two::{self, NetTask, StageTwo};
@@ -47,8 +48,9 @@ pub struct Settings {
     pub loss: Loss,
     /// Random changes of the training samples.
     pub augment: Augment,
-    /// Places of each label in a turn of the sampler: 1 for all where it is empty. For data where one label (good parts) is both
-    /// the most common on the line and the most varied.
+    /// How often each label is drawn.
+    pub sampling: Sampling,
+    /// By how much more than that (see [`crate::sampler::Plan::shares`]): 1 for all where it is empty.
     pub shares: Vec<usize>,
     /// Frozen trunk.
     pub one: StageOne,
@@ -70,6 +72,7 @@ impl Settings {
             sharpness: Some(2.0),
             loss: Loss { smoothing: 0.05, cell_weight: 1.0 },
             augment: Augment::default(),
+            sampling: Sampling::Balanced,
             shares: Vec::new(),
             one: StageOne::default(),
             two: StageTwo::default(),
@@ -79,9 +82,9 @@ impl Settings {
 
     /// What makes two trainings the same, as text. The time limit, the threads and the lengths may differ.
     fn fingerprint(&self, digest: &str, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, two: StageTwo { distill, .. }, .. } = self;
+        let Settings { classes, preprocess, seed, augment, loss, sampling, two: StageTwo { distill, .. }, .. } = self;
         let (learn, select) = (data.learn.len(), data.select.len());
-        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {distill} {learn} {select}")
+        format!("{digest} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {distill} {learn} {select}")
     }
 }
 
@@ -205,7 +208,7 @@ impl Run<'_> {
             learn: self.prepare(data.learn, preprocess, true),
             select: self.prepare(data.select, preprocess, false),
             loss: self.settings.loss,
-            shares: &self.settings.shares,
+            sampling: (self.settings.sampling, &self.settings.shares),
             limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
         }
     }
@@ -243,7 +246,7 @@ impl Run<'_> {
             learn: self.prepare(self.data.learn, &settings.preprocess, true),
             select: self.prepare(self.data.select, &settings.preprocess, false),
             loss: settings.loss,
-            shares: &settings.shares,
+            sampling: (settings.sampling, &settings.shares),
             teacher,
             limit: left,
             done_epochs: state.epochs,

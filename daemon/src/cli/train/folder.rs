@@ -10,7 +10,7 @@ use models_train::checkpoint::Checkpoint;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::samples::{Samples, Subset};
-use models_train::split::{Side, cut_selection};
+use models_train::split::{Side, cut_by_group};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
 use super::bar::Bar;
@@ -20,8 +20,9 @@ use super::{Args, Origin, Outcome};
 const SELECTION: f32 = 0.1;
 
 pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Checkpoint) -> Result<Outcome, TrainError> {
-    let folder = Folder::open(root, args.split.as_deref())?;
+    let folder = args.options.open(root, args.split.as_deref())?;
     folder.check_trainable()?;
+    let augment = args.options.augment()?;
     let Origin { trunk, name: trunk_name, licences } = origin;
     let classes = folder.classes.clone();
     let files = folder.files(Some(Side::Train), &classes)?;
@@ -30,13 +31,15 @@ pub(super) fn train(args: &Args, root: &Path, origin: Origin, checkpoint: &Check
         (None, side) => input_size(side.unwrap_or(u32::MAX)),
     };
     let preprocess = Preprocess::imagenet(size);
-    let files = files.resized(&preprocess);
+    let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let (learn, select) = cut_selection(&labels, SELECTION, args.seed);
+    let groups = folder.groups(Some(Side::Train))?;
+    let (learn, select) = cut_by_group(&labels, &groups, SELECTION, args.seed);
     let learn = Subset { of: &files, indices: learn };
     let select = Subset { of: &files, indices: select };
     let mut settings = Settings::new(classes.len(), preprocess.clone());
     settings.seed = args.seed;
+    (settings.sampling, settings.augment) = (args.options.sampling, augment);
     settings.threads = args.threads();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
