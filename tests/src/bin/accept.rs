@@ -1,8 +1,11 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [neu] [synthetic]
+//!     accept [neu] [synthetic] [imbalance]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
+
+#[path = "accept/imbalance.rs"]
+mod imbalance;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -26,6 +29,12 @@ fn main() -> ExitCode {
         match system_tests::data() {
             Some(data) => neu(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: neu (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("imbalance") {
+        match system_tests::data() {
+            Some(data) => imbalance::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: imbalance (INSPECTD_DATA is not set)"),
         }
     }
     bounds.report()
