@@ -191,8 +191,10 @@ impl Look {
             }
             Some(_) => {}
             None if head.n > self.head.n => {
-                for gone in
-                    (self.head.n.saturating_add(1)..=head.n).take(1000).filter(|n| !self.unreadable.contains(n)).collect::<Vec<_>>()
+                for gone in (self.head.n.saturating_add(1)..=head.n)
+                    .take(1000)
+                    .filter(|n| !self.unreadable.contains(n))
+                    .collect::<Vec<_>>()
                 {
                     self.find(None, gone, Trouble::CutOff);
                 }

@@ -56,7 +56,11 @@ impl Run {
             if attacked {
                 for ill in [slow_heads, deaf_listeners, huge_bodies] {
                     let (address, over) = (&address, &over);
-                    scope.spawn(move || while !over.load(Ordering::Relaxed) { ill(address) });
+                    scope.spawn(move || {
+                        while !over.load(Ordering::Relaxed) {
+                            ill(address)
+                        }
+                    });
                 }
             }
             thread::sleep(Duration::from_secs(SECONDS));
@@ -88,7 +92,8 @@ fn deaf_listeners(address: &str) {
 
 /// 100 MB in pieces.
 fn huge_bodies(address: &str) {
-    let head = b"POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        b"POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nX-Inspectd: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
     let Some(mut stream) = opened(address, head) else { return thread::sleep(Duration::from_millis(100)) };
     let piece = [&b"100000\r\n"[..], &vec![b' '; 0x10_0000], b"\r\n"].concat();
     for _ in 0..100 {
