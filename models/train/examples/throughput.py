@@ -1,4 +1,4 @@
-"""Images per second of a training step in PyTorch: the same network, cases and measure as throughput.rs beside it.
+"""Images per second and processor time of a training step in PyTorch: the same network, cases and measure as throughput.rs beside it.
 
     python throughput.py [CASE]...
 
@@ -93,12 +93,13 @@ def measure(case):
         net(x).mean().backward()
 
     step()
-    started, steps = time.perf_counter(), 0
+    started, before, steps = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - started < SECONDS:
         step()
         steps += 1
-    return steps * shape[0] / (time.perf_counter() - started)
+    images = steps * shape[0]
+    return images / (time.perf_counter() - started), 1000 * (time.process_time() - before) / images
 
 
 for case in sys.argv[1:] or ["tail-256", "tail-512", "net-224"]:
-    print(f"{case} {measure(case):.1f}")
+    print("{} {:.1f} {:.1f}".format(case, *measure(case)))

@@ -1,4 +1,4 @@
-//! Images per second of a training step, forward and backward: `cargo run -p models-train --example throughput -- [CASE]...`, each CASE one of
+//! Images per second and processor time of a training step, forward and backward: `cargo run -p models-train --example throughput -- [CASE]...`, each CASE one of
 //! `tail-256`, `tail-512` (the last three blocks and the head over cached feature maps of 16x16 and 32x32 cells, batch 32) and
 //! `net-224` (all layers at 224 px, batch 16). All three by default.
 //!
@@ -31,14 +31,15 @@ fn main() {
     let net = Net::from_weights(&weights, LABELS, &workers.device).expect("a whole network");
     for (name, images) in [("tail-256", 32), ("tail-512", 32), ("net-224", 16)] {
         if chosen.is_empty() || chosen.iter().any(|it| it == name) {
-            let rate = measure(&workers, &net, name, images);
-            println!("{name} {rate:.1}");
+            let (rate, cpu_ms) = measure(&workers, &net, name, images);
+            println!("{name} {rate:.1} {cpu_ms:.1}");
         }
     }
 }
 
-/// Images per second. A batch is shared out over the threads, as in training; the optimiser's step is not measured.
-fn measure(workers: &Workers, net: &Net, case: &str, images: usize) -> f64 {
+/// Images per second, and milliseconds of processor time per image, which other work on the machine disturbs less. A batch is
+/// shared out over the threads, as in training; the optimiser's step is not measured.
+fn measure(workers: &Workers, net: &Net, case: &str, images: usize) -> (f64, f64) {
     let threads = rayon::current_num_threads();
     let items: Vec<usize> = (0..images).collect();
     let step = || {
@@ -53,12 +54,21 @@ fn measure(workers: &Workers, net: &Net, case: &str, images: usize) -> f64 {
         });
     };
     step();
-    let (started, mut steps) = (Instant::now(), 0);
+    let (started, before, mut steps) = (Instant::now(), processor_seconds(), 0);
     while started.elapsed().as_secs_f64() < SECONDS {
         step();
         steps += 1;
     }
-    (steps * images) as f64 / started.elapsed().as_secs_f64()
+    let images = (steps * images) as f64;
+    (images / started.elapsed().as_secs_f64(), 1000.0 * (processor_seconds() - before) / images)
+}
+
+/// What all threads of this process have used so far: proc(5), `stat`, in ticks of 10 ms.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields behind it.
+    let behind = stat.rsplit(')').next().unwrap_or_default();
+    behind.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn whole(net: &Net, size: usize, images: usize, device: &Device) -> Tensor<1> {

@@ -103,10 +103,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     if agreement.flip_share() > args.max_flips.0 {
         bail!(
-            "`{}` was not written, since its verdicts are not the original's: {agreement}, where {:.3} % may flip. {}. Calibrate with \
+            "`{}` was not written, since its verdicts are not the original's: {agreement}, where {:.3} % may flip ({}). {}. Calibrate with \
              more pictures of what the line sees, stay with the original, or allow more with --max-flips",
             args.out.display(),
             100.0 * args.max_flips.0,
+            export.method,
             figures(&export)
         );
     }
