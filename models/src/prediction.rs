@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::Manifest;
 use crate::heads::memory::STEEPNESS;
+use crate::heads::prototypes::Likeness;
 use crate::preprocess::Preprocess;
 use crate::runtime::{Provider, RuntimeError};
 
@@ -20,6 +21,8 @@ pub struct Prediction {
     pub embedding: Option<Vec<f32>>,
     /// How unlike good parts it is, where the bundle has a memory of them.
     pub anomaly: Option<Anomaly>,
+    /// Which kind of picture it looks like, where the bundle knows such.
+    pub prototypes: Option<Likeness>,
     /// The execution provider that computed it.
     pub provider: Provider,
     /// SHA-256 of the bundle's graph, hexadecimal.

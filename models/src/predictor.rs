@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec};
+use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec, PrototypeSpec};
 use crate::graph;
+use crate::heads::prototypes::Likeness;
 use crate::image::Image;
 use crate::precision::{self, Precision};
 use crate::prediction::{Anomaly, HeatMap, Model, Prediction};
@@ -126,9 +127,11 @@ impl Model for Predictor {
         let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
         let heads = &self.bundle.manifest.heads;
         let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
+        let likeness = |spec: &PrototypeSpec| Some(Likeness::new(spec, named.remove(&spec.output)?.data));
+        let prototypes = heads.prototypes.as_ref().and_then(likeness);
         let anomaly = heads.memory.as_ref().and_then(|memory| anomaly(memory, &mut named));
         let (provider, model_digest) = (self.provider, Arc::clone(&self.digest));
-        Ok(Prediction { scores, heat, embedding, anomaly, provider, model_digest })
+        Ok(Prediction { scores, heat, embedding, prototypes, anomaly, provider, model_digest })
     }
 }
 

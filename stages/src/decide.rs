@@ -6,6 +6,7 @@ use models::bundle::{Disposition, Outcome, Rule, Saying};
 use models::prediction::{Anomaly, Prediction};
 
 use crate::inspection::{KeptHeat, LabelScore};
+use crate::kinds;
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
@@ -17,13 +18,18 @@ use crate::verdict::{Cause, Verdict};
 /// wins, and within it the highest score. Nothing found: the best `pass` label must reach its own threshold, or a
 /// person should look.
 ///
-/// Where the model also has a memory of good parts, the rules in its manifest say how the memory's word joins that: they can
-/// only make it stricter.
+/// Where the model also has a memory of good parts, the rules in its manifest say how the memory's word joins that; kinds that were
+/// registered from a few pictures have a say too (see [`crate::kinds`]). Both can only make it stricter.
 pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
+    let heads = &recipe.model.manifest().heads;
     let (decision, saying) = decide_by_scores(prediction, recipe);
-    match &prediction.anomaly {
-        Some(anomaly) => join(decision, saying, anomaly, &recipe.model.manifest().heads.rules),
+    let decision = match &prediction.anomaly {
+        Some(anomaly) => join(decision, saying, anomaly, &heads.rules),
         None => decision,
+    };
+    match (&prediction.prototypes, &heads.prototypes) {
+        (Some(likeness), Some(spec)) => kinds::join(decision, saying == Saying::Pass, likeness, spec),
+        _ => decision,
     }
 }
 
@@ -222,6 +228,7 @@ mod tests {
             scores: scores.to_vec(),
             heat: HeatMap { labels: scores.len(), height: 2, width: 2, logits: vec![0.0; scores.len() * 4] },
             embedding: None,
+            prototypes: None,
             anomaly: None,
             provider: Provider::Cpu,
             model_digest: "digest".into(),

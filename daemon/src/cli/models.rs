@@ -3,8 +3,10 @@
 mod build_engine;
 mod certify;
 mod export;
+mod few_shot;
 mod keys;
 mod list;
+mod register;
 mod show;
 
 use std::path::Path;
@@ -33,14 +35,20 @@ enum Action {
     Certify(certify::Args),
     /// Write a model in another number format, unless its verdicts change.
     Export(export::Args),
+    /// Try out registration on labelled images: how often is the right kind the nearest?
+    FewShot(few_shot::FewShot),
     /// Make a pair of keys: a secret one that signs models, a public one that lines trust.
     Keygen(keys::Keygen),
     /// Say what models there are: the one that ships with the program, and those in files and folders.
     List(list::Args),
+    /// Teach a model a new kind of defect from 1 to 20 pictures, without training: writes a new bundle.
+    Register(register::Register),
     /// Say what a model is: labels, thresholds, preprocessing, heads, provenance, certificate.
     Show(show::Args),
     /// Sign a model with a secret key. The signature lies beside it, in minisign's format.
     Sign(keys::Sign),
+    /// Take a registered kind out of a model again.
+    Unregister(register::Unregister),
     /// Say whether a model's signature is by one of these public keys.
     Verify(keys::Verify),
 }
@@ -51,10 +59,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::BuildEngine(args) => build_engine::run(args),
         Action::Certify(args) => certify::run(args),
         Action::Export(args) => export::run(args),
+        Action::FewShot(args) => few_shot::run(args),
         Action::Keygen(args) => keys::keygen(args),
         Action::List(args) => list::run(args),
+        Action::Register(args) => register::register(args),
         Action::Show(args) => show::run(args),
         Action::Sign(args) => keys::sign(args),
+        Action::Unregister(args) => register::unregister(args),
         Action::Verify(args) => keys::verify(args),
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::BundleError;
 use super::memory::{MemorySpec, Rule, check_rules};
+use super::{BundleError, Label, PrototypeSpec};
 
 /// Most values of one further output; more is no head of ours.
 const MAX_VALUES: usize = 1 << 22;
@@ -15,6 +15,9 @@ pub struct Heads {
     /// Name of the graph's output of the trunk's last feature map averaged over all cells, `1 x n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<String>,
+    /// Kinds learned from a few pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prototypes: Option<PrototypeSpec>,
     /// What good parts look like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemorySpec>,
@@ -43,11 +46,12 @@ impl Heads {
     /// compared when the bundle is verified.
     pub fn outputs(&self) -> Vec<HeadOutput> {
         let embedding = self.embedding.iter().map(|name| HeadOutput { name: name.clone(), shape: vec![Some(1), None] });
-        embedding.chain(self.memory.iter().flat_map(MemorySpec::outputs)).collect()
+        let prototypes = self.prototypes.iter().flat_map(PrototypeSpec::outputs);
+        embedding.chain(prototypes).chain(self.memory.iter().flat_map(MemorySpec::outputs)).collect()
     }
 
     /// Refuses an output that two would read under different meanings.
-    pub(super) fn check(&self, scores: &str, heat: &str) -> Result<(), BundleError> {
+    pub(super) fn check(&self, scores: &str, heat: &str, labels: &[Label]) -> Result<(), BundleError> {
         let mut taken = vec![scores.to_owned(), heat.to_owned()];
         for HeadOutput { name, .. } in self.outputs() {
             if taken.contains(&name) {
@@ -55,6 +59,7 @@ impl Heads {
             }
             taken.push(name);
         }
+        self.prototypes.iter().try_for_each(|prototypes| prototypes.check(labels))?;
         check_rules(&self.rules, self.memory.as_ref())
     }
 }

@@ -221,7 +221,7 @@ impl Manifest {
         check_name("name", &self.name)?;
         self.check_labels()?;
         self.check_preprocess()?;
-        self.heads.check(&self.scores, &self.heat)?;
+        self.heads.check(&self.scores, &self.heat, &self.labels)?;
         if let Pooling::LogMeanExp(sharpness) = self.pooling
             && !(sharpness.is_finite() && sharpness > 0.0)
         {
@@ -320,7 +320,7 @@ impl Manifest {
     }
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), BundleError> {
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), BundleError> {
     let fits = !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control);
     match fits {
         true => Ok(()),

@@ -12,6 +12,7 @@ mod error;
 mod heads;
 mod manifest;
 mod memory;
+mod prototypes;
 mod signature;
 mod write;
 
@@ -26,6 +27,7 @@ pub use error::BundleError;
 pub use heads::{HeadOutput, Heads};
 pub use manifest::{Calibration, Disposition, FORMAT, Label, Manifest, OperatingPoint, Pooling, Provenance, Tolerance};
 pub use memory::{MemorySpec, Method, Outcome, Rule, Saying, ThresholdNote};
+pub use prototypes::{Kind, Metric, PrototypeSpec, Unknown};
 pub use signature::{SignatureError, Signer, Trust, TrustedKey, beside as signature_beside};
 
 use crate::graph;

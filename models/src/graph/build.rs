@@ -41,6 +41,14 @@ impl GraphBuilder {
         self.graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
     }
 
+    /// Takes out every constant, node and output whose name begins with `prefix`: a head that is to be built anew.
+    pub fn remove(&mut self, prefix: &str) {
+        let GraphProto { node, initializer, output, .. } = &mut self.graph;
+        node.retain(|node| !node.name.starts_with(prefix));
+        initializer.retain(|tensor| !tensor.name.starts_with(prefix));
+        output.retain(|value| !value.name.starts_with(prefix));
+    }
+
     /// Declares an f32 input and returns its name.
     pub fn input(&mut self, name: &str, shape: &[usize]) -> String {
         self.graph.input.push(ValueInfoProto::float(name, shape));
@@ -139,6 +147,45 @@ impl GraphBuilder {
         let log = self.node("Log", &[&mean], &format!("{output}.log"), Vec::new());
         let sum = self.add(&log, &top, &format!("{output}.sum"));
         self.node("Div", &[&sum, sharpness], output, Vec::new())
+    }
+
+    /// Mean along one axis, which stays with size 1 if `keep`.
+    pub fn mean_along(&mut self, x: &str, axis: i64, keep: bool, output: &str) -> String {
+        self.node("ReduceMean", &[x], output, vec![ints("axes", &[axis]), int("keepdims", i64::from(keep))])
+    }
+
+    /// The standard deviation over all cells: `1 x c x h x w` becomes `1 x c x 1 x 1`. `mean` is [`global_average`](Self::global_average) of
+    /// `x`. The mean is taken out first: the difference of two large squares would lose all digits in half precision.
+    pub fn deviation(&mut self, x: &str, mean: &str, output: &str) -> String {
+        let off = self.node("Sub", &[x, mean], &format!("{output}.off"), Vec::new());
+        let square = self.mul(&off, &off, &format!("{output}.square"));
+        let variance = self.global_average(&square, &format!("{output}.variance"));
+        self.node("Sqrt", &[&variance], output, Vec::new())
+    }
+
+    /// A `1 x c x 1 x 1` value at length 1 over its channels, as `1 x c`. `least` names a constant that keeps zeros from dividing by
+    /// zero.
+    pub fn unit_length(&mut self, x: &str, least: &str, output: &str) -> String {
+        let flat = self.flatten(x, &format!("{output}.flat"));
+        let attributes = vec![ints("axes", &[1]), int("keepdims", 1)];
+        let length = self.node("ReduceL2", &[&flat], &format!("{output}.length"), attributes);
+        let length = self.add(&length, least, &format!("{output}.least"));
+        self.node("Div", &[&flat, &length], output, Vec::new())
+    }
+
+    /// Joins values along an axis.
+    pub fn concat(&mut self, parts: &[&str], axis: i64, output: &str) -> String {
+        self.node("Concat", parts, output, vec![int("axis", axis)])
+    }
+
+    /// Swaps the axes of a matrix.
+    pub fn transpose(&mut self, x: &str, output: &str) -> String {
+        self.node("Transpose", &[x], output, vec![ints("perm", &[1, 0])])
+    }
+
+    /// Matrix product, with broadcasting over leading axes.
+    pub fn product(&mut self, a: &str, b: &str, output: &str) -> String {
+        self.node("MatMul", &[a, b], output, Vec::new())
     }
 
     /// The model's bytes. The same calls give the same bytes.

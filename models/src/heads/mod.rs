@@ -1,4 +1,6 @@
 //! What stands on a trunk, one file each.
 
+pub mod appearance;
 pub mod attention;
 pub mod memory;
+pub mod prototypes;

@@ -156,6 +156,9 @@ pub fn multiplications(size: [usize; 2]) -> usize {
     sum + at(&last(), stride)
 }
 
+/// Name of the last feature map in a graph of ours.
+pub const LAST_MAP: &str = "last.hard_swish";
+
 /// Adds the trunk to a graph; returns the name of the last feature map.
 pub fn build(graph: &mut GraphBuilder, weights: &Weights, input: &str) -> Result<String, WeightsError> {
     let x = stem().build(graph, weights, input)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use models::bundle::BundleError;
 use models::certify::Agreement;
+use models::heads::prototypes::PrototypeError;
 use models::image::ImageError;
 use models::runtime::RuntimeError;
 use models::weights::WeightsError;
@@ -64,6 +65,9 @@ pub enum TrainError {
         /// The largest difference of a probability that the bundle allows.
         tolerance: f32,
     },
+    /// The few-shot head could not be made.
+    #[error(transparent)]
+    Prototypes(#[from] PrototypeError),
     /// The loss is no number any more.
     #[error("training diverged: the loss is {0}; try a smaller learning rate")]
     Diverged(f32),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use models::bundle::{Bundle, Calibration, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
-use models::heads::attention;
+use models::heads::{attention, prototypes};
 use models::image::{Image, encode_png};
 use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
@@ -14,6 +14,7 @@ use crate::certify::certify;
 use crate::checkpoint::pooling;
 use crate::error::TrainError;
 use crate::evaluation::{Report, Settings, calibration, score_all, thresholds, truth};
+use crate::few_shot;
 use crate::samples::{Class, Samples};
 
 /// Notice of torchvision's licence, under which the trunk's starting weights are.
@@ -97,6 +98,10 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     }
     bundle.manifest.labels = thresholds::choose(&scored, from.classes);
     let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
+    // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later.
+    if let Some(head) = few_shot::learn(&bundle, from.select, from.classes)? {
+        prototypes::write(&mut bundle, &head)?;
+    }
     bundle.certificate = Some(certify(weights, &bundle, from.select)?);
     bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
     // What is handed out has been loaded and has reproduced its own scores once.

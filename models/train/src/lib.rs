@@ -10,6 +10,7 @@ pub mod dataset;
 mod error;
 pub mod evaluation;
 pub mod export;
+pub mod few_shot;
 pub mod fit;
 pub mod formats;
 pub mod good;

@@ -73,6 +73,7 @@ impl Model for FakeModel {
             heat: HeatMap { labels: 2, height: 2, width: 2, logits: vec![0.0; 8] },
             embedding: None,
             anomaly: None,
+            prototypes: None,
             provider: Provider::Cpu,
             model_digest: self.digest.clone(),
         })

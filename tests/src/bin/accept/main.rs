@@ -1,6 +1,6 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack]
+//!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -61,7 +61,35 @@ fn main() -> ExitCode {
     if wants("attack") {
         attack::run(&binary, &mut bounds);
     }
+    if wants("few-shot") {
+        match system_tests::data() {
+            Some(data) => few_shot(&binary, &data, &mut bounds),
+            None => println!("SKIPPED: few-shot (INSPECTD_DATA is not set)"),
+        }
+    }
     bounds.report()
+}
+
+/// Kinds of steel defects registered from five pictures each, with trunks that never saw steel.
+fn few_shot(binary: &Path, data: &Path, bounds: &mut Bounds) {
+    println!("\n== NEU surface defects, five shots of each kind, the mean of ten draws");
+    let neu = data.join("neu-surface-defects");
+    let (folder, split) = (neu.to_string_lossy().into_owned(), neu.join("split.csv").to_string_lossy().into_owned());
+    let trunk = data.join("../weights/mobilenet_v3_small_imagenet_features.onnx");
+    let mut trunks: Vec<(&str, Vec<String>)> = vec![("the shipped model", Vec::new())];
+    match trunk.exists() {
+        true => trunks.push(("ImageNet", vec!["--trunk".into(), trunk.to_string_lossy().into_owned()])),
+        false => println!("SKIPPED: few-shot with the ImageNet trunk (it does not lie beside the data)"),
+    }
+    for (name, which) in trunks {
+        let mut arguments = vec!["models", "few-shot", "--data", &folder, "--split", &split, "--shots", "5", "--json"];
+        arguments.extend(which.iter().map(String::as_str));
+        let report = json_line(binary, &arguments);
+        println!("{name}: {report}");
+        let mean = |at: usize| 100.0 * report["measured"]["methods"][at]["mean"].as_f64().unwrap_or(f64::NAN);
+        bounds.at_least(&format!("{name}: five-shot accuracy, %"), mean(0), 95.0);
+        bounds.at_least(&format!("{name}: above plain L2, points"), mean(0) - mean(2), f64::MIN_POSITIVE);
+    }
 }
 
 /// The shipped model on parts that it never saw.
