@@ -164,7 +164,7 @@ pub fn learn(
     observe(Step::Remembering, 0.0);
     let views: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
     let normal = fit(&views, &choice, settings.seed);
-    Ok(finish(parts, settings, choice, normal, &held, start)?)
+    finish(parts, settings, choice, normal, &held, start)
 }
 
 /// Input sizes that are tried: the pictures' own scale, and half of it (or twice, for small pictures), since a texture may be told
