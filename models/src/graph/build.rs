@@ -173,16 +173,6 @@ impl GraphBuilder {
         self.node("Div", &[&flat, &length], output, Vec::new())
     }
 
-    /// Joins values along an axis.
-    pub fn concat(&mut self, parts: &[&str], axis: i64, output: &str) -> String {
-        self.node("Concat", parts, output, vec![int("axis", axis)])
-    }
-
-    /// Swaps the axes of a matrix.
-    pub fn transpose(&mut self, x: &str, output: &str) -> String {
-        self.node("Transpose", &[x], output, vec![ints("perm", &[1, 0])])
-    }
-
     /// Matrix product, with broadcasting over leading axes.
     pub fn product(&mut self, a: &str, b: &str, output: &str) -> String {
         self.node("MatMul", &[a, b], output, Vec::new())

@@ -116,7 +116,7 @@ fn build(graph: &mut GraphBuilder, appearance: &str, prototypes: &Prototypes, di
     let average = graph.initializer("prototypes.average", &averages(groups));
     let centres = graph.product(&average, &shot_rows, "prototypes.centres");
     let base = graph.concat(&[&directions, &shot_rows], 0, "prototypes.base");
-    let base = graph.transpose(&base, "prototypes.base.columns");
+    let base = graph.transpose(&base, &[1, 0], "prototypes.base.columns");
     // Plain distances have no directions: one of zeros stands for none.
     let rank = distance.whiten.rows.max(1);
     let mut whiten = vec![0.0; (known + count) * rank];
