@@ -123,7 +123,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn folder<'a>(args: &Args, folder: &Folder, model: &dyn Model) -> anyhow::Result<Source<'a>> {
     let labels = &model.manifest().labels;
-    let side = args.split.is_some().then_some(Side::Test);
+    // Data with two sides of its own are measured on the one that nothing was learned from, as with a list.
+    let side = (args.split.is_some() || folder.has_test_side()).then_some(Side::Test);
     let (classes, files) = match &args.good_label {
         Some(good) => (truth::against_good(&folder.classes, good, labels)?, folder.files(side, &folder.classes)?),
         None => {

@@ -85,7 +85,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(data) = &args.data {
         let folder = Folder::open(data, args.split.as_deref())?;
         data_digest = Some(folder.digest()?);
-        let files = folder.files(args.split.is_some().then_some(Side::Test), &classes(&bundle))?;
+        let side = (args.split.is_some() || folder.has_test_side()).then_some(Side::Test);
+        let files = folder.files(side, &classes(&bundle))?;
         let bar = ProgressBar::new(files.len() as u64);
         for index in 0..files.len() {
             let (name, image) = (files.name(index), files.load(index)?.image);

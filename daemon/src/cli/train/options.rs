@@ -15,7 +15,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FORM", requires = "data")]
     format: Option<Format>,
     /// How often each label is drawn: balanced (each as often), plain (each image as often) or effective[:BETA] (between them).
-    #[arg(long, value_name = "HOW", default_value = "balanced", requires = "data")]
+    #[arg(long, value_name = "HOW", default_value = "balanced", requires = "data", conflicts_with = "class_weights")]
     pub(super) sampling: Sampling,
     /// Random changes of the images: standard, any-orientation, fixed-pose, none, or a TOML file; docs/DATA.md has the keys.
     #[arg(long, value_name = "PRESET|FILE", default_value = "standard", requires = "data")]

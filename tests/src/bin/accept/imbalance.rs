@@ -111,7 +111,7 @@ fn learn(binary: &Path, data: &Path, split: &Path, (seed, arm): (usize, &str)) -
 
 /// Recall of each label.
 fn recalls(report: &Value) -> BTreeMap<String, f64> {
-    let labels = report["labels"].as_array().unwrap_or_else(|| panic!("no labels in {report}"));
+    let labels = report["classes"].as_array().unwrap_or_else(|| panic!("no classes in {report}"));
     labels
         .iter()
         .map(|label| {
