@@ -22,7 +22,7 @@ use models_train::{Data, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
 const SIZE: u32 = 64;
-const TEST: usize = 200;
+const TEST: usize = 300;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,14 +66,7 @@ fn main() -> anyhow::Result<()> {
     let mut looks = vec![(0, head.stage_one, stage_two::measure(&net, &prepare(&test, false), &workers)?)];
     let mut measured = Vec::new();
     let mut keep = |look: &stage_two::Look<'_>| {
-        let score = stage_two::measure(look.net, &prepare(&test, false), &workers)?;
-        println!(
-            "step {:>5}  test {:.4} ({} wrong)",
-            look.position.steps,
-            score.mean_loss(),
-            score.count - score.right
-        );
-        measured.push((look.position.steps, score));
+        measured.push((look.position.steps, stage_two::measure(look.net, &prepare(&test, false), &workers)?));
         Ok(())
     };
     let mut selections = Vec::new();
