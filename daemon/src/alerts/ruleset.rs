@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 use super::rule::{Rule, is_name};
 use crate::config::ConfigError;
 
+/// Rules that can be put in place over HTTP: each is looked at once a second.
+const MAX_API_RULES: usize = 200;
+
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Where a rule comes from.
@@ -110,6 +113,9 @@ impl RuleSet {
     pub fn check(&self, name: &str, rule: &Rule) -> Result<(), PutError> {
         if !is_name(name) {
             return Err(PutError::Wrong(format!("`{name}` names no rule: use up to 64 of a-z, 0-9, `-` and `_`")));
+        }
+        if !self.api.contains_key(name) && self.api.len() >= MAX_API_RULES {
+            return Err(PutError::Wrong(format!("there are {MAX_API_RULES} rules already: delete one first")));
         }
         let known: Vec<&str> = self.destinations.iter().map(String::as_str).collect();
         let problems = rule.problems(&known);

@@ -51,7 +51,7 @@ fn an_unknown_key_is_refused_with_its_line_and_what_was_meant() {
     let section = format!("{GOOD}[apy]\nlisten = \"127.0.0.1:1\"\n");
     assert_eq!(only(&section), "line 9: `apy` is no key that is known here; did you mean `api`?");
     let far = format!("{GOOD}[api]\nzzzzzzzz = 1\n");
-    assert!(only(&far).ends_with("known are: listen, hosts, max_viewers"), "{}", only(&far));
+    assert!(only(&far).contains("known are: listen, hosts, max_viewers"), "{}", only(&far));
 }
 
 #[test]

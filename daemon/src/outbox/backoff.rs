@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 /// After the first failure.
 const FIRST: Duration = Duration::from_secs(5);
@@ -19,7 +20,8 @@ pub const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 pub(super) fn pause(failures: u32, id: &str) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let plain = FIRST.saturating_mul(1 << doublings).min(LONGEST);
-    let draw = crc32fast::hash(format!("{id}/{failures}").as_bytes());
+    let digest = Sha256::digest(format!("{id}/{failures}"));
+    let draw = u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]);
     plain.mul_f64(0.75 + 0.5 * f64::from(draw) / f64::from(u32::MAX))
 }
 

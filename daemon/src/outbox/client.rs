@@ -102,6 +102,9 @@ pub(super) fn problem(url: &str, allowed: &AllowList) -> Option<String> {
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Some("has a user name in it: leave it out, and use `bearer`".to_owned());
     }
+    if host.contains('%') {
+        return Some(format!("is `{url}`: an address with a zone or an escape in it is none of a receiver"));
+    }
     match scheme {
         "https" => None,
         "http" if allowed.includes(host, uri.port_u16().unwrap_or(80)) => None,

@@ -66,10 +66,10 @@ impl Score {
         self.right as f32 / self.count.max(1) as f32
     }
 
-    /// Whether this is a better result than `other`: a lower loss. On a selection set of some dozen images one image more right is
-    /// luck; the loss weighs how sure the network is of each of them.
+    /// Whether this is a better result than `other`: more right, and with as many right, more certain. Not by loss alone: on some
+    /// dozen images one image that is wrong and sure of it outweighs all others (docs/TRAINING.md has the trial).
     pub fn beats(&self, other: &Score) -> bool {
-        self.mean_loss() < other.mean_loss()
+        self.right > other.right || (self.right == other.right && self.mean_loss() < other.mean_loss())
     }
 
     /// The score itself, unless its loss is no number.

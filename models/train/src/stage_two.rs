@@ -1,7 +1,7 @@
 //! Stage two: all layers learn, or the last of them, at a small rate.
 //!
 //! How long it takes follows from the data: it ends when the selection set's loss has not fallen for a while. What is kept is the
-//! network at its lowest. docs/MODELS.md says how the defaults were chosen.
+//! best network by the selection set. docs/TRAINING.md says how the defaults were chosen.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Default for StageTwo {
             schedule: Schedule::Cosine { peak: 1e-3 },
             decay: 1e-2,
             look_every: None,
-            patience: Some(8),
+            patience: Some(24),
             last_layers: None,
             layer_decay: 1.0,
             distill: 0.0,

@@ -16,7 +16,7 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     steps: Option<usize>,
     /// Looks at the selection set (one a round of the images, but not more often than every 20 steps) without a new lowest
-    /// loss, after which the training ends. The network at its lowest is kept in any case. 0 goes on to the full length.
+    /// loss, after which the training ends [default: 24]. The best network is kept in any case. 0 goes on to the full length.
     #[arg(long, value_name = "LOOKS")]
     patience: Option<usize>,
     /// Let only the last N of the trunk's 52 convolutions learn, and the head; those before stand still and cost no backward
