@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use models::bundle::{
     Bundle, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Metric, Pooling, Provenance, Tolerance,
@@ -16,12 +17,12 @@ use models::prediction::Model;
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, Session, SessionOptions};
-use models::weights::kaiming;
-use models::zoo::mobilenet_v3_small as trunk;
+use models::weights::load_trunk;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const SIDE: u32 = 96;
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/default.bundle");
 
 /// Textures of four kinds: stripes across, stripes down, blocks, specks; each picture with its own phase, tone and noise.
 fn picture(kind: usize, seed: u64) -> Image {
@@ -40,9 +41,9 @@ fn picture(kind: usize, seed: u64) -> Image {
     Image { width: SIDE, height: SIDE, format: PixelFormat::Mono8, data }
 }
 
-/// A whole bundle of a random network with two labels.
+/// A whole bundle with two labels: a trunk that has learned to see, a random head.
 fn bundle() -> Bundle {
-    let mut weights = kaiming(&trunk::layers(), 4);
+    let mut weights = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     weights.merge(attention::init(2, 5));
     let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
     let manifest = Manifest {

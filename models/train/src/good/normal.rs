@@ -11,6 +11,8 @@ use crate::ops::gemm::{Matrix, multiply_add};
 const OWN: f64 = 0.8;
 /// Added to every variance, as a share of the mean variance, so that nothing is divided by zero.
 const RIDGE: f64 = 1e-4;
+/// No variance is taken as less: where all parts are the same to the bit, a distance is still a number.
+const LEAST_VARIANCE: f64 = 1e-12;
 /// Rows whose distances to a memory are computed at once.
 const TOGETHER: usize = 512;
 
@@ -30,7 +32,7 @@ pub(super) fn gaussian(parts: &[&[f32]], dimensions: usize) -> Normal {
         pooled.iter_mut().zip(own).for_each(|(sum, value)| *sum += value / cells as f64);
     }
     let trace: f64 = (0..dimensions).map(|at| pooled[at * dimensions + at]).sum();
-    let ridge = (RIDGE * trace / dimensions as f64).max(f64::MIN_POSITIVE);
+    let ridge = (RIDGE * trace / dimensions as f64).max(LEAST_VARIANCE);
     let mut whitening = Vec::with_capacity(cells * dimensions * dimensions);
     let mut offset = Vec::with_capacity(cells * dimensions);
     for (mean, own) in &moments {
@@ -74,7 +76,7 @@ fn inverse_root(covariance: &[f64], n: usize) -> Vec<f64> {
             let rest = covariance[row * n + column] - dot;
             root[row * n + column] = match row == column {
                 // The ridge keeps it positive; rounding may not.
-                true => rest.max(f64::MIN_POSITIVE).sqrt(),
+                true => rest.max(LEAST_VARIANCE).sqrt(),
                 false => rest / root[column * n + column],
             };
         }
