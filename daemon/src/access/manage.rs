@@ -55,20 +55,19 @@ impl Access {
         role: Role,
         why: Option<String>,
     ) -> Result<(), AccessError> {
-        self.insert_user(by, name, password, role, why, |_| true)
+        self.insert_user(by, (name, password), role, why, |_| true)
     }
 
     /// Adds the very first.
     pub(super) fn add_first_user(&self, by: &Who, name: &str, password: &str) -> Result<(), AccessError> {
         let why = Some("first run".to_owned());
-        self.insert_user(by, name, password, Role::Admin, why, |everyone| everyone.users.is_empty())
+        self.insert_user(by, (name, password), Role::Admin, why, |everyone| everyone.users.is_empty())
     }
 
     fn insert_user(
         &self,
         by: &Who,
-        name: &str,
-        secret: &str,
+        (name, secret): (&str, &str),
         role: Role,
         why: Option<String>,
         still: impl FnOnce(&Everyone) -> bool,

@@ -158,7 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Half of the machine's memory, 2 GiB at least.
 fn usual_ceiling() -> anyhow::Result<u64> {
     let total = nix::sys::sysinfo::sysinfo().context("the machine's memory")?.ram_total();
-    Ok((total / 2 >> 20).max(2048))
+    Ok(((total / 2) >> 20).max(2048))
 }
 
 /// The training itself, in the worker.

@@ -41,7 +41,7 @@ impl AllowList {
     /// Whether this very host and port were allowed.
     pub fn includes(&self, host: &str, port: u16) -> bool {
         let asked = format!("{}:{port}", host.to_ascii_lowercase());
-        self.0.iter().any(|entry| *entry == asked)
+        self.0.contains(&asked)
     }
 }
 

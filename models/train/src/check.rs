@@ -206,7 +206,7 @@ pub fn check(
         }
     }
     let near = look.embed.map(|_| near::compare(seen, copies, look.cosine));
-    Ok(report(folder, &known, near))
+    Ok(report(folder, &known, near.as_ref()))
 }
 
 fn look_at(folder: &Folder, entry: &Entry, embed: Option<&dyn Embed>) -> Result<(Known, Option<Image>), String> {
@@ -226,7 +226,7 @@ fn look_at(folder: &Folder, entry: &Entry, embed: Option<&dyn Embed>) -> Result<
     Ok((known, embed.map(|embed| embed.prepare(&image))))
 }
 
-fn report(folder: &Folder, known: &[Result<Known, String>], near: Option<Near>) -> DataReport {
+fn report(folder: &Folder, known: &[Result<Known, String>], near: Option<&Near>) -> DataReport {
     let entries = folder.entries();
     let path = |&index: &usize| entries[index].path.clone();
     let fault = |(entry, result): (&Entry, &Result<Known, String>)| {
@@ -246,7 +246,7 @@ fn report(folder: &Folder, known: &[Result<Known, String>], near: Option<Near>) 
     }
     let mut named: Vec<(&str, Vec<usize>)> = named.into_iter().collect();
     named.sort();
-    let clusters = near.as_ref().map_or(&[][..], |near| near.clusters.as_slice());
+    let clusters = near.map_or(&[][..], |near| near.clusters.as_slice());
     let groups = named.iter().map(|(name, of)| (LeakKind::Group, Some(*name), of));
     let exact = same.iter().map(|of| (LeakKind::Exact, None, of));
     let close = clusters.iter().map(|of| (LeakKind::Near, None, of));
@@ -270,7 +270,7 @@ fn report(folder: &Folder, known: &[Result<Known, String>], near: Option<Near>) 
         digest: folder.digest().ok(),
         notes: folder.notes.clone(),
         together: together.groups(),
-        near: near.as_ref().map(|near| NearReport {
+        near: near.map(|near| NearReport {
             cosine: near.cosine,
             agreement: near.agreement,
             clusters: near.clusters.iter().map(|of| of.iter().map(path).collect()).collect(),

@@ -120,7 +120,7 @@ pub fn measure(
     for indices in &draws {
         let shots: Vec<&Picture> = indices.iter().map(of).collect();
         for (metric, tally) in [(Metric::Lda, &mut lda), (Metric::L2, &mut l2)] {
-            tally.add(registered(background, metric, &shots, classes)?, &asked);
+            tally.add(&registered(background, metric, &shots, classes)?, &asked);
         }
         plain.add_plain(&shots, &asked, classes.len());
     }
@@ -182,7 +182,7 @@ impl Tally {
         Tally { method, right: Vec::new(), unknown: Vec::new() }
     }
 
-    fn add(&mut self, head: Prototypes, asked: &[Picture]) {
+    fn add(&mut self, head: &Prototypes, asked: &[Picture]) {
         let fitted = head.fit();
         let said: Vec<_> = asked.par_iter().map(|picture| fitted.judge(&picture.views[0])).collect();
         let share = |count: usize| count as f64 / asked.len() as f64;

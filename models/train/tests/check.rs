@@ -1,4 +1,5 @@
 //! Data sets with known faults, looked at without a network: the vector of a picture is its pixels.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 use std::fs;
 use std::path::Path;

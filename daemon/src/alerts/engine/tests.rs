@@ -105,7 +105,8 @@ fn every_alarm_of_a_scripted_card_fires_holds_and_resolves() {
     let slow = GpuCard { throttled_by: vec![ThrottleReason::HwThermal], ..good.clone() };
     let faulty = GpuCard { ecc_uncorrected: Some(1), ..good.clone() };
     // Rule, what it is while bad, what it is between, seconds until it fires and resolves.
-    let cases: [(&str, Vec<GpuCard>, Option<GpuCard>, i64, i64); 3] = [
+    type Case = (&'static str, Vec<GpuCard>, Option<GpuCard>, i64, i64);
+    let cases: [Case; 3] = [
         ("gpu-hot", vec![hot], Some(warm), 60, 60),
         ("gpu-throttling", vec![slow], None, 30, 60),
         ("gpu-lost", vec![], None, 10, 60),

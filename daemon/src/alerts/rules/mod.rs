@@ -144,7 +144,7 @@ fn falling(value: f64, bad: f64, good: f64) -> Level {
 }
 
 /// What a key must lie within.
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
     problems: &mut Vec<(&'static str, String)>,
     key: &'static str,
     value: T,

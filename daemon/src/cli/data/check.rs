@@ -70,7 +70,7 @@ fn tell(args: &Args, report: &DataReport) -> io::Result<()> {
     })?;
     match &report.untrainable {
         Some(_) if report.good_only => {
-            out::line("note     only good parts to learn from: for good-only training, and no classifier")?
+            out::line("note     only good parts to learn from: for good-only training, and no classifier")?;
         }
         Some(reason) => out::line(format_args!("problem  {reason}"))?,
         None => {}

@@ -42,7 +42,7 @@ impl Background {
         let count = off.len() as f32;
         let total = off.iter().map(|row| dot(row, row)).sum::<f32>() / count;
         let dimensions = off.first()?.len();
-        if !(total > 0.0) {
+        if total.is_nan() || total <= 0.0 {
             return None;
         }
         let wanted = DIRECTIONS.min(images / 2).min(dimensions / 2).max(1);

@@ -9,6 +9,7 @@ use models::zoo::mobilenet_v3_small as zoo;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::Settings;
 use super::features::{Extractor, Maps};
 use super::normal;
 use super::parts::Parts;
@@ -92,11 +93,11 @@ pub(super) fn choose(
     parts: &Parts,
     weights: &Weights,
     sizes: &[Preprocess],
-    fine: bool,
-    seed: u64,
+    settings: &Settings,
     pool: &rayon::ThreadPool,
     observe: &mut dyn FnMut(f64),
 ) -> Result<Choice, TrainError> {
+    let &Settings { fine, seed, .. } = settings;
     let mut all: Vec<(Candidate, Outcome)> = Vec::new();
     let mut baseline = 0.0_f64;
     for (at, preprocess) in sizes.iter().enumerate() {

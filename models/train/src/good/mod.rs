@@ -156,7 +156,7 @@ pub fn learn(
     };
     // The observer stays on this thread; each step of the work is handed to the pool.
     let mut choosing = |share| observe(Step::Choosing, share);
-    let choice = choose::choose(parts, weights, &sizes, settings.fine, settings.seed, &pool, &mut choosing)?;
+    let choice = choose::choose(parts, weights, &sizes, settings, &pool, &mut choosing)?;
     observe(Step::Reading, 0.0);
     let rows = pool.install(|| read(parts, weights, &choice))?;
     observe(Step::HoldingOut, 0.0);

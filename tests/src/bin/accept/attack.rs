@@ -58,7 +58,7 @@ impl Run {
                     let (address, over) = (&address, &over);
                     scope.spawn(move || {
                         while !over.load(Ordering::Relaxed) {
-                            ill(address)
+                            ill(address);
                         }
                     });
                 }

@@ -72,7 +72,7 @@ fn thumb(kind: Kind, mistake: &Mistake, model: &dyn Model, samples: &dyn Samples
     model.preprocess().fill(image.view(), &mut tensor);
     let prediction = model.predict(&tensor)?;
     let label = shown(&prediction, model);
-    let small = shrink(image);
+    let small = shrink(&image);
     let pictures = [address(&small, mistake)?, address(&heated(&small, &prediction.heat, label), mistake)?];
     Ok(Thumb { kind, mistake: mistake.clone(), heat_of: model.manifest().labels[label].name.clone(), pictures })
 }
@@ -88,10 +88,10 @@ fn shown(prediction: &Prediction, model: &dyn Model) -> usize {
 }
 
 /// In colour, the longest side [`SIDE`] at most.
-fn shrink(image: Image) -> Image {
+fn shrink(image: &Image) -> Image {
     let longest = image.width.max(image.height).max(1);
     let fit = |side: u32| (u64::from(side) * u64::from(SIDE.min(longest)) / u64::from(longest)).max(1) as u32;
-    let small = resized(&image, fit(image.width), fit(image.height));
+    let small = resized(image, fit(image.width), fit(image.height));
     match small.format {
         PixelFormat::Rgb8 => small,
         PixelFormat::Mono8 => {
@@ -151,8 +151,8 @@ mod tests {
             format: PixelFormat::Mono8,
             data: vec![7; (width * height) as usize],
         };
-        let small = shrink(image(1000, 500));
+        let small = shrink(&image(1000, 500));
         assert_eq!((small.width, small.height, small.format), (224, 112, PixelFormat::Rgb8));
-        assert_eq!(shrink(image(60, 40)).width, 60);
+        assert_eq!(shrink(&image(60, 40)).width, 60);
     }
 }
