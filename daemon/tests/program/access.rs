@@ -131,7 +131,8 @@ fn every_route_asks_what_the_description_says() {
     let kiosk = format!("Bearer {}", token(&line.state(), &["hall", "--role", "kiosk"]));
     let screen = json!({ "token": kiosk.strip_prefix("Bearer ").expect("a token") });
     let screen = cookie(&line.call("POST", "/api/v1/session/kiosk", &OURS, Some(&screen)));
-    let callers: Vec<(&str, &str, Vec<(&str, String)>)> = vec![
+    type Caller<'a> = (&'a str, &'a str, Vec<(&'a str, String)>);
+    let callers: Vec<Caller<'_>> = vec![
         ("anonymous", "anonymous", vec![]),
         ("kiosk", "a kiosk's token", vec![("authorization", kiosk)]),
         ("kiosk", "a kiosk's cookie", vec![("cookie", screen)]),
@@ -239,7 +240,7 @@ fn guessing_is_slowed_down_and_a_restart_forgives_nothing() {
     assert_eq!(refused.status(), 429, "even the right one must wait now");
     let wait: u64 = refused.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
     assert!((1..=30).contains(&wait), "{wait}");
-    assert_eq!(line.sign_in("engineer").is_empty(), false, "others are not concerned");
+    assert!(!line.sign_in("engineer").is_empty(), "others are not concerned");
     line.restart();
     assert_eq!(attempt(&line, PASSWORD).status(), 429, "after a restart");
     let (code, stderr) = with_password(&["users", "passwd", "operator", "--state", text(&line.state())]);
