@@ -1,5 +1,6 @@
 //! The craft of a training: the same weights from the same seed, going on after an interruption, layers that stand still, and
 //! failures that are told.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 mod lines;
 

@@ -1,4 +1,5 @@
 //! The forms of labelled data: what each reads, and what each refuses.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 use std::fs;
 use std::path::Path;
