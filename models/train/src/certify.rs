@@ -64,7 +64,8 @@ fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<
     // A round at a time: the heat maps of a whole set would take gigabytes.
     for round in indices.chunks(256) {
         let pairs = workers.map(round, AT_ONCE, |part| {
-            run((&net.clone().fork(&workers.device), &workers.device), bundle, samples, part)
+            // Without a tape: it would keep every activation, for gradients that nobody asks for.
+            run((&net.clone().fork(&workers.device).no_grad(), &workers.device), bundle, samples, part)
         })?;
         for (index, Pair { network, graph }) in round.iter().zip(pairs.iter().flatten()) {
             comparison.note(&samples.name(*index), network.said(), graph.said());

@@ -153,8 +153,8 @@ mod tests {
     fn the_focal_factor_makes_sure_examples_count_less() {
         let plain = Loss { smoothing: 0.0, ..Loss::default() };
         let focal = Loss { focus: 2.0, ..plain };
-        for logits in [[3.0, 0.0], [0.0, 0.0], [-2.0, 1.0]] {
-            let p = 1.0 / (1.0 + (logits[1] - logits[0] as f32).exp());
+        for logits in [[3.0_f32, 0.0], [0.0, 0.0], [-2.0, 1.0]] {
+            let p = 1.0 / (1.0 + (logits[1] - logits[0]).exp());
             assert!((loss_of(plain, logits) + p.ln()).abs() < 1e-5);
             let wanted = -(1.0 - p).powi(2) * p.ln();
             assert!((loss_of(focal, logits) - wanted).abs() < 1e-5, "{logits:?}: {wanted}");

@@ -279,13 +279,13 @@ mod tests {
             for round in 1..=24 {
                 let indices = sampler.next_batch();
                 prop_assert_eq!(indices.len(), batch);
-                for class in 0..5 {
+                for (class, total) in totals.iter_mut().enumerate() {
                     let quota = indices.iter().filter(|&&index| labels[index] == class).count();
                     let exact = batch as f64 * share_of(&labels, &shares, sampling, class);
                     let (floor, ceil) = ((exact - 1e-6).floor().max(0.0), (exact + 1e-6).ceil());
                     prop_assert!((floor..=ceil).contains(&(quota as f64)), "{quota} places of {exact}");
-                    totals[class] += quota;
-                    let owed = round as f64 * exact - totals[class] as f64;
+                    *total += quota;
+                    let owed = round as f64 * exact - *total as f64;
                     prop_assert!(owed.abs() < 2.0, "label {class} waits for {owed} places after {round} batches");
                 }
             }

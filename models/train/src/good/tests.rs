@@ -149,7 +149,7 @@ fn a_memory_joins_a_classifier_and_changes_none_of_its_scores() {
     assert!(before.anomaly.is_none() && after.anomaly.is_some());
     assert!(!both.manifest.heads.rules.is_empty(), "the rules stand in the manifest");
     let (memory, _) = learned(folder.path());
-    let twice = add_memory(both, memory).err().expect("refused").to_string();
+    let twice = add_memory(both, memory).map(drop).expect_err("refused").to_string();
     assert!(twice.contains("has a memory of good parts already"), "{twice}");
 }
 

@@ -25,10 +25,10 @@ fn manifest(labels: Vec<Label>) -> Manifest {
     }
 }
 
-fn page(labels: Vec<Label>, scored: &[Scored]) -> String {
-    let manifest = manifest(labels.clone());
+fn page(labels: &[Label], scored: &[Scored]) -> String {
+    let manifest = manifest(labels.to_vec());
     let settings = Settings::of(&manifest);
-    let classes = same_labels(&labels);
+    let classes = same_labels(labels);
     let report = Report::new(scored, &classes, &settings, |index| format!("\"><img src=x>{index}.png"));
     let times = Percentiles { p50: 8.1, p95: 9.0, p99: 9.9, max: 12.0 };
     let mistake = |kind, mistake: &super::super::Mistake| Thumb {
@@ -63,7 +63,7 @@ fn the_page_shows_itself_and_fetches_nothing() {
     let labels = vec![label("good", Disposition::Pass), label("pit", Disposition::Fail)];
     let images: Vec<Scored> =
         (0..60).map(|i| if i % 2 == 0 { scored(0.9, 0) } else { scored(if i == 59 { 0.8 } else { 0.1 }, 1) }).collect();
-    let page = page(labels, &images);
+    let page = page(&labels, &images);
     for wanted in
         ["Of 1,000 bad parts at most 149 would pass, with 95 % confidence. Here 1 of 30 did.", "568 more", "<svg"]
     {
@@ -83,7 +83,7 @@ fn the_page_shows_itself_and_fetches_nothing() {
 #[test]
 fn a_model_without_a_passing_label_gets_a_page_too() {
     let labels = vec![label("scratch", Disposition::Fail), label("pit", Disposition::Fail)];
-    let page = page(labels, &[scored(0.9, 0), scored(0.2, 1), scored(0.7, 1)]);
+    let page = page(&labels, &[scored(0.9, 0), scored(0.2, 1), scored(0.7, 1)]);
     assert!(page.contains("The model names 2 of 3 images right"));
     assert!(page.contains("no label that passes a part") && !page.contains("Operating point"));
 }
