@@ -56,9 +56,10 @@ pub trait Watch: Send {
 }
 
 macro_rules! conditions {
-    ($($file:ident :: $config:ident $name:literal),* $(,)?) => {
+    ($($file:ident :: $config:ident $name:tt),* $(,)?) => {
         $(mod $file;)*
 
+        // A name is taken as a token: as a literal it reaches the description in a group that it does not read.
         /// A condition, by its `kind`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]

@@ -1,3 +1,5 @@
+//! Random changes: what each does to picture and mask, and that the same numbers give the same change.
+
 use models::image::PixelFormat;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the page says, and that nothing in it can run.
+
 use models::bundle::{Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::preprocess::Preprocess;
 
