@@ -4,11 +4,13 @@
 //! Handlers describe their own answers. What holds for all of them is added here from the routes' rules: who may call it,
 //! and the refusals that stand before every handler.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, SchemaType, Type};
+use utoipa::openapi::schema::{Object, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -77,6 +79,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let bearer =
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of `inspectd tokens add`."));
     components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(bearer.build())));
+    open_parts(&mut components.schemas);
     let (_, rules) = super::routes();
     for rule in rules.all() {
         let item = document.paths.paths.get_mut(rule.path);
@@ -86,6 +89,27 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// A variant with a tag is described as `allOf` its own keys and the tag. Parts that both refuse further keys can never hold
+/// together, so the parts are left open there; the program itself refuses unknown keys all the same.
+fn open_parts(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let mut parts = Vec::new();
+    for schema in schemas.values() {
+        let RefOr::T(Schema::OneOf(variants)) = schema else { continue };
+        for variant in &variants.items {
+            let RefOr::T(Schema::AllOf(variant)) = variant else { continue };
+            parts.extend(variant.items.iter().filter_map(|part| match part {
+                RefOr::Ref(part) => part.ref_location.rsplit('/').next().map(str::to_owned),
+                RefOr::T(_) => None,
+            }));
+        }
+    }
+    for name in parts {
+        if let Some(RefOr::T(Schema::Object(part))) = schemas.get_mut(&name) {
+            part.additional_properties = None;
+        }
+    }
 }
 
 fn operation<'a>(item: &'a mut PathItem, rule: &Rule) -> Option<&'a mut Operation> {
