@@ -52,12 +52,16 @@ fn half_precision_halves_the_weights_and_keeps_what_is_sensitive() {
     assert!(check(&model, Precision::Fp32).unwrap_err().contains("says fp32, but the graph is in fp16"));
     assert!(graph.len() < original.graph.len() * 11 / 20, "{} of {} bytes", graph.len(), original.graph.len());
     let kinds = |wanted: i32| model.graph().initializer.iter().filter(move |it| it.data_type == wanted);
-    assert_eq!(kinds(FLOAT).map(|it| it.name.as_str()).collect::<Vec<_>>(), ["pool.sharpness"]);
+    // Pooling, temperature, and the few-shot head's distances, which nearly cancel.
+    let sensitive = ["pool.", "softmax.", "appearance.", "prototypes."];
+    let full: Vec<&str> = kinds(FLOAT).map(|it| it.name.as_str()).collect();
+    assert!(full.contains(&"pool.sharpness"), "{full:?}");
+    assert!(full.iter().all(|name| sensitive.iter().any(|head| name.starts_with(head))), "{full:?}");
     // A cast before the pooling, none inside it: from the classifier's logits on all is in 32 bits.
     assert_eq!(find(&model, "heat").input, ["classifier.to_full"]);
     let casts = model.graph().node.iter().filter(|node| node.op_type == "Cast").count();
-    // Input, attention's gate there and back, embedding where the bundle has one, logits.
-    assert!((3..=6).contains(&casts), "{casts} casts");
+    // Input, attention's gate there and back, embedding, logits, and the maps that the few-shot head averages.
+    assert!((3..=10).contains(&casts), "{casts} casts");
     // A training can start from it: the trunk is there under its names, rounded.
     let layers = mobilenet_v3_small::layers();
     let trunk = Weights::from_graph(&graph).unwrap().only(&layers).unwrap();

@@ -10,6 +10,9 @@ pub struct Args {}
 
 /// Prints it.
 pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    out::line(crate::api::document().to_pretty_json()?)?;
+    let mut document = serde_json::to_value(crate::api::document())?;
+    // Extensions come in no order of their own; the committed file needs one.
+    document.sort_all_objects();
+    out::line(serde_json::to_string_pretty(&document)?)?;
     Ok(ExitCode::from(SUCCESS))
 }
