@@ -37,7 +37,7 @@ lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 
-accept: build ## the long accuracy runs: the synthetic line and five trainings on steel defects
+accept: build ## the long accuracy runs: synthetic line, steel, few-shot, good-only and more; the program `accept` takes their names
 	$(dir $(BIN))accept
 
 bench: build ## parts per second and added latency beside a bare loop of the same calls
