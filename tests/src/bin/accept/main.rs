@@ -1,6 +1,6 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack]
+//!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -8,6 +8,7 @@ mod attack;
 mod elpv;
 mod good;
 mod imbalance;
+mod pointing;
 mod small_defects;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,12 @@ fn main() -> ExitCode {
         match system_tests::data() {
             Some(data) => imbalance::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: imbalance (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("pointing") {
+        match system_tests::data() {
+            Some(data) => pointing::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: pointing (INSPECTD_DATA is not set)"),
         }
     }
     if wants("attack") {
