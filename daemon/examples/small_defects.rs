@@ -76,6 +76,7 @@ fn escapes(trunk: &Weights, sharpness: Option<f32>, [learn, select, test]: [&One
         preprocess: &preprocess,
         provenance: Provenance::default(),
         select,
+        aim: None,
         story: String::new(),
     };
     let (mut bundle, _) = export::bundle(&trained.weights, ingredients)?;

@@ -10,6 +10,7 @@ pub mod precision;
 pub mod prediction;
 pub mod predictor;
 pub mod preprocess;
+pub mod ruling;
 pub mod runtime;
 pub mod weights;
 pub mod zoo;

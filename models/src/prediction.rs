@@ -8,6 +8,7 @@ use crate::bundle::Manifest;
 use crate::heads::memory::STEEPNESS;
 use crate::heads::prototypes::Likeness;
 use crate::preprocess::Preprocess;
+use crate::ruling::Beside;
 use crate::runtime::{Provider, RuntimeError};
 
 /// Scores and heat map of one image, with what produced them.
@@ -27,6 +28,13 @@ pub struct Prediction {
     pub provider: Provider,
     /// SHA-256 of the bundle's graph, hexadecimal.
     pub model_digest: Arc<str>,
+}
+
+impl Prediction {
+    /// What the heads beside the classifier say.
+    pub fn beside(&self) -> Beside<'_> {
+        Beside { anomalous: self.anomaly.as_ref().map(Anomaly::is_anomalous), likeness: self.prototypes.as_ref() }
+    }
 }
 
 /// Cell-wise logits, `labels x height x width`, row-major. A cell covers `input size / map size` input pixels.

@@ -9,7 +9,7 @@ use models::bundle::{
     Bundle, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Metric, Pooling, Provenance, Tolerance,
 };
 use models::graph::{TENSORRT_OPERATORS, check};
-use models::heads::appearance::{Eye, Views, mean};
+use models::heads::appearance::{Eye, Views};
 use models::heads::attention;
 use models::heads::prototypes::{self, Picture, PrototypeError, Prototypes};
 use models::image::{Image, PixelFormat};
@@ -85,8 +85,8 @@ fn learned(eye: &mut Eye) -> Prototypes {
     Prototypes::learn(&pictures, &labels).unwrap()
 }
 
-fn shots(eye: &mut Eye, kind: usize, count: u64) -> Vec<Vec<f32>> {
-    let of = |seed| mean(&eye.look_at_views(picture(kind, 1000 + seed).view(), Views::One).unwrap());
+fn shots(eye: &mut Eye, kind: usize, count: u64) -> Vec<Vec<Vec<f32>>> {
+    let of = |seed| eye.look_at_views(picture(kind, 1000 + seed).view(), Views::One).unwrap();
     (0..count).map(of).collect()
 }
 
@@ -109,8 +109,8 @@ fn kinds_are_told_apart_and_the_graph_says_what_the_arithmetic_says() {
         let mut head = learned(&mut eye);
         head.metric = metric;
         let (blocks, specks) = (shots(&mut eye, 2, count), shots(&mut eye, 3, count));
-        head.register("blocks", Disposition::Fail, blocks).unwrap();
-        head.register("specks", Disposition::Review, specks).unwrap();
+        head.register("blocks", Disposition::Fail, &blocks).unwrap();
+        head.register("specks", Disposition::Review, &specks).unwrap();
         let mut bundle = plain.clone();
         prototypes::write(&mut bundle, &head).unwrap();
         let (predictor, before) = (load(&mut bundle), load(&mut plain.clone()));
@@ -143,7 +143,7 @@ fn what_was_never_shown_is_unlike_everything_and_what_was_held_out_is_not() {
     let mut eye = Eye::of(&bundle()).unwrap();
     let mut head = learned(&mut eye);
     let blocks = shots(&mut eye, 2, 5);
-    head.register("blocks", Disposition::Fail, blocks).unwrap();
+    head.register("blocks", Disposition::Fail, &blocks).unwrap();
     let fitted = head.fit();
     let mut unknown = |kind: usize| {
         (0..20).filter(|&seed| fitted.judge(&eye.look(picture(kind, 9000 + seed).view()).unwrap()).unknown).count()
@@ -158,7 +158,7 @@ fn a_bundle_holds_what_the_next_registration_needs() {
     let mut bundle = bundle();
     let mut eye = Eye::of(&bundle).unwrap();
     let mut head = learned(&mut eye);
-    head.register("blocks", Disposition::Fail, shots(&mut eye, 2, 4)).unwrap();
+    head.register("blocks", Disposition::Fail, &shots(&mut eye, 2, 4)).unwrap();
     prototypes::write(&mut bundle, &head).unwrap();
     let mut bundle = Bundle::from_bytes(&bundle.to_bytes().unwrap()).unwrap();
     let again = prototypes::read(&bundle).unwrap().unwrap();
@@ -167,7 +167,7 @@ fn a_bundle_holds_what_the_next_registration_needs() {
     // A second kind keeps the first; taking it out again gives the same bytes.
     let one = bundle.to_bytes().unwrap();
     let mut two = again.clone();
-    two.register("specks", Disposition::Fail, shots(&mut eye, 3, 2)).unwrap();
+    two.register("specks", Disposition::Fail, &shots(&mut eye, 3, 2)).unwrap();
     prototypes::write(&mut bundle, &two).unwrap();
     let names = |bundle: &Bundle| -> Vec<String> {
         let spec = bundle.manifest.heads.prototypes.as_ref().unwrap();
@@ -188,14 +188,14 @@ fn names_in_use_and_numbers_that_cannot_be_are_refused_in_words() {
     let mut eye = Eye::of(&bundle()).unwrap();
     let mut head = learned(&mut eye);
     let one = shots(&mut eye, 2, 1);
-    head.register("blocks", Disposition::Fail, one.clone()).unwrap();
+    head.register("blocks", Disposition::Fail, &one).unwrap();
     for taken in ["blocks", "good", "scratch"] {
-        let words = head.register(taken, Disposition::Fail, one.clone()).unwrap_err().to_string();
+        let words = head.register(taken, Disposition::Fail, &one).unwrap_err().to_string();
         assert!(words.contains(taken) && words.contains("already"), "{words}");
     }
-    assert!(matches!(head.register("none", Disposition::Fail, Vec::new()), Err(PrototypeError::Shots(0))));
+    assert!(matches!(head.register("none", Disposition::Fail, &[]), Err(PrototypeError::Shots(0))));
     let many = vec![one[0].clone(); 21];
-    assert!(matches!(head.register("many", Disposition::Fail, many), Err(PrototypeError::Shots(21))));
+    assert!(matches!(head.register("many", Disposition::Fail, &many), Err(PrototypeError::Shots(21))));
     for wrong in ["good", "nothing"] {
         let words = head.unregister(wrong).unwrap_err().to_string();
         assert!(words.contains("registered are: blocks"), "{words}");
@@ -210,7 +210,7 @@ fn manifests_of_heads_that_make_no_sense_are_refused() {
     let mut sound = bundle();
     let mut eye = Eye::of(&sound).unwrap();
     let mut head = learned(&mut eye);
-    head.register("blocks", Disposition::Fail, shots(&mut eye, 2, 2)).unwrap();
+    head.register("blocks", Disposition::Fail, &shots(&mut eye, 2, 2)).unwrap();
     prototypes::write(&mut sound, &head).unwrap();
     let cases: [(&str, Edit); 9] = [
         ("`prototypes` is [1, 3] instead of [1, 2]", |spec| drop(spec.kinds.pop())),

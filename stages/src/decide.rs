@@ -1,104 +1,82 @@
-//! The `decide` stage: scores to verdict. A pure function of the prediction and the recipe in force.
+//! The `decide` stage: what a part gets, by whose word, and what a person is shown of it. The verdict itself is
+//! [`models::ruling`]'s, which evaluation counts by as well.
 
 use std::sync::Arc;
 
-use models::bundle::{Disposition, Outcome, Rule, Saying};
+use models::bundle::{Disposition, Kind, Saying};
 use models::prediction::{Anomaly, Prediction};
+use models::ruling::{self, KindSays, Ruling};
 
 use crate::inspection::{KeptHeat, LabelScore};
-use crate::kinds;
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::{Cause, Verdict};
 
-/// Decides a part from its prediction.
-///
-/// Every label that is not a `pass` label and reaches its threshold is *found*. The worst disposition among the found
-/// wins, and within it the highest score. Nothing found: the best `pass` label must reach its own threshold, or a
-/// person should look.
-///
-/// Where the model also has a memory of good parts, the rules in its manifest say how the memory's word joins that; kinds that were
-/// registered from a few pictures have a say too (see [`crate::kinds`]). Both can only make it stricter.
+/// Decides a part from its prediction, by the thresholds of the recipe in force and the rules of its model's manifest.
 pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
     let heads = &recipe.model.manifest().heads;
-    let (decision, saying) = decide_by_scores(prediction, recipe);
-    let decision = match &prediction.anomaly {
-        Some(anomaly) => join(decision, saying, anomaly, &heads.rules),
-        None => decision,
+    let ruling = ruling::decide(&prediction.scores, prediction.beside(), &recipe.labels, heads);
+    let scored = |k: usize| LabelScore { label: recipe.label_names[k].clone(), score: prediction.scores[k] };
+    let by_scores = Decision {
+        verdict: match ruling.verdict {
+            Disposition::Pass => Verdict::Pass,
+            Disposition::Review => Verdict::Review,
+            Disposition::Fail => Verdict::Fail,
+        },
+        label: Some(recipe.label_names[ruling.label].clone()),
+        found: ruling.found.iter().copied().map(scored).collect(),
+        scores: (0..recipe.labels.len()).map(scored).collect(),
+        heat: Some(heat(prediction, recipe, &ruling)),
+        detail: (ruling.saying == Saying::Unsure).then(|| unsure(prediction, recipe)),
     };
-    match (&prediction.prototypes, &heads.prototypes) {
-        (Some(likeness), Some(spec)) => kinds::join(decision, saying == Saying::Pass, likeness, spec),
+    let decision = match &prediction.anomaly {
+        Some(anomaly) if ruling.by_memory => by_memory(by_scores, &ruling, anomaly),
+        _ => by_scores,
+    };
+    match (ruling.by_kind, &prediction.prototypes, &heads.prototypes) {
+        (Some(KindSays::Unknown), ..) => {
+            let detail = "the classifier finds nothing; unlike every kind of picture that the model knows";
+            Decision { detail: Some(detail.into()), ..decision }
+        }
+        (Some(KindSays::Like(kind)), Some(likeness), Some(spec)) => {
+            by_kind(decision, &ruling, &spec.kinds[kind], likeness.probabilities[kind])
+        }
         _ => decision,
     }
 }
 
-/// The word of the scores alone.
-fn decide_by_scores(prediction: &Prediction, recipe: &RecipeInForce) -> (Decision, Saying) {
-    let labels = &recipe.model.manifest().labels;
-    let scored = |k: usize| LabelScore { label: recipe.label_names[k].clone(), score: prediction.scores[k] };
+fn unsure(prediction: &Prediction, recipe: &RecipeInForce) -> String {
+    let scores = prediction.scores.iter().zip(&recipe.label_names);
+    let top = scores.max_by(|a, b| a.0.total_cmp(b.0));
+    top.map_or_else(|| "no label is sure".into(), |(score, name)| format!("no label is sure: {name} {score:.2}"))
+}
 
-    let mut found: Vec<usize> = (0..labels.len())
-        .filter(|&k| labels[k].verdict != Disposition::Pass && prediction.scores[k] >= recipe.thresholds[k])
-        .collect();
-    found.sort_by(|&a, &b| {
-        labels[b].verdict.cmp(&labels[a].verdict).then(prediction.scores[b].total_cmp(&prediction.scores[a]))
-    });
-    let best = |pass: bool| {
-        (0..labels.len())
-            .filter(|&k| (labels[k].verdict == Disposition::Pass) == pass)
-            .max_by(|&a, &b| prediction.scores[a].total_cmp(&prediction.scores[b]))
+/// The map shows a defect: the verdict's own, or for a part that the scores pass the one that it came nearest to.
+fn heat(prediction: &Prediction, recipe: &RecipeInForce, ruling: &Ruling) -> KeptHeat {
+    let defects = (0..recipe.labels.len()).filter(|&k| recipe.labels[k].verdict != Disposition::Pass);
+    let nearest = defects.max_by(|&a, &b| prediction.scores[a].total_cmp(&prediction.scores[b]));
+    let shown = match (ruling.saying, nearest) {
+        (Saying::Pass, Some(nearest)) => nearest,
+        _ => ruling.label,
     };
-
-    let (verdict, label, detail) = match (found.first(), best(true)) {
-        (Some(&worst), _) => (verdict_of(labels[worst].verdict), worst, None),
-        (None, Some(good)) if prediction.scores[good] >= recipe.thresholds[good] => (Verdict::Pass, good, None),
-        (None, _) => {
-            let nearest = best(false).or(best(true)).unwrap_or(0);
-            let top = (0..labels.len()).max_by(|&a, &b| prediction.scores[a].total_cmp(&prediction.scores[b]));
-            let top = top.unwrap_or(nearest);
-            let detail = format!("no label is sure: {} {:.2}", labels[top].name, prediction.scores[top]);
-            (Verdict::Review, nearest, Some(detail))
-        }
-    };
-    // The map shows a defect: the verdict's own, or for a good part the one it came nearest to.
-    let shown = if verdict == Verdict::Pass { best(false).unwrap_or(label) } else { label };
-    let saying = match (verdict, &detail) {
-        (_, Some(_)) => Saying::Unsure,
-        (Verdict::Fail, _) => Saying::Fail,
-        (Verdict::Review, _) => Saying::Review,
-        _ => Saying::Pass,
-    };
-    let decision = Decision {
-        verdict,
-        label: Some(recipe.label_names[label].clone()),
-        found: found.into_iter().map(scored).collect(),
-        scores: (0..labels.len()).map(scored).collect(),
-        heat: Some(kept_heat(prediction, shown, recipe.label_names[shown].clone())),
-        detail,
-    };
-    (decision, saying)
+    kept_heat(prediction, shown, recipe.label_names[shown].clone())
 }
 
 /// Label of a part that only the memory of good parts finds wrong.
 const ANOMALY: &str = "anomaly";
 
-/// Joins the memory's word to the scores': the first rule that fits counts, and none makes a verdict milder.
-fn join(decision: Decision, saying: Saying, anomaly: &Anomaly, rules: &[Rule]) -> Decision {
-    let rule = rules.iter().find(|rule| rule.fits(saying, anomaly.is_anomalous()));
-    let (verdict, milder) = match rule.map_or(Outcome::Keep, |rule| rule.then) {
-        Outcome::Keep => return decision,
-        Outcome::Review => (Verdict::Review, decision.verdict == Verdict::Fail),
-        Outcome::Fail => (Verdict::Fail, false),
-    };
-    if milder {
-        return decision;
-    }
-    let said = match saying {
+/// In words, what the scores alone say.
+fn said(saying: Saying) -> &'static str {
+    match saying {
         Saying::Pass => "the classifier finds nothing",
         Saying::Unsure => "the classifier is not sure",
         Saying::Review | Saying::Fail => "the classifier found something",
-    };
+    }
+}
+
+/// A decision in which the memory had a say: its label, its map.
+fn by_memory(decision: Decision, ruling: &Ruling, anomaly: &Anomaly) -> Decision {
     let heat = KeptHeat {
         label: ANOMALY.into(),
         width: anomaly.width as u16,
@@ -106,16 +84,16 @@ fn join(decision: Decision, saying: Saying, anomaly: &Anomaly, rules: &[Rule]) -
         cells: anomaly.cells_u8(),
     };
     let likeness = if anomaly.is_anomalous() { "unlike the good parts" } else { "like the good parts" };
-    let detail = format!("{said}; {likeness}: anomaly {:.2} of its threshold", anomaly.share);
-    Decision { verdict, label: Some(ANOMALY.into()), heat: Some(heat), detail: Some(detail), ..decision }
+    let detail = format!("{}; {likeness}: anomaly {:.2} of its threshold", said(ruling.saying), anomaly.share);
+    Decision { label: Some(ANOMALY.into()), heat: Some(heat), detail: Some(detail), ..decision }
 }
 
-fn verdict_of(disposition: Disposition) -> Verdict {
-    match disposition {
-        Disposition::Pass => Verdict::Pass,
-        Disposition::Review => Verdict::Review,
-        Disposition::Fail => Verdict::Fail,
-    }
+/// A decision in which a registered kind had a say: its name.
+fn by_kind(decision: Decision, ruling: &Ruling, kind: &Kind, probability: f32) -> Decision {
+    let Kind { name, shots, .. } = kind;
+    let said = said(ruling.saying);
+    let detail = format!("{said}; looks like `{name}` ({probability:.2}), registered from {shots} pictures");
+    Decision { label: Some(Arc::from(name.as_str())), detail: Some(detail), ..decision }
 }
 
 fn kept_heat(prediction: &Prediction, label: usize, name: Arc<str>) -> KeptHeat {
@@ -156,7 +134,7 @@ impl Stage for Decide {
 
 #[cfg(test)]
 mod tests {
-    use models::bundle::{FORMAT, Heads, Label, Manifest, Pooling, Provenance, Tolerance};
+    use models::bundle::{FORMAT, Heads, Label, Manifest, Outcome, Pooling, Provenance, Rule, Tolerance};
     use models::prediction::{HeatMap, Model};
     use models::runtime::{Provider, RuntimeError};
     use proptest::prelude::*;
@@ -187,6 +165,14 @@ mod tests {
     }
 
     fn recipe_with(thresholds: &[(&str, f32)], rules: Vec<Rule>) -> Result<RecipeInForce, crate::recipe::RecipeError> {
+        made(thresholds, Heads { rules, ..Heads::default() })
+    }
+
+    fn recipe_of(heads: Heads) -> Result<RecipeInForce, crate::recipe::RecipeError> {
+        made(&[], heads)
+    }
+
+    fn made(thresholds: &[(&str, f32)], heads: Heads) -> Result<RecipeInForce, crate::recipe::RecipeError> {
         let label = |name: &str, verdict, threshold| Label { name: name.to_owned(), verdict, threshold };
         let manifest = Manifest {
             format: FORMAT,
@@ -202,7 +188,7 @@ mod tests {
             input: "input".into(),
             scores: "scores".into(),
             heat: "heat".into(),
-            heads: Heads { rules, ..Heads::default() },
+            heads,
             precision: Default::default(),
             graph_sha256: String::new(),
             files_sha256: Default::default(),
@@ -329,6 +315,39 @@ mod tests {
         );
         assert_eq!(decision.heat.unwrap().cells, [128, 250], "the threshold lies in the middle");
         assert!(decision.detail.unwrap().contains("anomaly 1.50 of its threshold"));
+    }
+
+    #[test]
+    fn a_registered_kind_is_named_and_said_why() {
+        use models::bundle::{Metric, PrototypeSpec, Unknown};
+        use models::heads::prototypes::Likeness;
+        let kind = |name: &str, verdict, registered| Kind { name: name.into(), verdict, shots: 5, registered };
+        let spec = PrototypeSpec {
+            output: "prototypes".into(),
+            metric: Metric::Lda,
+            kinds: vec![kind("good", Disposition::Pass, false), kind("burr", Disposition::Fail, true)],
+            spread: 1.0,
+            background_images: 50,
+            reach: 2.0,
+            temperature: 1.0,
+            radius: 20.0,
+            quantile: 0.99,
+            sure: 0.5,
+            unknown: Unknown::Review,
+        };
+        let decided = |scores: &[f32], distances: [f32; 2]| {
+            let likeness = Some(Likeness::new(&spec, distances.to_vec()));
+            let heads = Heads { prototypes: Some(spec.clone()), ..Heads::default() };
+            let decision =
+                decide(&Prediction { prototypes: likeness, ..prediction(scores) }, &recipe_of(heads).unwrap());
+            (decision.verdict, decision.label.unwrap().to_string(), decision.detail.unwrap_or_default())
+        };
+        let (verdict, label, detail) = decided(&UNSURE, [15.0, 3.0]);
+        assert_eq!((verdict, label.as_str()), (Verdict::Fail, "burr"));
+        assert_eq!(detail, "the classifier is not sure; looks like `burr` (1.00), registered from 5 pictures");
+        let (verdict, label, detail) = decided(&GOOD, [30.0, 30.0]);
+        assert_eq!((verdict, label.as_str()), (Verdict::Review, "good"));
+        assert!(detail.contains("unlike every kind"), "{detail}");
     }
 
     fn any_rule() -> impl Strategy<Value = Rule> {

@@ -5,7 +5,6 @@ pub mod decide;
 pub mod frame;
 pub mod infer;
 pub mod inspection;
-mod kinds;
 pub mod ledger;
 pub mod line;
 pub mod part;

@@ -166,8 +166,8 @@ pub struct RecipeInForce {
     pub model: Arc<dyn Model>,
     /// Name of each label, in the model's order.
     pub label_names: Vec<Arc<str>>,
-    /// Threshold of each label, in the model's order: the bundle's, replaced by the recipe's.
-    pub thresholds: Vec<f32>,
+    /// The model's labels, with the recipe's thresholds where it has some.
+    pub labels: Vec<Label>,
 }
 
 impl RecipeInForce {
@@ -186,12 +186,14 @@ impl RecipeInForce {
         if !problems.is_empty() {
             return Err(RecipeError { recipe: recipe.tag(), problems });
         }
-        let labels = &model.manifest().labels;
-        let threshold = |label: &Label| recipe.thresholds.get(&label.name).copied().unwrap_or(label.threshold);
+        let mut labels = model.manifest().labels.clone();
+        for label in &mut labels {
+            label.threshold = recipe.thresholds.get(&label.name).copied().unwrap_or(label.threshold);
+        }
         Ok(RecipeInForce {
             tag: recipe.tag().into(),
             label_names: labels.iter().map(|label| label.name.as_str().into()).collect(),
-            thresholds: labels.iter().map(threshold).collect(),
+            labels,
             recipe,
             model,
         })

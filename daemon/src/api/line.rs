@@ -227,15 +227,14 @@ impl ModelView {
     fn of(prepared: &Prepared) -> ModelView {
         let in_force = &prepared.in_force;
         let fallbacks = prepared.fallbacks.iter();
-        let names = in_force.label_names.iter().zip(&in_force.thresholds);
-        let labels = prepared.manifest().labels.iter().zip(names).map(|(label, (name, &threshold))| LabelView {
+        let labels = in_force.labels.iter().zip(&in_force.label_names).map(|(label, name)| LabelView {
             name: name.clone(),
             verdict: match label.verdict {
                 Disposition::Pass => DispositionWord::Pass,
                 Disposition::Review => DispositionWord::Review,
                 Disposition::Fail => DispositionWord::Fail,
             },
-            threshold,
+            threshold: label.threshold,
         });
         ModelView {
             name: prepared.manifest().name.clone(),

@@ -69,7 +69,7 @@ pub struct Args {
 }
 
 /// A share between 0 and 1, exclusive: `0.5%` or `0.005`.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = match text.trim().strip_suffix('%') {
         Some(number) => (number, 100.0),
         None => (text, 1.0),
@@ -93,6 +93,8 @@ struct Source<'a> {
 
 /// A bundle measured.
 struct Measured {
+    /// What it was judged by: the thresholds that were chosen, where some were.
+    settings: Settings,
     report: Report,
     detail: Detail,
     latency: Latency,
@@ -165,7 +167,7 @@ fn measure(args: &Args, model: &dyn Model, source: &Source<'_>, scored: &[Scored
     let report = Report::new(scored, classes, &settings, |index| samples.name(index));
     let detail = Detail::new(scored, classes, &settings);
     let latency = latency::measure(model, samples.as_ref())?;
-    Ok(Measured { report, detail, latency, digest: digest.clone(), operating_point })
+    Ok(Measured { settings, report, detail, latency, digest: digest.clone(), operating_point })
 }
 
 fn score(args: &Args, model: &dyn Model, source: &Source<'_>) -> anyhow::Result<Vec<Scored>> {

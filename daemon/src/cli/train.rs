@@ -21,12 +21,14 @@ use models::bundle::{Bundle, Provenance};
 use models::weights::{self, Weights};
 use models::zoo::mobilenet_v3_small;
 use models_train::checkpoint::Checkpoint;
+use models_train::evaluation::operating_point::Aim;
 use models_train::loss::Score;
 use models_train::progress::Progress;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
 use self::signals::Signals;
+use super::eval::share;
 use super::{FAILURE, SUCCESS, out};
 use crate::supervise::shipped_bundle;
 use crate::worker::child::Reporter;
@@ -86,6 +88,13 @@ pub struct Args {
     /// One JSON line with the result.
     #[arg(long)]
     json: bool,
+    /// Choose the thresholds: at most this share of bad parts may pass (`0.5%`), then as few good parts held back as possible. It is
+    /// chosen on the selection set; where that is too small for it, the output says what is missing.
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["good", "preview"])]
+    escapes_at_most: Option<f64>,
+    /// How sure that shall be.
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "95%", requires = "escapes_at_most")]
+    confidence: f64,
     #[command(flatten)]
     fit: fit::FitArgs,
     #[command(flatten)]
@@ -220,6 +229,11 @@ impl Args {
         Ok(Origin { trunk: weights, name, licences })
     }
 
+    /// What is asked of the thresholds.
+    fn aim(&self) -> Option<Aim> {
+        self.escapes_at_most.map(|escapes_at_most| Aim { escapes_at_most, confidence: self.confidence })
+    }
+
     fn limit(&self) -> Option<Duration> {
         self.minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes))
     }
@@ -245,6 +259,8 @@ impl Args {
         add("size", self.size.map(|size| size.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));
+        add("escapes-at-most", self.escapes_at_most.map(|share| share.to_string()));
+        add("confidence", self.escapes_at_most.map(|_| self.confidence.to_string()));
         self.fit.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
         self.good.given().into_iter().for_each(|(option, value)| add(option, Some(value)));
         add("seed", Some(self.seed.to_string()));
@@ -277,6 +293,7 @@ fn summary(outcome: &Outcome, path: &Path) -> Value {
 fn text(outcome: &Outcome, path: &Path) -> String {
     let seconds = outcome.trained.spent.as_secs();
     let mut text = format!("wrote {} after {} min {} s\n", path.display(), seconds / 60, seconds % 60);
+    text += &format!("thresholds: {}\n", outcome.bundle.manifest.provenance.thresholds);
     text += &format!("\nOn the selection set:\n{}", outcome.selection);
     if let Some(test) = &outcome.test {
         text += &format!("\nOn the test set:\n{test}");

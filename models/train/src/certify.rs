@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use models::bundle::{Bundle, Certificate, Compared, Machine};
 use models::certify::{Agreement, Comparison, Said};
 use models::heads::border;
+use models::ruling::verdict_by_scores;
 use models::runtime::{Provider, Session, SessionOptions};
 use models::weights::Weights;
 use models::zoo::mobilenet_v3_small::STRIDE;
@@ -14,7 +15,6 @@ use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::net::{Net, numbers};
 use crate::samples::Samples;
-use crate::thresholds;
 
 /// Images of one pass of the trained network.
 const AT_ONCE: usize = 8;
@@ -62,7 +62,7 @@ fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<
     let labels = bundle.manifest.labels.len();
     let net = Net::from_weights(weights, labels, &workers.device)?;
     let indices: Vec<usize> = (0..samples.len()).collect();
-    let mut comparison = Comparison::new(&bundle.manifest.labels, thresholds::verdict);
+    let mut comparison = Comparison::new(&bundle.manifest.labels, verdict_by_scores);
     // A round at a time: the heat maps of a whole set would take gigabytes.
     for round in indices.chunks(256) {
         let pairs = workers.map(round, AT_ONCE, |part| {

@@ -13,7 +13,8 @@ use models::weights::{Tensor, Weights};
 use crate::certify::certify;
 use crate::checkpoint::pooling;
 use crate::error::TrainError;
-use crate::evaluation::{Report, Settings, calibration, score_all, thresholds, truth};
+use crate::evaluation::operating_point::{self, Aim};
+use crate::evaluation::{Detail, Report, Scored, Settings, TrueClass, calibration, score_all, thresholds, truth};
 use crate::few_shot;
 use crate::samples::{Class, Samples};
 
@@ -51,6 +52,8 @@ pub struct Ingredients<'a> {
     pub provenance: Provenance,
     /// Samples that were not learned from: thresholds are chosen on them, calibration images are taken from them.
     pub select: &'a dyn Samples,
+    /// What is asked of the thresholds; `None`: the least cost on the selection set.
+    pub aim: Option<Aim>,
     /// What the model card says of the training: Markdown.
     pub story: String,
 }
@@ -89,14 +92,18 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
 
     let mut scored = score_all(&predictor(&mut bundle)?, from.select, from.classes.len(), None, &|| ())?;
     let classes = truth::same_labels(&bundle.manifest.labels);
-    if let Some(calibration) = calibration::calibrate(&mut scored, &classes, &bundle.manifest.labels) {
+    if let Some(calibration) = calibration::calibrate(&mut scored, &classes, &Settings::of(&bundle.manifest)) {
         let mut weights = weights.clone();
         weights.insert(attention::INVERSE_TEMPERATURE, Tensor::scalar((1.0 / calibration.temperature) as f32));
         bundle.graph = build(&weights)?;
         bundle.expectations = expectations(&bundle, images)?;
         bundle.manifest.provenance.calibration = Some(calibration);
     }
-    bundle.manifest.labels = thresholds::choose(&scored, from.classes);
+    let chosen = thresholds::choose(&scored, from.classes);
+    (bundle.manifest.labels, bundle.manifest.provenance.thresholds) = chosen;
+    if let Some(aim) = from.aim {
+        operating_point(&mut bundle.manifest, &scored, &classes, aim);
+    }
     let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
     // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later.
     if let Some(head) = few_shot::learn(&bundle, from.select, from.classes)? {
@@ -107,6 +114,31 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
     Ok((bundle, report))
+}
+
+/// Sets the thresholds that keep to the aim, with the evidence. Where the selection set cannot prove so much they stay as they are, and
+/// the manifest says what is missing.
+fn operating_point(manifest: &mut Manifest, scored: &[Scored], classes: &[TrueClass], aim: Aim) {
+    let ranking = Detail::new(scored, classes, &Settings::of(manifest)).ranking;
+    let chosen = match &ranking {
+        Some(ranking) => operating_point::choose(ranking, aim).map_err(|error| error.to_string()),
+        None => Err("there is no label that passes a part, and so there are no escapes".into()),
+    };
+    let Manifest { labels, provenance, .. } = manifest;
+    match chosen {
+        Ok(chosen) => {
+            let data =
+                format!("{}, {} images of it that chose the network as well", provenance.data_digest, scored.len());
+            let point = chosen.evidence(aim, data);
+            operating_point::set(labels, point.threshold);
+            provenance.thresholds = operating_point::words(&point);
+            provenance.operating_point = Some(point);
+        }
+        Err(why) => {
+            let kept = std::mem::take(&mut provenance.thresholds);
+            provenance.thresholds = format!("{kept}. Asked for was that {aim}, in vain: {why}");
+        }
+    }
 }
 
 /// The bundle, gone through its own file format and ready to run on the processor.
@@ -170,7 +202,7 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     let row = |label: &Label| format!("| {} | {} | {:.2} |\n", label.name, word(label.verdict), label.threshold);
     let labels: String = manifest.labels.iter().map(row).collect();
     let Preprocess { width, height, .. } = manifest.preprocess;
-    let Provenance { command, data_digest, seed, version, trunk, licences, .. } = &manifest.provenance;
+    let Provenance { command, data_digest, seed, version, trunk, licences, thresholds, .. } = &manifest.provenance;
     let calibration = match &manifest.provenance.calibration {
         Some(Calibration { temperature, images, ece_before, ece_after }) => format!(
             "- Scores: temperature {temperature:.2}, fitted on {images} images (calibration error {:.2} % before, {:.2} % after)\n",
@@ -183,7 +215,8 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     format!(
         "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
          pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
-         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{calibration}\n## \
+         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{calibration}- Thresholds: \
+         {thresholds}\n\n## \
          Measured on the selection set\n\nThe epoch and the thresholds were chosen on these samples, so the figures flatter: \
          measure on your own test images with `inspectd eval`.\n\n```\n{report}```\n\n## Limits\n\nIt knows the surfaces, \
          lights and defects of its training data and no others. A defect that it was never shown may pass.\n\n## \

@@ -71,8 +71,11 @@ pub struct Accuracy {
     pub worst: f64,
     /// The best draw.
     pub best: f64,
-    /// Share of the measured pictures beyond the radius of every kind, where the method has one.
+    /// Share of the measured pictures beyond the radius of every kind, where the method has one: all of them are of a kind that is
+    /// known, so the fewer the better.
     pub unknown: Option<f64>,
+    /// Share of the pictures of a kind that is *not* registered beyond the radius of all others, each kind being left out in turn.
+    pub strangers_unknown: Option<f64>,
 }
 
 /// What a trial measured.
@@ -120,7 +123,10 @@ pub fn measure(
     for indices in &draws {
         let shots: Vec<&Picture> = indices.iter().map(of).collect();
         for (metric, tally) in [(Metric::Lda, &mut lda), (Metric::L2, &mut l2)] {
-            tally.add(&registered(background, metric, &shots, classes)?, &asked);
+            tally.add(&registered(background, metric, &shots, classes, None)?, &asked);
+            for stranger in (0..classes.len()).filter(|_| classes.len() > 1) {
+                tally.add_stranger(&registered(background, metric, &shots, classes, Some(stranger))?, &asked, stranger);
+            }
         }
         plain.add_plain(&shots, &asked, classes.len());
     }
@@ -154,19 +160,20 @@ fn draw_shots(learn: &dyn Samples, classes: &[Class], trial: &Trial, draw: u64) 
     Ok(drawn)
 }
 
-/// A head that knows these shots and nothing else.
+/// A head that knows these shots and nothing else, but for those of a class that is left out.
 fn registered(
     background: &Prototypes,
     metric: Metric,
     shots: &[&Picture],
     classes: &[Class],
+    stranger: Option<usize>,
 ) -> Result<Prototypes, TrainError> {
     let mut head = background.clone();
     head.groups.clear();
     head.metric = metric;
-    for (label, class) in classes.iter().enumerate() {
-        let rows = shots.iter().filter(|shot| shot.label == label).map(|shot| mean(&shot.views)).collect();
-        head.register(&class.name, class.verdict, rows)?;
+    for (label, class) in classes.iter().enumerate().filter(|(label, _)| Some(*label) != stranger) {
+        let own = shots.iter().filter(|shot| shot.label == label).map(|shot| shot.views.clone());
+        head.register(&class.name, class.verdict, &own.collect::<Vec<_>>())?;
     }
     Ok(head)
 }
@@ -175,11 +182,12 @@ struct Tally {
     method: &'static str,
     right: Vec<f64>,
     unknown: Vec<f64>,
+    strangers: Vec<f64>,
 }
 
 impl Tally {
     fn new(method: &'static str) -> Tally {
-        Tally { method, right: Vec::new(), unknown: Vec::new() }
+        Tally { method, right: Vec::new(), unknown: Vec::new(), strangers: Vec::new() }
     }
 
     fn add(&mut self, head: &Prototypes, asked: &[Picture]) {
@@ -188,6 +196,16 @@ impl Tally {
         let share = |count: usize| count as f64 / asked.len() as f64;
         self.right.push(share(said.iter().zip(asked).filter(|(said, picture)| said.nearest == picture.label).count()));
         self.unknown.push(share(said.iter().filter(|said| said.unknown).count()));
+    }
+
+    /// Pictures of a class that the head does not know.
+    fn add_stranger(&mut self, head: &Prototypes, asked: &[Picture], stranger: usize) {
+        let fitted = head.fit();
+        let own: Vec<&Picture> = asked.iter().filter(|picture| picture.label == stranger).collect();
+        let unknown = own.par_iter().filter(|picture| fitted.judge(&picture.views[0]).unknown).count();
+        if !own.is_empty() {
+            self.strangers.push(unknown as f64 / own.len() as f64);
+        }
     }
 
     /// Squared distance from the mean of the shots as they are, in the last map's average: what the paper of prototypical networks
@@ -215,6 +233,7 @@ impl Tally {
             worst: self.right.iter().copied().fold(f64::INFINITY, f64::min),
             best: self.right.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             unknown: has_radius.then(|| mean(&self.unknown)),
+            strangers_unknown: (!self.strangers.is_empty()).then(|| mean(&self.strangers)),
         }
     }
 }

@@ -34,5 +34,5 @@ pub mod trunk;
 pub mod weighting;
 
 pub use error::TrainError;
-pub use evaluation::{Report, evaluate, thresholds};
+pub use evaluation::{Report, evaluate};
 pub use train::{Data, Finish, Settings, Start, Trained, train};

@@ -56,6 +56,7 @@ fn bundle(trained: &Trained) -> Bundle {
         preprocess: &Preprocess::imagenet(SIDE as u32),
         provenance: Provenance { licences: trunk::torchvision_licences(), ..Provenance::default() },
         select: &Lines { len: 40, seed: 2 },
+        aim: None,
         story: "A test.".into(),
     };
     export::bundle(&trained.weights, ingredients).expect("a sound network").0

@@ -3,32 +3,51 @@
 use std::path::Path;
 
 use anyhow::Context;
-use models::bundle::{Bundle, Label};
+use models::bundle::{Bundle, Compared};
 use models::prediction::Model;
-use models_train::evaluation::Scored;
+use models::weights::Weights;
+use models_train::certify::certify;
 use models_train::evaluation::html::{self, Page};
 use models_train::evaluation::latency::Latency;
 use models_train::evaluation::operating_point;
-use models_train::evaluation::thresholds::verdict;
+use models_train::evaluation::{Scored, Settings};
 use serde_json::{Value, json};
 
 use super::super::out;
 use super::{Args, Measured, Source};
 
 /// One line an image: path, true classes, verdict, then the score of each label.
-fn write_scores(path: &Path, scored: &[Scored], source: &Source<'_>, labels: &[Label]) -> anyhow::Result<()> {
+fn write_scores(path: &Path, scored: &[Scored], source: &Source<'_>, settings: &Settings) -> anyhow::Result<()> {
     let Source { classes, samples, .. } = source;
     let mut csv = csv::Writer::from_path(path)?;
     let head = ["path", "label", "verdict"].map(String::from);
-    csv.write_record(head.into_iter().chain(labels.iter().map(|label| format!("score of {}", label.name))))?;
+    csv.write_record(head.into_iter().chain(settings.labels.iter().map(|label| format!("score of {}", label.name))))?;
     for (index, image) in scored.iter().enumerate() {
         let names: Vec<&str> = image.labels.iter().map(|&class| classes[class].name.as_str()).collect();
-        let verdict = serde_json::to_value(verdict(&image.scores, labels))?;
+        let verdict = serde_json::to_value(settings.verdict(image))?;
         let verdict = verdict.as_str().unwrap_or_default().to_owned();
         let scores = image.scores.iter().map(f32::to_string);
         csv.write_record([samples.name(index), names.join("+"), verdict].into_iter().chain(scores))?;
     }
     Ok(csv.flush()?)
+}
+
+/// A certificate counts the verdicts that flip, and other thresholds make other verdicts: the graph is compared again with the network
+/// as it was trained, whose weights it holds, on the pictures that the thresholds were chosen on. What a converted graph was compared
+/// with is not at hand.
+fn certify_anew(bundle: &mut Bundle, source: &Source<'_>) -> anyhow::Result<()> {
+    let Some(certificate) = bundle.certificate.take() else { return Ok(()) };
+    if certificate.compared_with != Compared::TrainedNetwork {
+        tracing::warn!(
+            "the certificate of the former thresholds is left out: this model was converted from another, which is not here to be \
+             compared with. Choose the thresholds of the original, and export that again"
+        );
+        return Ok(());
+    }
+    let weights = Weights::from_graph(&bundle.graph)?;
+    let anew = certify(&weights, bundle, source.samples.as_ref());
+    bundle.certificate = Some(anew.context("the model with these thresholds cannot be certified, and is not written")?);
+    Ok(())
 }
 
 impl Measured {
@@ -43,6 +62,7 @@ impl Measured {
         if let (Some(path), Some(point)) = (&args.write_bundle, &self.operating_point) {
             let mut bundle = Bundle::open(&args.bundle)?;
             operating_point::put(&mut bundle, point);
+            certify_anew(&mut bundle, source)?;
             bundle.save(path)?;
         }
         if let Some(path) = &args.html {
@@ -50,7 +70,7 @@ impl Measured {
             std::fs::write(path, page).with_context(|| format!("the page `{}` cannot be written", path.display()))?;
         }
         if let Some(path) = &args.scores {
-            write_scores(path, scored, source, &self.report.labels)
+            write_scores(path, scored, source, &self.settings)
                 .with_context(|| format!("the scores `{}` cannot be written", path.display()))?;
         }
         Ok(())

@@ -8,11 +8,11 @@ use indicatif::ProgressBar;
 use models::bundle::{Bundle, Compared, Machine, sha256};
 use models::certify::{Agreement, Certifier, Duel, Finding, ProviderReport};
 use models::precision::Precision;
+use models::ruling::verdict_by_scores;
 use models::runtime::{SessionOptions, init};
 use models_train::dataset::Folder;
 use models_train::samples::Samples;
 use models_train::split::Side;
-use models_train::thresholds;
 use serde::Serialize;
 
 use super::{classes, file_and_bundle};
@@ -72,9 +72,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     init(None)?;
     let state = args.state.clone().unwrap_or_else(config::default_state_dir);
     let options = SessionOptions { cache_dir: Some(state.join("engines")), ..SessionOptions::default() };
-    let mut certifier = Certifier::new(&bundle, thresholds::verdict, &options)?;
+    let mut certifier = Certifier::new(&bundle, verdict_by_scores, &options)?;
     let original = args.original.as_deref().map(|path| original_of(&bundle, path)).transpose()?;
-    let mut duel = original.as_ref().map(|original| Duel::new(original, &bundle, thresholds::verdict)).transpose()?;
+    let mut duel = original.as_ref().map(|original| Duel::new(original, &bundle, verdict_by_scores)).transpose()?;
     for (index, expectation) in bundle.expectations.iter().enumerate() {
         if let Some(duel) = &mut duel {
             duel.picture(&format!("calibration image {index}"), expectation.image.view(), None)?;

@@ -13,11 +13,11 @@ use models::image::Image;
 use models::precision::int8::{Quantised, quantise};
 use models::precision::{Precision, to_half};
 use models::predictor::{Predictor, expectations};
+use models::ruling::verdict_by_scores;
 use models::runtime::{Provider, SessionOptions, init};
 use models_train::dataset::{Files, Folder};
 use models_train::samples::Samples;
 use models_train::split::Side;
-use models_train::thresholds;
 use serde_json::json;
 
 use super::{bundle_or_shipped, classes};
@@ -170,7 +170,7 @@ impl Args {
                 let bar = ProgressBar::new_spinner().with_message(format!("calibrating on {} pictures", images.len()));
                 bar.enable_steady_tick(std::time::Duration::from_millis(200));
                 let most = (self.max_flips.0 * images.len() as f64) as usize;
-                let quantised = quantise(original, &images, thresholds::verdict, most)?;
+                let quantised = quantise(original, &images, verdict_by_scores, most)?;
                 bar.finish_and_clear();
                 converted.manifest.precision = Precision::Int8;
                 let words = words(&quantised, images.len());
@@ -217,7 +217,7 @@ fn duel(
     converted: &Bundle,
     pictures: Option<&Pictures>,
 ) -> anyhow::Result<(Agreement, [Figures; 2])> {
-    let mut duel = Duel::new(original, converted, thresholds::verdict)?;
+    let mut duel = Duel::new(original, converted, verdict_by_scores)?;
     let Some(Pictures { files, measure, .. }) = pictures else {
         for (index, expectation) in original.expectations.iter().enumerate() {
             duel.picture(&format!("calibration image {index}"), expectation.image.view(), None)?;

@@ -89,8 +89,11 @@ pub(super) fn run(args: &FewShot) -> anyhow::Result<ExitCode> {
         measured.images
     ))?;
     for method in &measured.methods {
-        let unknown =
-            method.unknown.map_or(String::new(), |share| format!(", {:.1} % unlike every kind", 100.0 * share));
+        let percent = |share: Option<f64>, words: &str| {
+            share.map_or(String::new(), |share| format!(", {:.1} % {words}", 100.0 * share))
+        };
+        let unknown = percent(method.unknown, "called unknown")
+            + &percent(method.strangers_unknown, "of a kind that was left out");
         out::line(format_args!(
             "{:5.1} %  ({:.1} to {:.1}{unknown})  {}",
             100.0 * method.mean,

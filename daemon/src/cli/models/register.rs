@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use models::bundle::{Bundle, Disposition, Metric, Unknown};
-use models::heads::appearance::{Eye, Views, mean};
+use models::heads::appearance::{Eye, Views};
 use models::heads::prototypes::{self, MAX_SHOTS, Prototypes};
 use models::image;
 use models::predictor::Predictor;
@@ -128,14 +128,14 @@ pub(super) fn register(args: &Register) -> anyhow::Result<ExitCode> {
         None => foreign_background(&bundle)?,
     };
     let mut eye = Eye::of(&bundle)?;
-    let shots = files.iter().map(|file| shot(&mut eye, file, args.views.into())).collect::<Result<_, _>>()?;
+    let shots = files.iter().map(|file| shot(&mut eye, file, args.views.into())).collect::<Result<Vec<_>, _>>()?;
     let verdict = match args.verdict {
         Means::Fail => Disposition::Fail,
         Means::Review => Disposition::Review,
     };
     // Without its own labels' centres a model would find every good part unlike what it knows.
     let first = !head.groups.is_empty() && !head.groups.iter().any(|group| group.kind.registered);
-    head.register(&args.label, verdict, shots)?;
+    head.register(&args.label, verdict, &shots)?;
     head.metric = args.method.map_or(head.metric, |method| match method {
         Method::Lda => Metric::Lda,
         Method::L2 => Metric::L2,
@@ -192,11 +192,12 @@ fn foreign_background(bundle: &Bundle) -> anyhow::Result<Prototypes> {
     Ok(head)
 }
 
-fn shot(eye: &mut Eye, file: &Path, views: Views) -> anyhow::Result<Vec<f32>> {
+/// The appearance of each view of a picture.
+fn shot(eye: &mut Eye, file: &Path, views: Views) -> anyhow::Result<Vec<Vec<f32>>> {
     let words = || format!("picture `{}`", file.display());
     let bytes = std::fs::read(file).with_context(words)?;
     let image = image::decode(&bytes).with_context(words)?;
-    Ok(mean(&eye.look_at_views(image.view(), views)?))
+    Ok(eye.look_at_views(image.view(), views)?)
 }
 
 /// Writes the bundle, loaded once from its own bytes: it still says of its calibration images what it said before.

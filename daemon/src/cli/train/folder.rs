@@ -76,6 +76,7 @@ pub(super) fn train(
         preprocess: &preprocess,
         provenance: args.provenance(digest, trunk_name, licences),
         select: &select,
+        aim: args.aim(),
         story,
     };
     let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;

@@ -67,6 +67,7 @@ pub(super) fn train(
         preprocess: &preprocess,
         provenance: args.provenance(digest.clone(), trunk_name, licences),
         select: &select_parts,
+        aim: args.aim(),
         story,
     };
     let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;

@@ -29,6 +29,14 @@ pub(super) struct Distance {
     pub(super) centres: Vec<Vec<f32>>,
     /// `1 / (1 + 1/n)` of each kind.
     pub(super) certainty: Vec<f32>,
+    /// How much the square of a shot's deviation from its centre counts in the covariance, in the units of the distance.
+    scatter_weight: f64,
+}
+
+/// A difference between a picture and a centre, with its places along the directions.
+pub(super) struct Off<'a> {
+    off: &'a [f32],
+    places: Vec<f64>,
 }
 
 impl Distance {
@@ -62,8 +70,13 @@ impl Distance {
         };
         let whiten = whiten(&base, &mix, variance);
         let certainty = groups.iter().map(|group| 1.0 / (1.0 + 1.0 / group.kind.shots as f32)).collect();
-        let mut distance = Distance { base, whiten, variance: variance as f32, centres, certainty };
-        distance.variance *= distance.expectation(background, scale as f32, dimensions);
+        let mut distance =
+            Distance { base, whiten, variance: variance as f32, centres, certainty, scatter_weight: 0.0 };
+        let expected = distance.expectation(background, scale as f32, dimensions);
+        distance.variance *= expected;
+        if metric == Metric::Lda && freedom > 0 {
+            distance.scatter_weight = f64::from(expected) * trust / freedom as f64;
+        }
         distance
     }
 
@@ -75,10 +88,30 @@ impl Distance {
 
     /// `d^T M^-1 d`, in units of what is to be expected.
     pub(super) fn along(&self, off: &[f32]) -> f32 {
+        let off = self.place(off);
+        self.product(&off, &off) as f32
+    }
+
+    /// The same with a covariance in which this shot of a kind of `n` took no part: `shot` is its deviation from the kind's centre.
+    /// What was fitted to a picture makes it look near. Sherman and Morrison's formula, Annals of Mathematical Statistics 21, 1950:
+    /// without one of `n` the scatter is less by `n / (n - 1)` times the square of its deviation.
+    pub(super) fn along_without(&self, off: &[f32], shot: &[f32], n: f32) -> f32 {
+        let (off, shot) = (self.place(off), self.place(shot));
+        let weight = self.scatter_weight * f64::from(n / (n - 1.0));
+        let left = (1.0 - weight * self.product(&shot, &shot)).max(1e-6);
+        (self.product(&off, &off) + weight * self.product(&off, &shot).powi(2) / left) as f32
+    }
+
+    fn place<'a>(&self, off: &'a [f32]) -> Off<'a> {
         let places: Vec<f64> = self.base.iter().map(|row| f64::from(dot(row, off))).collect();
-        let within = self.whiten.data.chunks_exact(self.whiten.columns.max(1));
-        let within: f64 = within.map(|row| row.iter().zip(&places).map(|(a, b)| a * b).sum::<f64>().powi(2)).sum();
-        ((f64::from(dot(off, off)) - within) / f64::from(self.variance)) as f32
+        let rows = self.whiten.data.chunks_exact(self.whiten.columns.max(1));
+        Off { off, places: rows.map(|row| row.iter().zip(&places).map(|(a, b)| a * b).sum()).collect() }
+    }
+
+    /// `a^T M^-1 b`, in units of what is to be expected.
+    fn product(&self, a: &Off<'_>, b: &Off<'_>) -> f64 {
+        let within: f64 = a.places.iter().zip(&b.places).map(|(a, b)| a * b).sum();
+        (f64::from(dot(a.off, b.off)) - within) / f64::from(self.variance)
     }
 
     /// `trace(M^-1 B)` with the background `B` at this scale: the mean of the distances if pictures differ as it says.
@@ -136,4 +169,50 @@ fn whiten(base: &[Vec<f32>], mix: &Matrix, variance: f64) -> Matrix {
     let mut whiten = inner.cholesky().solve_lower(mix);
     whiten.data.iter_mut().for_each(|value| *value /= variance.sqrt());
     whiten
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::bundle::{Disposition, Kind};
+
+    /// Leaving a shot out by formula is fitting without it, but for the scale, which the other shots have to themselves then.
+    #[test]
+    fn a_shot_that_is_left_out_has_no_part_in_the_covariance() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut row =
+            |deviation: f32| -> Vec<f32> { (0..60).map(|_| random.random_range(-deviation..deviation)).collect() };
+        let directions = (0..4).map(|_| row(0.3)).collect();
+        let background = Background { directions, spread: 0.05, images: 30 };
+        let rows: Vec<Vec<f32>> = (0..6).map(|_| row(1.0)).collect();
+        let asked = row(1.0);
+        let group = |rows: &[Vec<f32>]| {
+            let kind = Kind { name: "k".into(), verdict: Disposition::Fail, shots: rows.len(), registered: true };
+            Group { kind, rows: rows.to_vec(), plain: rows.to_vec() }
+        };
+        let whole = Distance::fit(&background, &[group(&rows)], Metric::Lda);
+        let shot = difference(&rows[0], &whole.centres[0]);
+        // The covariance by hand: unit matrix times `v`, background, and the scatter of the other five with the weights of all six.
+        let scatter: f64 =
+            rows.iter().map(|it| difference(it, &whole.centres[0])).map(|d| f64::from(dot(&d, &d))).sum();
+        let scale = scatter / 5.0 / f64::from(background.total(60));
+        let trust = 5.0 / (5.0 + BACKGROUND_SHOTS);
+        let others = mean(&rows[1..]);
+        let even = (1.0 - trust) * scale * f64::from(background.spread)
+            + RIDGE * scale * f64::from(background.total(60)) / 60.0;
+        let mut base = background.directions.clone();
+        base.extend(rows[1..].iter().map(|it| difference(it, &others)));
+        let mut mix = Matrix::zeros(9, 9);
+        (0..4).for_each(|at| mix.set(at, at, ((1.0 - trust) * scale).sqrt()));
+        (4..9).for_each(|at| mix.set(at, at, (trust / 5.0).sqrt()));
+        let whiten = whiten(&base, &mix, even);
+        let by_hand = Distance { variance: whole.variance, base, whiten, ..whole.clone() };
+        let (without, wanted) = (whole.along_without(&asked, &shot, 6.0), by_hand.along(&asked));
+        assert!((without - wanted).abs() < 1e-3 * wanted, "{without} instead of {wanted}");
+        // Of the shot itself it makes a large difference, which is what a radius must not overlook.
+        assert!(whole.along_without(&shot, &shot, 6.0) > 1.5 * whole.along(&shot));
+    }
 }

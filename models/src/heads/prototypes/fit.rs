@@ -6,7 +6,7 @@ use crate::heads::appearance::mean;
 use super::background::difference;
 use super::distance::Distance;
 use super::graph::OUTPUT;
-use super::{Background, Fitted, Group, Prototypes};
+use super::{Background, Fitted, Group, Prototypes, radius};
 
 /// Share of held-out pictures within the radius.
 const QUANTILE: f32 = 0.99;
@@ -55,7 +55,7 @@ impl Prototypes {
             let own: Vec<Vec<f32>> =
                 pictures.iter().filter(|it| it.label == label).map(|picture| mean(&picture.views)).collect();
             let kind = Kind { name: name.clone(), verdict: *verdict, shots: own.len(), registered: false };
-            (!own.is_empty()).then(|| Group { kind, rows: vec![mean(&own)] })
+            (!own.is_empty()).then(|| Group { kind, rows: vec![mean(&own)], plain: Vec::new() })
         };
         let groups: Vec<Group> = labels.iter().enumerate().filter_map(group).collect();
         Some(Prototypes {
@@ -95,8 +95,9 @@ impl Prototypes {
         let distance = Distance::fit(&self.background, &self.groups, self.metric);
         let samples = self.leave_one_out(&distance);
         let own: Vec<f32> = samples.iter().map(|(distances, truth)| distances[*truth]).collect();
-        // Where the shots differ more from each other than the background says, they are right.
-        let seen = own.iter().sum::<f32>() / own.len().max(1) as f32;
+        let radius = radius::fitted(&own, self.reach, self.quantile);
+        // The model's own labels lie within the reach of their held-out pictures, whatever the shots of other kinds say.
+        let has_labels = self.groups.iter().any(|group| !group.kind.registered);
         let fitted = if samples.len() >= ENOUGH && self.groups.len() > 1 { temperature(&samples) } else { 0.0 };
         let spec = PrototypeSpec {
             output: OUTPUT.into(),
@@ -107,7 +108,7 @@ impl Prototypes {
             reach: self.reach,
             // The more careful of both: a few shots alone look surer than they are.
             temperature: self.temperature.max(fitted),
-            radius: self.reach * seen.max(1.0),
+            radius: if has_labels { radius.max(self.reach) } else { radius },
             quantile: self.quantile,
             sure: self.sure,
             unknown: self.unknown,
@@ -115,17 +116,25 @@ impl Prototypes {
         Fitted { distance, spec }
     }
 
-    /// Distances of every shot of a registered kind, its own kind's centre computed without it, and the place of that kind.
+    /// Distances of every shot of a registered kind as the line would see it: in one view, with a covariance and a centre of its own kind
+    /// in which it took no part; and the place of that kind.
     fn leave_one_out(&self, distance: &Distance) -> Vec<(Vec<f32>, usize)> {
         let mut samples = Vec::new();
         for (place, group) in self.groups.iter().enumerate().filter(|(_, group)| group.rows.len() > 1) {
             let n = group.rows.len() as f32;
-            for row in &group.rows {
-                let mut distances = distance.of(row);
-                let off = difference(row, &distance.centres[place]);
-                // The centre of the others lies n / (n - 1) as far away, and is the mean of one shot less.
-                distances[place] = (n / (n - 1.0)).powi(2) * distance.along(&off) / (1.0 + 1.0 / (n - 1.0));
-                samples.push((distances, place));
+            for (row, plain) in group.rows.iter().zip(&group.plain) {
+                let shot = difference(row, &distance.centres[place]);
+                let centres = distance.centres.iter().zip(&distance.certainty).enumerate();
+                let distances = centres.map(|(kind, (centre, certainty))| {
+                    let mut off = difference(plain, centre);
+                    if kind != place {
+                        return certainty * distance.along_without(&off, &shot, n);
+                    }
+                    // The centre of the others lies on the far side, and is the mean of one shot less.
+                    off.iter_mut().zip(&shot).for_each(|(off, shot)| *off += shot / (n - 1.0));
+                    distance.along_without(&off, &shot, n) / (1.0 + 1.0 / (n - 1.0))
+                });
+                samples.push((distances.collect(), place));
             }
         }
         samples

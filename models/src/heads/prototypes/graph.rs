@@ -19,6 +19,8 @@ use super::{Background, Group, PrototypeError, Prototypes};
 pub(super) const OUTPUT: &str = "prototypes";
 const BACKGROUND: &str = "prototypes.background";
 const SHOTS: &str = "prototypes.shots";
+/// The shots of registered kinds in one view; a bundle from before they were kept has none.
+const PLAIN: &str = "prototypes.plain";
 
 /// Puts the head into a bundle, in place of the one that is there, and takes it out where it has no kinds. The calibration
 /// images' expected distances are computed anew; all other expected values stay, so that [`crate::predictor::Predictor::load`]
@@ -67,9 +69,10 @@ fn renew(bundle: &mut Bundle) -> Result<(), PrototypeError> {
 pub fn read(bundle: &Bundle) -> Result<Option<Prototypes>, PrototypeError> {
     let Some(spec) = &bundle.manifest.heads.prototypes else { return Ok(None) };
     let model = model(bundle)?;
+    let constant = |name: &str| model.graph().initializer.iter().find(|tensor| tensor.name == name);
     let rows = |name: &str| -> Result<Vec<Vec<f32>>, PrototypeError> {
         let unfit = || PrototypeError::Unfit(format!("the graph holds no `{name}` that fits its manifest"));
-        let constant = model.graph().initializer.iter().find(|tensor| tensor.name == name).ok_or_else(unfit)?;
+        let constant = constant(name).ok_or_else(unfit)?;
         let tensor = constant.to_tensor().map_err(|_| unfit())?;
         match tensor.shape.as_slice() {
             [_, columns] if *columns == appearance::len() => {
@@ -80,12 +83,21 @@ pub fn read(bundle: &Bundle) -> Result<Option<Prototypes>, PrototypeError> {
     };
     let background = Background { directions: rows(BACKGROUND)?, spread: spec.spread, images: spec.background_images };
     let mut shots = rows(SHOTS)?.into_iter();
+    let mut plain = constant(PLAIN).map(|_| rows(PLAIN)).transpose()?.map(Vec::into_iter);
     let mut groups = Vec::new();
     for kind in &spec.kinds {
         let count = if kind.registered { kind.shots } else { 1 };
-        groups.push(Group { kind: kind.clone(), rows: shots.by_ref().take(count).collect() });
+        let rows: Vec<Vec<f32>> = shots.by_ref().take(count).collect();
+        let plain = match &mut plain {
+            _ if !kind.registered => Vec::new(),
+            Some(plain) => plain.by_ref().take(count).collect(),
+            None => rows.clone(),
+        };
+        groups.push(Group { kind: kind.clone(), rows, plain });
     }
-    if shots.next().is_some() || groups.iter().any(|group| group.rows.is_empty()) {
+    let uneven =
+        |group: &Group| group.rows.is_empty() || (group.kind.registered && group.plain.len() != group.rows.len());
+    if shots.next().is_some() || plain.is_some_and(|mut plain| plain.next().is_some()) || groups.iter().any(uneven) {
         return Err(PrototypeError::Unfit("the graph holds another number of shots than its manifest says".into()));
     }
     Ok(Some(Prototypes::restore(spec, background, groups)))
@@ -113,8 +125,17 @@ fn build(graph: &mut GraphBuilder, appearance: &str, prototypes: &Prototypes, di
     let directions = graph.initializer(BACKGROUND, &matrix(known, values, directions));
     let shot_rows = joined(&mut shots.into_iter());
     let shot_rows = graph.initializer(SHOTS, &matrix(count, values, shot_rows));
-    let average = graph.initializer("prototypes.average", &averages(groups));
-    let centres = graph.product(&average, &shot_rows, "prototypes.centres");
+    let plain: Vec<&Vec<f32>> = groups.iter().flat_map(|group| &group.plain).collect();
+    let average = graph.initializer("prototypes.average", &averages(groups, plain.len()));
+    let averaged = match plain.len() {
+        0 => shot_rows.clone(),
+        // They count nothing in the centres: this is where the graph holds them for the next registration.
+        count => {
+            let rows = graph.initializer(PLAIN, &matrix(count, values, joined(&mut plain.into_iter())));
+            graph.concat(&[&shot_rows, &rows], 0, "prototypes.all")
+        }
+    };
+    let centres = graph.product(&average, &averaged, "prototypes.centres");
     let base = graph.concat(&[&directions, &shot_rows], 0, "prototypes.base");
     let base = graph.transpose(&base, &[1, 0], "prototypes.base.columns");
     // Plain distances have no directions: one of zeros stands for none.
@@ -145,9 +166,9 @@ fn build(graph: &mut GraphBuilder, appearance: &str, prototypes: &Prototypes, di
     graph.output(OUTPUT, &[1, kinds]);
 }
 
-/// The matrix that makes centres of shots: kinds x shots.
-fn averages(groups: &[Group]) -> Tensor {
-    let count = groups.iter().map(|group| group.rows.len()).sum();
+/// The matrix that makes centres of shots: kinds x shots, and so many rows that do not count.
+fn averages(groups: &[Group], beside: usize) -> Tensor {
+    let count = groups.iter().map(|group| group.rows.len()).sum::<usize>() + beside;
     let mut average = Tensor::zeros(&[groups.len(), count]);
     let mut first = 0;
     for (kind, group) in groups.iter().enumerate() {

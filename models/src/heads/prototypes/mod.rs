@@ -12,6 +12,7 @@ mod distance;
 mod fit;
 mod graph;
 mod linear;
+mod radius;
 
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ pub use fit::Picture;
 pub use graph::{read, write};
 
 use crate::bundle::{Disposition, Kind, Metric, PrototypeSpec, Unknown};
+use crate::heads::appearance::mean;
 use crate::runtime::RuntimeError;
 use distance::Distance;
 
@@ -65,6 +67,9 @@ pub struct Group {
     pub kind: Kind,
     /// The appearance of each shot, averaged over its views; of a label of the model's own only the centre.
     pub rows: Vec<Vec<f32>>,
+    /// The appearance of each shot as it is, without its other views: a picture comes to the line in one view. Empty for a label of
+    /// the model's own.
+    pub plain: Vec<Vec<f32>>,
 }
 
 /// The head, apart from any graph.
@@ -95,22 +100,28 @@ pub struct Fitted {
 }
 
 impl Prototypes {
-    /// Adds a kind.
+    /// Adds a kind from its shots, each given by the appearances of its views, of which the first is the picture as it is.
     ///
     /// # Errors
     /// When the name is a label or kind already, or the number of shots is not 1 to [`MAX_SHOTS`].
-    pub fn register(&mut self, name: &str, verdict: Disposition, shots: Vec<Vec<f32>>) -> Result<(), PrototypeError> {
+    pub fn register(
+        &mut self,
+        name: &str,
+        verdict: Disposition,
+        shots: &[Vec<Vec<f32>>],
+    ) -> Result<(), PrototypeError> {
         if self.groups.iter().any(|group| group.kind.name == name) {
             return Err(PrototypeError::Taken(name.into()));
         }
-        if !(1..=MAX_SHOTS).contains(&shots.len()) {
+        if !(1..=MAX_SHOTS).contains(&shots.len()) || shots.iter().any(Vec::is_empty) {
             return Err(PrototypeError::Shots(shots.len()));
         }
         if self.groups.iter().filter(|group| group.kind.registered).count() >= MAX_REGISTERED {
             return Err(PrototypeError::Full);
         }
         let kind = Kind { name: name.into(), verdict, shots: shots.len(), registered: true };
-        self.groups.push(Group { kind, rows: shots });
+        let (rows, plain) = shots.iter().map(|views| (mean(views), views[0].clone())).unzip();
+        self.groups.push(Group { kind, rows, plain });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use models::bundle::{Calibration, Label};
 use serde::Serialize;
 
 use super::Scored;
-use super::report::judge;
+use super::report::{Settings, judge};
 use super::truth::TrueClass;
 
 /// Bins of the expected calibration error.
@@ -114,20 +114,20 @@ pub fn temperature(scored: &[Scored]) -> f64 {
 
 /// Fits the temperature and applies it to the scores; `None`, and nothing done, where it would change nothing or there are too
 /// few images. The images' classes must be the model's labels.
-pub fn calibrate(scored: &mut [Scored], classes: &[TrueClass], labels: &[Label]) -> Option<Calibration> {
+pub fn calibrate(scored: &mut [Scored], classes: &[TrueClass], settings: &Settings) -> Option<Calibration> {
     let temperature = temperature(scored);
     if (temperature - 1.0).abs() < 0.01 {
         return None;
     }
-    let ece_before = highest_score_error(scored, classes, labels);
+    let ece_before = highest_score_error(scored, classes, settings);
     scored.iter_mut().for_each(|image| image.scores = at_temperature(&image.scores, temperature));
-    let ece_after = highest_score_error(scored, classes, labels);
+    let ece_after = highest_score_error(scored, classes, settings);
     Some(Calibration { temperature, images: scored.len(), ece_before, ece_after })
 }
 
 /// [`error`] of the highest score of each image.
-pub fn highest_score_error(scored: &[Scored], classes: &[TrueClass], labels: &[Label]) -> f64 {
-    let judged = judge(scored, classes, labels);
+fn highest_score_error(scored: &[Scored], classes: &[TrueClass], settings: &Settings) -> f64 {
+    let judged = judge(scored, classes, settings);
     error(&bins(judged.iter().map(|image| (f64::from(image.scored.scores[image.said]), image.right))))
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn scored(scores: &[f32], label: usize) -> Scored {
-        Scored { scores: scores.into(), labels: vec![label], weight: 1.0, area: None }
+        Scored { scores: scores.into(), labels: vec![label], weight: 1.0, area: None, anomalous: None, likeness: None }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct AreaRecall {
 impl Detail {
     /// From what [`Report::new`](super::Report::new) is made of.
     pub fn new(scored: &[Scored], classes: &[TrueClass], settings: &Settings) -> Detail {
-        let images = judge(scored, classes, &settings.labels);
+        let images = judge(scored, classes, settings);
         let ranking = curve(&images);
         let answers = images.iter().map(|image| (f64::from(image.scored.scores[image.said]), image.right));
         let of = |good: bool| images.iter().filter(|i| i.good == good).filter_map(|image| image.badness).collect();
@@ -106,7 +106,7 @@ fn areas(images: &[Judged<'_>], confidence: f64) -> Vec<AreaRecall> {
 
 #[cfg(test)]
 mod tests {
-    use models::bundle::Label;
+    use models::bundle::{Heads, Label};
 
     use super::super::truth::same_labels;
     use super::*;
@@ -115,8 +115,14 @@ mod tests {
     fn recall_is_counted_by_the_defects_size() {
         let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
         let labels = vec![label("good", Disposition::Pass), label("pit", Disposition::Fail)];
-        let image =
-            |good: f32, of: usize, area| Scored { scores: vec![good, 1.0 - good], labels: vec![of], weight: 1.0, area };
+        let image = |good: f32, of: usize, area| Scored {
+            scores: vec![good, 1.0 - good],
+            labels: vec![of],
+            weight: 1.0,
+            area,
+            anomalous: None,
+            likeness: None,
+        };
         let scored = [
             image(0.9, 0, Some(0.0)),
             image(0.8, 1, Some(0.0005)),
@@ -125,7 +131,7 @@ mod tests {
             image(0.9, 1, Some(1.0)),
             image(0.9, 1, None),
         ];
-        let settings = Settings { labels: labels.clone(), confidence: 0.95, temperature: 1.0 };
+        let settings = Settings { labels: labels.clone(), heads: Heads::default(), confidence: 0.95, temperature: 1.0 };
         let detail = Detail::new(&scored, &same_labels(&labels), &settings);
         let found: Vec<(f64, usize, f64)> = detail.area.iter().map(|bin| (bin.from, bin.n, bin.recall)).collect();
         assert_eq!(found, [(0.0, 2, 0.5), (0.04, 2, 0.5)]);

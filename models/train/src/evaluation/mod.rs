@@ -16,7 +16,9 @@ mod text;
 pub mod thresholds;
 pub mod truth;
 
+use models::heads::prototypes::Likeness;
 use models::prediction::Model;
+use models::ruling::Beside;
 use rayon::prelude::*;
 
 use crate::error::TrainError;
@@ -37,6 +39,17 @@ pub struct Scored {
     pub weight: f32,
     /// Share of the image that is defective, 0 to 1, where it is known.
     pub area: Option<f64>,
+    /// Whether the model's memory of good parts calls it anomalous, where it has one.
+    pub anomalous: Option<bool>,
+    /// Which kind of picture it looks like, where the model knows such.
+    pub likeness: Option<Likeness>,
+}
+
+impl Scored {
+    /// What the heads beside the classifier say.
+    pub fn beside(&self) -> Beside<'_> {
+        Beside { anomalous: self.anomalous, likeness: self.likeness.as_ref() }
+    }
 }
 
 /// Runs the model on every sample, on `threads` threads (`None`: one per core). `classes` is the number of classes that the
@@ -65,10 +78,16 @@ pub fn score_all(
         }
         tensor.resize(preprocess.tensor_len(), 0.0);
         preprocess.fill(sample.image.view(), tensor);
-        let scores = model.predict(tensor)?.scores;
+        let said = model.predict(tensor)?;
         seen();
-        let area = sample.mask.as_deref().map(defective_share);
-        Ok(Scored { scores, labels: sample.labels, weight: sample.weight, area })
+        Ok(Scored {
+            anomalous: said.beside().anomalous,
+            scores: said.scores,
+            labels: sample.labels,
+            weight: sample.weight,
+            area: sample.mask.as_deref().map(defective_share),
+            likeness: said.prototypes,
+        })
     };
     pool.install(|| (0..samples.len()).into_par_iter().map_init(Vec::new, score).collect())
 }

@@ -143,6 +143,7 @@ pub fn set(labels: &mut [Label], threshold: f64) {
 pub fn put(bundle: &mut Bundle, point: &OperatingPoint) {
     set(&mut bundle.manifest.labels, point.threshold);
     bundle.manifest.provenance.operating_point = Some(point.clone());
+    bundle.manifest.provenance.thresholds = words(point);
     if let Some(card) = &mut bundle.model_card {
         card.push_str(&format!("\n## Operating point\n\n{}\n", words(point)));
     }
@@ -171,12 +172,12 @@ pub fn words(point: &OperatingPoint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use models::ruling::verdict_by_scores;
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::super::curve::badness;
-    use super::super::thresholds::verdict;
     use super::*;
 
     const AIM: Aim = Aim { escapes_at_most: 0.005, confidence: 0.95 };
@@ -239,7 +240,7 @@ mod tests {
             prop_assume!(here.threshold - next.threshold > 1e-5);
             set(&mut labels, f64::midpoint(here.threshold, next.threshold));
             let held = |bad: bool| {
-                let held = |part: &&(Vec<f32>, bool)| part.1 == bad && verdict(&part.0, &labels) != Disposition::Pass;
+                let held = |part: &&(Vec<f32>, bool)| part.1 == bad && verdict_by_scores(&part.0, &labels) != Disposition::Pass;
                 parts.iter().filter(held).count()
             };
             prop_assert_eq!((held(false), held(true)), (here.good_held, here.bad_held));

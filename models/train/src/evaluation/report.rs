@@ -1,11 +1,11 @@
 //! What a measurement says: figures with their intervals, confusion matrix, and every error by name.
 
-use models::bundle::{Disposition, Label, Manifest};
+use models::bundle::{Disposition, Heads, Label, Manifest};
+use models::ruling;
 use serde::Serialize;
 
 use super::curve::{Curve, badness};
 use super::intervals::{Interval, two_sided, upper};
-use super::thresholds::verdict;
 use super::truth::TrueClass;
 use super::{Scored, calibration};
 
@@ -14,6 +14,8 @@ use super::{Scored, calibration};
 pub struct Settings {
     /// The model's labels, with the thresholds that decide.
     pub labels: Vec<Label>,
+    /// What stands beside the classifier, with the rules by which it joins the verdict.
+    pub heads: Heads,
     /// Confidence of every interval, 0 to 1.
     pub confidence: f64,
     /// The temperature of the scores; 1 for those of the network as it is.
@@ -24,7 +26,20 @@ impl Settings {
     /// A model's own thresholds and temperature, and 95 % confidence.
     pub fn of(manifest: &Manifest) -> Settings {
         let temperature = manifest.provenance.calibration.map_or(1.0, |calibration| calibration.temperature);
-        Settings { labels: manifest.labels.clone(), confidence: 0.95, temperature }
+        let Manifest { labels, heads, .. } = manifest.clone();
+        Settings { labels, heads, confidence: 0.95, temperature }
+    }
+
+    /// What the line does with a part of these scores.
+    pub fn verdict(&self, image: &Scored) -> Disposition {
+        ruling::decide(&image.scores, image.beside(), &self.labels, &self.heads).verdict
+    }
+
+    /// How bad a part looks to the whole model, 0 to 1: by its scores (see [`badness`]), and 1 where another head holds it back
+    /// whatever they are. `None` for a model without a passing label.
+    fn badness(&self, image: &Scored) -> Option<f64> {
+        let by_scores = badness(&image.scores, &self.labels)?;
+        Some(if ruling::held_back(image.beside(), &self.heads) { 1.0 } else { by_scores })
     }
 
     /// The scores as the network gives them, before the temperature.
@@ -170,12 +185,13 @@ pub(super) struct Judged<'a> {
     pub(super) good: bool,
     /// What the thresholds make of it.
     pub(super) verdict: Disposition,
-    /// See [`badness`].
+    /// See [`Settings::badness`].
     pub(super) badness: Option<f64>,
 }
 
 /// Judges every image.
-pub(super) fn judge<'a>(scored: &'a [Scored], classes: &[TrueClass], labels: &[Label]) -> Vec<Judged<'a>> {
+pub(super) fn judge<'a>(scored: &'a [Scored], classes: &[TrueClass], settings: &Settings) -> Vec<Judged<'a>> {
+    let labels = &settings.labels;
     let one = |image: &'a Scored| {
         let best = |a: &usize, b: &usize| image.scores[*a].total_cmp(&image.scores[*b]);
         let said = (0..labels.len()).max_by(best).unwrap_or_default();
@@ -187,8 +203,8 @@ pub(super) fn judge<'a>(scored: &'a [Scored], classes: &[TrueClass], labels: &[L
             right: recognised.is_some(),
             class: recognised.unwrap_or(image.labels[0]),
             good: image.labels.iter().all(|&class| classes[class].good),
-            verdict: verdict(&image.scores, labels),
-            badness: badness(&image.scores, labels),
+            verdict: settings.verdict(image),
+            badness: settings.badness(image),
         }
     };
     scored.iter().map(one).collect()
@@ -209,7 +225,7 @@ impl Report {
         name: impl Fn(usize) -> String,
     ) -> Report {
         let Settings { labels, confidence, .. } = settings;
-        let images = judge(scored, classes, labels);
+        let images = judge(scored, classes, settings);
         let confusion = Confusion::count(&images, classes, labels);
         let classes_report = class_reports(&images, classes, &confusion, *confidence);
         let right = images.iter().filter(|image| image.right).count();
@@ -380,11 +396,11 @@ mod tests {
         let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
         let labels =
             vec![label("good", Disposition::Pass), label("pit", Disposition::Fail), label("crack", Disposition::Fail)];
-        Settings { labels, confidence: 0.95, temperature: 1.0 }
+        Settings { labels, heads: Heads::default(), confidence: 0.95, temperature: 1.0 }
     }
 
     fn image(scores: [f32; 3], of: &[usize]) -> Scored {
-        Scored { scores: scores.into(), labels: of.into(), weight: 1.0, area: None }
+        Scored { scores: scores.into(), labels: of.into(), weight: 1.0, area: None, anomalous: None, likeness: None }
     }
 
     #[test]
@@ -420,7 +436,14 @@ mod tests {
     fn without_a_passing_label_there_is_no_escape_to_speak_of() {
         let mut settings = settings();
         settings.labels.remove(0);
-        let image = |scores: [f32; 2], of| Scored { scores: scores.into(), labels: vec![of], weight: 1.0, area: None };
+        let image = |scores: [f32; 2], of| Scored {
+            scores: scores.into(),
+            labels: vec![of],
+            weight: 1.0,
+            area: None,
+            anomalous: None,
+            likeness: None,
+        };
         let scored = [image([0.9, 0.1], 0), image([0.2, 0.8], 1), image([0.6, 0.4], 1)];
         let report = Report::new(&scored, &same_labels(&settings.labels), &settings, |index| index.to_string());
         let json = serde_json::to_value(&report).unwrap();

@@ -1,6 +1,7 @@
 //! From which score a label counts as present.
 
 use models::bundle::{Disposition, Label};
+use models::ruling::verdict_by_scores;
 
 use super::Scored;
 use crate::samples::Class;
@@ -10,29 +11,23 @@ const MIDDLE: f32 = 0.5;
 /// Fewer scored images than this would be learned by heart.
 const ENOUGH: usize = 100;
 
-/// What the labels over their thresholds mean for the part: the worst of those found that do not pass it; else pass where
-/// a passing label is found; else a person should look. The line decides by the same rule.
-pub fn verdict(scores: &[f32], labels: &[Label]) -> Disposition {
-    let found =
-        || scores.iter().zip(labels).filter(|(score, label)| **score >= label.threshold).map(|(_, l)| l.verdict);
-    found().filter(|verdict| *verdict != Disposition::Pass).max().unwrap_or_else(|| match found().next() {
-        Some(_) => Disposition::Pass,
-        None => Disposition::Review,
-    })
-}
-
 /// Chooses the thresholds on scored images that were not learned from. Good parts and bad parts count alike as a whole;
 /// within each, an escape or an overkill costs 1, a review of a good part 1/2, of a bad part 1/4. Where several thresholds
 /// cost the same the middle one is taken, which leaves most room on both sides.
 ///
-/// Without a passing label, or with too few images to choose by, all are 1/2. The images' labels count the classes.
-pub fn choose(scored: &[Scored], classes: &[Class]) -> Vec<Label> {
+/// Without a passing label, or with too few images to choose by, all are 1/2. The images' labels count the classes. Gives the labels,
+/// and how their thresholds were chosen, in words.
+pub fn choose(scored: &[Scored], classes: &[Class]) -> (Vec<Label>, String) {
     let label = |class: &Class| Label { name: class.name.clone(), verdict: class.verdict, threshold: MIDDLE };
     let mut labels: Vec<Label> = classes.iter().map(label).collect();
     let passes = |verdict: Disposition| verdict == Disposition::Pass;
     let both = labels.iter().any(|l| passes(l.verdict)) && labels.iter().any(|l| !passes(l.verdict));
-    if !both || scored.len() < ENOUGH {
-        return labels;
+    let images = scored.len();
+    if !both {
+        return (labels, "1/2 each: there are not both labels that pass a part and labels that do not".into());
+    }
+    if images < ENOUGH {
+        return (labels, format!("1/2 each: {images} images are too few to choose by, {ENOUGH} are needed"));
     }
     // One threshold for all labels that do not pass, then one for those that do, then each by itself.
     let failing: Vec<usize> = (0..labels.len()).filter(|&at| !passes(labels[at].verdict)).collect();
@@ -47,7 +42,11 @@ pub fn choose(scored: &[Scored], classes: &[Class]) -> Vec<Label> {
         }
     }
     set_best(scored, &mut labels, &passing);
-    labels
+    let words = format!(
+        "Least cost on {images} images that were not learned from: an escape or an overkill 1, a review of a good part 1/2, of a bad \
+         part 1/4"
+    );
+    (labels, words)
 }
 
 /// Sets the threshold of a group of labels to the one that costs least, all others standing.
@@ -69,7 +68,7 @@ fn cost(scored: &[Scored], labels: &[Label]) -> f32 {
     let (mut good, mut bad) = ([0.0_f32; 2], [0.0_f32; 2]);
     for image in scored {
         let is_good = image.labels.iter().all(|&label| labels[label].verdict == Disposition::Pass);
-        let cost = match (is_good, verdict(&image.scores, labels)) {
+        let cost = match (is_good, verdict_by_scores(&image.scores, labels)) {
             (true, Disposition::Pass) | (false, Disposition::Fail) => 0.0,
             (true, Disposition::Review) => 0.5,
             (false, Disposition::Review) => 0.25,
@@ -87,7 +86,14 @@ mod tests {
     use super::*;
 
     fn scored(good: f32, label: usize) -> Scored {
-        Scored { scores: vec![good, 1.0 - good], labels: vec![label], weight: 1.0, area: None }
+        Scored {
+            scores: vec![good, 1.0 - good],
+            labels: vec![label],
+            weight: 1.0,
+            area: None,
+            anomalous: None,
+            likeness: None,
+        }
     }
 
     fn classes() -> Vec<Class> {
@@ -99,30 +105,22 @@ mod tests {
         // Bad parts score 0.2 and up, good parts 0.05 and less.
         let mut images: Vec<Scored> = (0..100).map(|i| scored(1.0 - 0.0005 * i as f32, 0)).collect();
         images.extend((0..100).map(|i| scored(0.8 - 0.007 * i as f32, 1)));
-        let labels = choose(&images, &classes());
+        let (labels, words) = choose(&images, &classes());
+        assert!(words.contains("on 200 images"), "{words}");
         assert!((0.08..0.2).contains(&labels[1].threshold), "{}", labels[1].threshold);
         for image in &images {
             let wanted = if image.labels == [0] { Disposition::Pass } else { Disposition::Fail };
-            assert_eq!(verdict(&image.scores, &labels), wanted);
+            assert_eq!(verdict_by_scores(&image.scores, &labels), wanted);
         }
     }
 
     #[test]
     fn nothing_to_choose_by_gives_the_middle() {
-        let few = choose(&[scored(0.9, 0), scored(0.1, 1)], &classes());
+        let (few, words) = choose(&[scored(0.9, 0), scored(0.1, 1)], &classes());
+        assert!(words.contains("2 images are too few"), "{words}");
         assert!(few.iter().all(|label| label.threshold == 0.5));
         let no_good = [Class::named("scratch"), Class::named("pit")];
         let many: Vec<Scored> = (0..300).map(|i| scored(0.3, i % 2)).collect();
-        assert!(choose(&many, &no_good).iter().all(|label| label.threshold == 0.5));
-    }
-
-    #[test]
-    fn the_worst_label_found_decides() {
-        let label = |verdict| Label { name: format!("{verdict:?}"), verdict, threshold: 0.5 };
-        let labels = [label(Disposition::Pass), label(Disposition::Review), label(Disposition::Fail)];
-        assert_eq!(verdict(&[0.9, 0.0, 0.0], &labels), Disposition::Pass);
-        assert_eq!(verdict(&[0.5, 0.5, 0.0], &labels), Disposition::Review);
-        assert_eq!(verdict(&[0.5, 0.5, 0.5], &labels), Disposition::Fail);
-        assert_eq!(verdict(&[0.4, 0.4, 0.2], &labels), Disposition::Review, "nothing found: a person should look");
+        assert!(choose(&many, &no_good).0.iter().all(|label| label.threshold == 0.5));
     }
 }

@@ -139,6 +139,7 @@ fn a_memory_joins_a_classifier_and_changes_none_of_its_scores() {
         preprocess: &Preprocess::imagenet(SIDE),
         provenance: Provenance::default(),
         select: &Rings,
+        aim: None,
         story: String::new(),
     };
     let (classifier, _) = export::bundle(&weights, ingredients).expect("a classifier");

@@ -95,7 +95,14 @@ fn few_shot(binary: &Path, data: &Path, bounds: &mut Bounds) {
         println!("{name}: {report}");
         let mean = |at: usize| 100.0 * report["measured"]["methods"][at]["mean"].as_f64().unwrap_or(f64::NAN);
         bounds.at_least(&format!("{name}: five-shot accuracy, %"), mean(0), 95.0);
-        bounds.at_least(&format!("{name}: above plain L2, points"), mean(0) - mean(2), f64::MIN_POSITIVE);
+        bounds.above(&format!("{name}: above plain L2, points"), mean(0) - mean(2), 0.0);
+        let share = |key: &str| 100.0 * report["measured"]["methods"][0][key].as_f64().unwrap_or(f64::NAN);
+        bounds.at_most(&format!("{name}: known kinds called unknown, %"), share("unknown"), 5.0);
+        bounds.above(
+            &format!("{name}: unknown kinds called unknown more often than known ones, points"),
+            share("strangers_unknown") - share("unknown"),
+            0.0,
+        );
     }
 }
 
@@ -200,6 +207,10 @@ impl Bounds {
 
     fn at_least(&mut self, what: &str, value: f64, bound: f64) {
         self.note(what, value, ">=", bound, value >= bound);
+    }
+
+    fn above(&mut self, what: &str, value: f64, bound: f64) {
+        self.note(what, value, ">", bound, value > bound);
     }
 
     /// A value that is no number misses every bound.

@@ -57,7 +57,8 @@ fn label(name: &str, verdict: Disposition) -> Label {
 }
 
 fn scored(good: f32, label: usize) -> Scored {
-    Scored { scores: vec![good, 1.0 - good], labels: vec![label], weight: 1.0, area: Some(label as f64 * 0.002) }
+    let area = Some(label as f64 * 0.002);
+    Scored { scores: vec![good, 1.0 - good], labels: vec![label], weight: 1.0, area, anomalous: None, likeness: None }
 }
 
 #[test]
