@@ -153,6 +153,9 @@ fn middle(cell: usize, heat: &HeatMap) -> Place {
     [at(cell % heat.width, heat.width), at(cell / heat.width, heat.height)]
 }
 
+/// A figure's name and what counts for it.
+type Figure = (&'static str, fn(&Turn) -> bool);
+
 /// Shares of hits by group, and their mean over the groups.
 fn summary(turns: &[Turn]) -> Value {
     let mut groups: Vec<&String> = turns.iter().map(|turn| &turn.group).collect();
@@ -162,7 +165,7 @@ fn summary(turns: &[Turn]) -> Value {
         let of: Vec<&Turn> = turns.iter().filter(|turn| turn.group == *group).collect();
         of.iter().filter(|turn| hit(turn)).count() as f64 / of.len() as f64
     };
-    let figures: [(&str, fn(&Turn) -> bool); 4] =
+    let figures: [Figure; 4] =
         [("shown", |t| t.shown), ("logits", |t| t.logits), ("centre", |t| t.centre), ("border", |t| t.border)];
     let row = |group: &&String| {
         let mut row = json!({ "group": group, "n": turns.iter().filter(|turn| turn.group == **group).count() });

@@ -7,6 +7,7 @@ mod lines;
 use std::path::Path;
 
 use lines::{Lines, SHIPPED, SIDE};
+use models::heads::border;
 use models::preprocess::Preprocess;
 use models::weights::{Weights, kaiming, load_trunk};
 use models::zoo::mobilenet_v3_small as zoo;
@@ -276,4 +277,41 @@ fn weights_of_labels_reach_the_loss() {
     let way = Way { learn: &weighted, trunk: &trunk, checkpoint: None, resume: false, stop_after: usize::MAX };
     assert_ne!(go(&settings(), &way).unwrap().weights, whole(&settings()).weights);
     assert_eq!(weighted.load(1).unwrap().weight, weighted.weights[1]);
+}
+
+/// Lines of which the label of each pixel is known.
+struct Known(Lines);
+
+impl Samples for Known {
+    fn len(&self) -> usize {
+        self.0.len
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.0.label(index)
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, TrainError> {
+        Ok(Sample { mask: Some(vec![self.label(index) as u8; SIDE * SIDE]), ..self.0.load(index)? })
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0.name(index)
+    }
+}
+
+#[test]
+fn the_border_counts_as_taught_only_where_pixels_taught_the_cells() {
+    let trunk = shipped();
+    let untaught = |learn: &dyn Samples, cell_weight| {
+        let mut settings = settings();
+        settings.two.length = Length::Steps(0);
+        settings.loss.cell_weight = cell_weight;
+        let way = Way { learn, trunk: &trunk, checkpoint: None, resume: false, stop_after: usize::MAX };
+        border::is_untaught(&go(&settings, &way).unwrap().weights)
+    };
+    let known = Known(Lines { len: 48, seed: 1 });
+    assert!(untaught(&Lines { len: 48, seed: 1 }, 1.0), "only the pictures' labels are known");
+    assert!(!untaught(&known, 1.0));
+    assert!(untaught(&known, 0.0), "what is known was not used");
 }

@@ -30,7 +30,22 @@ pub(super) fn run(binary: &Path, data: &Path, bounds: &mut Bounds) {
         [&out, &data.join("boxes"), data, &data.join("split.csv")].map(|path| path.to_string_lossy().into_owned());
     json_line(
         binary,
-        &["train", "--data", &data, "--split", "split.csv", "--steps", "0", "--seed", "1", "--out", &out, "--json"],
+        &[
+            "train",
+            "--data",
+            &data,
+            "--split",
+            "split.csv",
+            "--steps",
+            "0",
+            "--seed",
+            "1",
+            "--priority",
+            "normal",
+            "--out",
+            &out,
+            "--json",
+        ],
     );
     let neu = json_line(&example, &[&out, &data, &list, &boxes]);
     show(&neu);
