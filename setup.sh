@@ -3,7 +3,7 @@
 # does, changes nothing twice, and is silent when there is nothing to do.
 #
 #   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
-#   ./setup.sh test     the same, a browser for the browser test, and schemathesis for the test of the HTTP interface
+#   ./setup.sh test     the same, a browser for the browser test, and what other tests need from Python
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -103,17 +103,17 @@ install_npm_packages() {
   touch web-ui/node_modules/.package-lock.json
 }
 
-# Questions the HTTP interface from its own description. Without it that test says SKIPPED, except in CI.
-install_schemathesis() {
-  local folder=.setup/schemathesis
-  cmp -s tests/schemathesis.txt "$folder/pinned.txt" && return 0
-  say "fetching schemathesis from the Python package index"
+# schemathesis questions the HTTP interface, aiosmtpd takes e-mail. Without them their tests say SKIPPED, except in CI.
+install_python_tools() {
+  local folder=.setup/python
+  cmp -s tests/python.txt "$folder/pinned.txt" && return 0
+  say "fetching the tools in tests/python.txt from the Python package index"
   rm -rf "$folder"
-  if python3 -m pip install -q --no-deps --only-binary=:all: --disable-pip-version-check --target "$folder" -r tests/schemathesis.txt; then
-    cp tests/schemathesis.txt "$folder/pinned.txt"
+  if python3 -m pip install -q --no-deps --only-binary=:all: --disable-pip-version-check --target "$folder" -r tests/python.txt; then
+    cp tests/python.txt "$folder/pinned.txt"
   else
     rm -rf "$folder"
-    say "schemathesis cannot be installed (no network, or no wheels for this Python); its test will be skipped, and fails in CI"
+    say "they cannot be installed (no network, or no wheels for this Python); their tests will be skipped, and fail in CI"
   fi
 }
 
@@ -127,4 +127,4 @@ install_onnxruntime
 install_node
 PATH="$PWD/.setup/node/bin:$PATH"
 install_npm_packages
-if [ "$1" = test ]; then install_schemathesis; fi
+if [ "$1" = test ]; then install_python_tools; fi

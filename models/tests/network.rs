@@ -3,8 +3,8 @@
 
 use models::bundle::{Bundle, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
 use models::graph::proto::ValueInfoProto;
-use models::graph::{GraphBuilder, ModelProto};
-use models::heads::attention;
+use models::graph::{GraphBuilder, ModelProto, check};
+use models::heads::{attention, border};
 use models::preprocess::Preprocess;
 use models::runtime::{Outputs, Provider, Session, SessionOptions};
 use models::weights::{Tensor, Weights, kaiming, load_trunk};
@@ -189,4 +189,23 @@ fn a_temperature_bends_the_scores_and_nothing_else() {
         assert_eq!(order(&bent.scores), order(&raw.scores));
         assert_eq!(bent.heat, raw.heat, "the heat map stays as it is");
     }
+}
+
+#[test]
+fn an_untaught_border_changes_the_map_and_no_score() {
+    const LABELS: usize = 3;
+    let mut weights = kaiming(&trunk::layers(), 1);
+    weights.merge(attention::init(LABELS, 2));
+    let names = [attention::INPUT, attention::SCORES, attention::HEAT];
+    let outputs = |weights: &Weights| {
+        let graph = attention::build(weights, [192, 192], LABELS, Pooling::LogMeanExp(2.0)).unwrap();
+        check(&graph).unwrap();
+        run(graph, names, LABELS, 192, &random_tensor(192, 4))
+    };
+    let own = outputs(&weights);
+    border::note_untaught(&mut weights);
+    let quiet = outputs(&weights);
+    assert_eq!(quiet.scores, own.scores);
+    assert_ne!(quiet.heat, own.heat);
+    assert_close(&quiet.heat, &border::pass_on(&own.heat, [6, 6]), 1e-6, "heat map");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use line_support::*;
 use stages::capture::{Fault, Pace};
 use stages::frame::{Frame, FramePool};
-use stages::line::{Limits, LineState};
+use stages::line::{Limits, LineState, StageQueue};
 use stages::verdict::{Cause, Verdict};
 
 #[test]
@@ -120,6 +120,8 @@ fn a_full_queue_costs_a_triggered_part_and_keeps_its_record_and_picture() {
     // The end of the source: capture is through with all of them.
     drop(feed);
     until("five parts came", || rig.line.status().state == LineState::Draining);
+    let queue = |stage, waiting| StageQueue { stage, waiting, capacity: 1 };
+    assert_eq!(rig.line.status().queues, [queue("infer", 1), queue("decide", 0)]);
     door.open();
     until("all verdicts", || rig.gate.seen().len() == 5);
     rig.line.drain();

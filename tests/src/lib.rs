@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr)] // a test says on the terminal that it was skipped
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -22,6 +22,18 @@ pub fn binary() -> Option<PathBuf> {
 /// Data for development and tests, from `INSPECTD_DATA`.
 pub fn data() -> Option<PathBuf> {
     needed("INSPECTD_DATA").map(PathBuf::from)
+}
+
+/// Where `setup.sh test` put Python packages, if `tool` is to be had.
+pub fn python_tools(tool: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let folder = root.join(".setup/python");
+    if !folder.join("pinned.txt").exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{tool} is not there, but CI must run this test");
+        eprintln!("SKIPPED: {tool} is not there (`./setup.sh test` installs it where the network allows)");
+        return None;
+    }
+    Some(folder)
 }
 
 fn needed(variable: &str) -> Option<String> {
@@ -63,7 +75,7 @@ impl Program {
     ///
     /// # Panics
     /// If it ends before, or is not ready within [`PATIENCE`]; its output is in the message.
-    pub fn start(binary: &std::path::Path, arguments: &[&str]) -> Program {
+    pub fn start(binary: &Path, arguments: &[&str]) -> Program {
         let started = Instant::now();
         let mut child = Command::new(binary)
             .args(arguments)

@@ -81,12 +81,7 @@ pub(super) async fn acknowledge(
     who: Who,
     Sent(action): Sent<Action>,
 ) -> Result<Json<Alert>, Problem> {
-    let note = action.note(&who)?;
-    blocking(move || {
-        announce(&api, &who, Deed::new("alert.acknowledge", id.as_str()).because(note.comment.clone()), &id)?;
-        api.board.alerts.acknowledge(&id, note).map(Json).ok_or_else(|| unknown(&id))
-    })
-    .await
+    settle(api, who, id, action, ("alert.acknowledge", Alerts::acknowledge)).await
 }
 
 /// Ends an alert by hand. It fires again only after its condition was well once. Of a lost graphics card: it was taken out.
@@ -102,20 +97,27 @@ pub(super) async fn resolve(
     who: Who,
     Sent(action): Sent<Action>,
 ) -> Result<Json<Alert>, Problem> {
-    let note = action.note(&who)?;
-    blocking(move || {
-        announce(&api, &who, Deed::new("alert.resolve", id.as_str()).because(note.comment.clone()), &id)?;
-        api.board.alerts.resolve(&id, note).map(Json).ok_or_else(|| unknown(&id))
-    })
-    .await
+    settle(api, who, id, action, ("alert.resolve", Alerts::resolve)).await
 }
 
 /// Into the audit trail, before it is done.
-fn announce(api: &Api, who: &Who, deed: Deed, id: &str) -> Result<(), Problem> {
-    let (active, _) = api.board.alerts.alerts();
-    let alert = active.into_iter().find(|alert| alert.id == id).ok_or_else(|| unknown(id))?;
-    api.board.access.trail().append(who, deed.before(alert))?;
-    Ok(())
+/// Does something to an alert, with its entry in the audit trail first.
+async fn settle(
+    api: Api,
+    who: Who,
+    id: String,
+    action: Action,
+    (deed, how): (&'static str, fn(&Alerts, &str, Note) -> Option<Alert>),
+) -> Result<Json<Alert>, Problem> {
+    let note = action.note(&who)?;
+    blocking(move || {
+        let (active, _) = api.board.alerts.alerts();
+        let alert = active.into_iter().find(|alert| alert.id == id).ok_or_else(|| unknown(&id))?;
+        let deed = Deed::new(deed, id.as_str()).because(note.comment.clone());
+        api.board.access.trail().append(&who, deed.before(alert))?;
+        how(&api.board.alerts, &id, note).map(Json).ok_or_else(|| unknown(&id))
+    })
+    .await
 }
 
 fn unknown(id: &str) -> Problem {

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -32,6 +33,9 @@ const TAKES_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of one request's head, and of an answer on its way.
 const BUFFER_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 64;
+/// What the system keeps of an answer for one reader. Left to itself it keeps up to 4 MiB: minutes of events, before anybody
+/// notices that nobody reads.
+const UNREAD_BYTES: usize = 128 << 10;
 /// After the system had no more file descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
 
@@ -82,6 +86,7 @@ impl Doorway {
     async fn welcome(self, stream: TcpStream, address: IpAddr) {
         // Small answers must not wait for one another.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(UNREAD_BYTES);
         match &self.tls {
             None => self.talk(stream, Peer { address, tls: false }).await,
             Some(acceptor) => match timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use stages::line::LineState;
+use stages::line::{LineState, StageQueue};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -55,6 +55,8 @@ pub(super) struct HealthView {
 struct QueuesView {
     /// Parts without a verdict yet.
     parts_in_flight: u64,
+    /// In front of each stage of the line.
+    stages: Vec<StageQueueView>,
     /// Records that wait for the disk.
     records_pending: usize,
     /// Messages to others that wait.
@@ -63,13 +65,27 @@ struct QueuesView {
     dead_letters: usize,
 }
 
+/// How much waits in front of a stage.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StageQueue)]
+struct StageQueueView {
+    stage: &'static str,
+    /// Parts that wait.
+    waiting: usize,
+    /// Parts that fit.
+    capacity: usize,
+}
+
 /// How the machine is, looked at every five seconds.
 #[utoipa::path(get, path = "/api/v1/health", operation_id = "machine_health", responses((status = 200, body = HealthView)))]
 pub(super) async fn health(State(api): State<Api>) -> Json<HealthView> {
     let board = &api.board;
     let outbox = board.alerts.outbox();
+    let line = board.line.status();
+    let stage = |StageQueue { stage, waiting, capacity }: StageQueue| StageQueueView { stage, waiting, capacity };
     let queues = QueuesView {
-        parts_in_flight: board.line.status().counts.in_flight,
+        parts_in_flight: line.counts.in_flight,
+        stages: line.queues.into_iter().map(stage).collect(),
         records_pending: board.store.stats().pending,
         messages_waiting: outbox.standings().iter().map(|(_, standing)| standing.waiting).sum(),
         dead_letters: outbox.dead_letters(),

@@ -135,6 +135,13 @@ fn cookie(api: &Api, origin: Origin, secret: &Secret, who: &Who) -> Cookie {
     [(header::SET_COOKIE, format!("{name}={}; Path=/; HttpOnly; SameSite=Strict{secure}{age}", secret.reveal()))]
 }
 
+/// A cookie, and who one is from now on.
+type LetIn = (Cookie, Json<SessionView>);
+
+fn let_in(api: &Api, origin: Origin, (who, secret): (Who, Secret)) -> Result<LetIn, Problem> {
+    Ok((cookie(api, origin, &secret, &who), Json(SessionView::of(&api.board.access, Some(&who))?)))
+}
+
 fn no_cookie(api: &Api, origin: Origin) -> Cookie {
     let name = cookie_name(origin.tls, api.port);
     let secure = if origin.tls { "; Secure" } else { "" };
@@ -160,12 +167,12 @@ pub(super) async fn sign_in(
     State(api): State<Api>,
     origin: Origin,
     Sent(shown): Sent<SignIn>,
-) -> Result<(Cookie, Json<SessionView>), Problem> {
+) -> Result<LetIn, Problem> {
     asked(&api)?;
     let access = api.board.access.clone();
-    let (who, secret) =
-        api.turnstile.pass(move || Ok(access.sign_in(&shown.name, &shown.password, origin.from)?)).await?;
-    Ok((cookie(&api, origin, &secret, &who), Json(SessionView::of(&api.board.access, Some(&who))?)))
+    let work = move || Ok(access.sign_in(&shown.name, &shown.password, origin.from)?);
+    let session = api.turnstile.pass(work).await?;
+    let_in(&api, origin, session)
 }
 
 /// Lets a screen in that shows a kiosk's token; the answer sets a cookie.
@@ -179,11 +186,11 @@ pub(super) async fn kiosk(
     State(api): State<Api>,
     origin: Origin,
     Sent(shown): Sent<KioskSignIn>,
-) -> Result<(Cookie, Json<SessionView>), Problem> {
+) -> Result<LetIn, Problem> {
     asked(&api)?;
     let access = api.board.access.clone();
-    let (who, secret) = blocking(move || Ok(access.sign_in_with_token(&shown.token, origin.from)?)).await?;
-    Ok((cookie(&api, origin, &secret, &who), Json(SessionView::of(&api.board.access, Some(&who))?)))
+    let session = blocking(move || Ok(access.sign_in_with_token(&shown.token, origin.from)?)).await?;
+    let_in(&api, origin, session)
 }
 
 /// Makes the first admin, with the token that the daemon has printed on its console, and signs them in.
@@ -193,16 +200,12 @@ pub(super) async fn kiosk(
     (status = 409, body = Problem, content_type = "application/problem+json", description = "Nobody needs to sign in here"),
     (status = 429, body = Problem, content_type = "application/problem+json", description = "Too many attempts have failed"),
 ))]
-pub(super) async fn set_up(
-    State(api): State<Api>,
-    origin: Origin,
-    Sent(setup): Sent<Setup>,
-) -> Result<(Cookie, Json<SessionView>), Problem> {
+pub(super) async fn set_up(State(api): State<Api>, origin: Origin, Sent(setup): Sent<Setup>) -> Result<LetIn, Problem> {
     asked(&api)?;
     let access = api.board.access.clone();
     let work = move || Ok(access.set_up(&setup.token, &setup.name, &setup.password, origin.from)?);
-    let (who, secret) = api.turnstile.pass(work).await?;
-    Ok((cookie(&api, origin, &secret, &who), Json(SessionView::of(&api.board.access, Some(&who))?)))
+    let session = api.turnstile.pass(work).await?;
+    let_in(&api, origin, session)
 }
 
 /// Signs out. Nobody signed in: nothing happens.
@@ -230,14 +233,14 @@ pub(super) async fn password(
     origin: Origin,
     who: Who,
     Sent(shown): Sent<NewPassword>,
-) -> Result<(Cookie, Json<SessionView>), Problem> {
+) -> Result<LetIn, Problem> {
     if who.via != Via::Session {
         return Err(Problem::conflict("only a user who has signed in has a password"));
     }
     let access = api.board.access.clone();
     let work = move || Ok(access.change_own_password(&who, &shown.old, &shown.new, origin.from)?);
-    let (who, secret) = api.turnstile.pass(work).await?;
-    Ok((cookie(&api, origin, &secret, &who), Json(SessionView::of(&api.board.access, Some(&who))?)))
+    let session = api.turnstile.pass(work).await?;
+    let_in(&api, origin, session)
 }
 
 fn asked(api: &Api) -> Result<(), Problem> {

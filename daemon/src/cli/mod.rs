@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod audit;
+mod change;
 pub mod check;
 pub mod data;
 pub mod demo;

@@ -1,27 +1,21 @@
 //! `inspectd tokens`: keys of programs and screens.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::users::open;
+use super::change::Change;
 use super::{SUCCESS, out};
-use crate::access::{NewToken, Role, Scope, Who};
-use crate::config;
+use crate::access::{NewToken, Role, Scope};
 
 /// Arguments of `tokens`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
-    /// The state directory; default: where `run` keeps its records.
-    #[arg(long, value_name = "DIR", global = true)]
-    state: Option<PathBuf>,
-    /// Why, for the audit trail.
-    #[arg(long, value_name = "TEXT", global = true)]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,9 +45,7 @@ enum Action {
 
 /// Exit code 0.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let dir = args.state.unwrap_or_else(config::default_state_dir);
-    let access = open(&dir)?;
-    let (who, why) = (Who::on_this_machine(), args.reason);
+    let (access, who, why) = args.change.open()?;
     match args.action {
         Action::Add { name, role, scopes, expires } => {
             let secret = access.add_token(&who, NewToken { name, role, scopes, expires }, why)?;

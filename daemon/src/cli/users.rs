@@ -1,27 +1,22 @@
 //! `inspectd users`: people and their roles. Works beside a running daemon, and without one.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 
+use super::change::Change;
 use super::{SUCCESS, out};
-use crate::access::{Access, Role, Who};
-use crate::config;
+use crate::access::Role;
 
 /// Arguments of `users`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
-    /// The state directory; default: where `run` keeps its records.
-    #[arg(long, value_name = "DIR", global = true)]
-    state: Option<PathBuf>,
-    /// Why, for the audit trail.
-    #[arg(long, value_name = "TEXT", global = true)]
-    reason: Option<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,9 +52,7 @@ enum Action {
 
 /// Exit code 0.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let dir = args.state.unwrap_or_else(config::default_state_dir);
-    let access = open(&dir)?;
-    let (who, why) = (Who::on_this_machine(), args.reason);
+    let (access, who, why) = args.change.open()?;
     match args.action {
         Action::Add { name, role } => {
             access.add_user(&who, &name, &ask()?, role, why)?;
@@ -85,13 +78,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(SUCCESS))
-}
-
-/// Opens users, tokens and trail of a state directory.
-pub(super) fn open(dir: &std::path::Path) -> anyhow::Result<Access> {
-    Access::beside(dir).with_context(|| {
-        format!("users of `{}`; name the directory with `--state`, and run this as the daemon's user", dir.display())
-    })
 }
 
 /// Asks for a password twice, without showing it; from a pipe it is one line.

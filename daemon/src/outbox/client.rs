@@ -47,7 +47,8 @@ impl HttpClient {
     }
 
     fn with_resolver(options: HttpOptions<'_>, inner: impl Resolver) -> Result<HttpClient, String> {
-        let roots = options.ca_file.map_or(Ok(RootCerts::WebPki), own_roots)?;
+        let own = options.ca_file.map(own_roots).transpose()?;
+        let roots = own.map_or(RootCerts::WebPki, |own| RootCerts::new_with_certs(&own));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -116,7 +117,8 @@ pub(super) fn problem(url: &str, allowed: &AllowList) -> Option<String> {
     }
 }
 
-fn own_roots(path: &Path) -> Result<RootCerts, String> {
+/// The certificates of the plant's own authority.
+pub(super) fn own_roots(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let pem = std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
         .filter_map(|item| match item {
@@ -127,7 +129,7 @@ fn own_roots(path: &Path) -> Result<RootCerts, String> {
     if certificates.is_empty() {
         return Err(format!("`{}` has no certificate in it: give a PEM file", path.display()));
     }
-    Ok(RootCerts::new_with_certs(&certificates))
+    Ok(certificates)
 }
 
 fn judge(status: StatusCode, said: &str, wait: Option<Duration>) -> Outcome {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::client::{self, HttpClient, HttpOptions};
 use super::guard::AllowList;
+use super::mail::{self, MailClient, MailOptions, MailSetup};
 use super::postman::Sender;
 use super::sign::Secret;
 use crate::alerts::Severity;
@@ -24,6 +25,8 @@ pub enum DestinationKind {
     Teams,
     /// Prometheus Alertmanager, `/api/v2/alerts`.
     Alertmanager,
+    /// E-mail, by SMTP.
+    Email,
 }
 
 /// Results of parts for an MES.
@@ -50,6 +53,8 @@ pub struct Destination {
     pub kind: DestinationKind,
     /// Where it is.
     pub url: Option<String>,
+    /// Sender and recipients; for e-mail.
+    pub mail: Option<MailOptions>,
     /// Keys to sign with, the newest first: `whsec_...`, or `file:PATH` of a file with one. Webhooks need one.
     pub secrets: Vec<String>,
     /// A token for the header `Authorization: Bearer`, or `file:PATH`.
@@ -71,6 +76,7 @@ impl Default for Destination {
         Destination {
             kind: DestinationKind::default(),
             url: None,
+            mail: None,
             secrets: Vec::new(),
             bearer: None,
             ca_file: None,
@@ -85,7 +91,10 @@ impl Default for Destination {
 impl Destination {
     /// What is wrong with it by itself: key and reason. Files are not looked at.
     pub fn problems(&self, allowed: &AllowList) -> Vec<(&'static str, String)> {
-        let mut problems = self.http_problems(allowed);
+        let mut problems = match self.kind {
+            DestinationKind::Email => self.mail_problems(),
+            _ => self.http_problems(allowed),
+        };
         if !(1..=120).contains(&self.timeout_s) {
             problems.push(("timeout_s", format!("is {}: give 1 to 120", self.timeout_s)));
         }
@@ -103,11 +112,34 @@ impl Destination {
         problems
     }
 
+    fn mail_problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        match &self.url {
+            None => {
+                problems.push(("url", "is missing: say where the mail server is, as smtp://mail.plant:587".to_owned()))
+            }
+            Some(url) => problems.extend(mail::problem(url).map(|text| ("url", text))),
+        }
+        match &self.mail {
+            None => problems
+                .push(("mail", "is missing: say `mail = { from = \"...\", recipients = [\"...\"] }`".to_owned())),
+            Some(mail) => problems.extend(mail.problems()),
+        }
+        if !self.secrets.is_empty() || self.bearer.is_some() {
+            let text = "and `bearer` are for HTTP: a mail server takes `mail.user` and `mail.password`";
+            problems.push(("secrets", text.to_owned()));
+        }
+        problems
+    }
+
     fn http_problems(&self, allowed: &AllowList) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         match &self.url {
             None => problems.push(("url", "is missing: say where the receiver is".to_owned())),
             Some(url) => problems.extend(client::problem(url, allowed).map(|text| ("url", text))),
+        }
+        if self.mail.is_some() {
+            problems.push(("mail", "is for `kind = \"email\"` only".to_owned()));
         }
         if self.kind == DestinationKind::Webhook && self.secrets.is_empty() {
             let text = "are missing: a receiver must be able to tell who sends; make one with `printf whsec_; openssl rand -base64 32`";
@@ -122,7 +154,8 @@ impl Destination {
     /// Makes its files relative to a folder.
     pub fn relative_to(&mut self, folder: &Path) {
         self.ca_file = self.ca_file.take().map(|path| folder.join(path));
-        let texts = self.secrets.iter_mut().chain(&mut self.bearer);
+        let password = self.mail.iter_mut().flat_map(MailOptions::texts_mut);
+        let texts = self.secrets.iter_mut().chain(&mut self.bearer).chain(password);
         for text in texts {
             if let Some(path) = text.strip_prefix(FILE) {
                 *text = format!("{FILE}{}", folder.join(path).display());
@@ -136,10 +169,16 @@ impl Destination {
     /// A file that cannot be used; [`problems`](Self::problems) were not looked at.
     pub fn sender(&self, allowed: &AllowList) -> Result<Sender, String> {
         let timeout = Duration::from_secs(u64::from(self.timeout_s));
+        let url = self.url.as_deref().ok_or("has no `url`")?;
+        if self.kind == DestinationKind::Email {
+            let options = self.mail.as_ref().ok_or("has no `mail`")?;
+            let setup = MailSetup { url, options, ca_file: self.ca_file.as_deref(), timeout, allowed: allowed.clone() };
+            return MailClient::new(setup).map(Sender::mail);
+        }
         let secrets =
             self.secrets.iter().map(|text| Secret::parse(&resolve(text)?).map_err(|why| format!("a secret {why}")));
         let options = HttpOptions {
-            url: self.url.as_deref().ok_or("has no `url`")?,
+            url,
             secrets: secrets.collect::<Result<_, _>>()?,
             bearer: self.bearer.as_deref().map(resolve).transpose()?,
             ca_file: self.ca_file.as_deref(),
@@ -153,7 +192,8 @@ impl Destination {
 /// Before the path of a file that holds a secret, as systemd's credentials do.
 const FILE: &str = "file:";
 
-fn resolve(text: &str) -> Result<String, String> {
+/// A secret itself, or what its file holds.
+pub(super) fn resolve(text: &str) -> Result<String, String> {
     match text.strip_prefix(FILE) {
         None => Ok(text.to_owned()),
         Some(path) => match std::fs::read_to_string(path) {

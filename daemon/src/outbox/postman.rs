@@ -10,22 +10,35 @@ use jiff::Timestamp;
 use super::Outbox;
 use super::client::HttpClient;
 use super::entry::Message;
+use super::mail::MailClient;
 use super::queue::Outcome;
 
 /// A thread looks at least this often: clocks may be set.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Speaks to one destination.
-pub struct Sender(HttpClient);
+pub struct Sender(Speaker);
+
+enum Speaker {
+    Http(HttpClient),
+    Mail(Box<MailClient>),
+}
 
 impl Sender {
     pub(super) fn http(client: HttpClient) -> Sender {
-        Sender(client)
+        Sender(Speaker::Http(client))
+    }
+
+    pub(super) fn mail(client: MailClient) -> Sender {
+        Sender(Speaker::Mail(Box::new(client)))
     }
 
     /// Sends a message, once. `now` goes into its timestamp.
     pub fn send(&self, message: &Message, now: Timestamp) -> Outcome {
-        self.0.post(&message.id, &message.body, now)
+        match &self.0 {
+            Speaker::Http(client) => client.post(&message.id, &message.body, now),
+            Speaker::Mail(client) => client.send(message, now),
+        }
     }
 }
 

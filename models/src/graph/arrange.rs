@@ -74,6 +74,12 @@ impl GraphBuilder {
         outputs
     }
 
+    /// `x` with the slices along `axis` that stand at these places, in this order; a place may come again.
+    pub fn pick(&mut self, x: &str, axis: i64, places: &[i64], output: &str) -> String {
+        let places = self.integers(&format!("{output}.places"), places);
+        self.node("Gather", &[x, &places], output, vec![int("axis", axis)])
+    }
+
     /// The rows of `x` at these places (a list of whole numbers).
     pub fn rows_at(&mut self, x: &str, places: &str, output: &str) -> String {
         self.node("Gather", &[x, places], output, vec![int("axis", 0)])

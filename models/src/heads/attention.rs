@@ -3,8 +3,10 @@
 //! The last feature map is weighted channel by channel (global average -> 1x1 to 32, ReLU -> 1x1 to 576, sigmoid ->
 //! multiply). The original model, which this follows, calls that *spatial attention*; it is channel attention, as in Hu et
 //! al., "Squeeze-and-Excitation Networks", CVPR 2018. A dense layer of one logit per label then acts at EVERY cell, as in the
-//! original: its logits are the heat map. Pooling over the cells gives one logit per label, softmax the scores.
+//! original: its logits are the heat map. Pooling over the cells gives one logit per label, softmax the scores. Where no
+//! pixel's label was known in training, the map's outermost cells do not speak for themselves ([`super::border`]); scores do not see that.
 
+use super::border;
 use crate::bundle::Pooling;
 use crate::graph::GraphBuilder;
 use crate::weights::{Layer, Tensor, Weights, WeightsError, kaiming};
@@ -59,6 +61,10 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
     let image = graph.input(INPUT, &[1, 3, height, width]);
     let map = trunk::build(&mut graph, weights, &image)?;
     let logits = build_cells(&mut graph, weights, labels, &map)?;
+    match border::is_untaught(weights) {
+        true => border::build(&mut graph, &logits, [height / trunk::STRIDE, width / trunk::STRIDE], HEAT),
+        false => graph.node("Identity", &[&logits], HEAT, Vec::new()),
+    };
     let pooled = build_pooling(&mut graph, pooling, &logits)?;
     let mut logits = graph.flatten(&pooled, "logits");
     if weights.0.contains_key(INVERSE_TEMPERATURE) {
@@ -82,8 +88,7 @@ fn build_cells(graph: &mut GraphBuilder, weights: &Weights, labels: usize, map: 
     let gate = expand.build(graph, weights, &squeezed)?;
     let gate = graph.sigmoid(&gate);
     let weighted = graph.mul(map, &gate, "attention");
-    let logits = classifier.build(graph, weights, &weighted)?;
-    Ok(graph.node("Identity", &[&logits], HEAT, Vec::new()))
+    classifier.build(graph, weights, &weighted)
 }
 
 fn build_pooling(graph: &mut GraphBuilder, pooling: Pooling, logits: &str) -> Result<String, WeightsError> {

@@ -2,5 +2,6 @@
 
 pub mod appearance;
 pub mod attention;
+pub mod border;
 pub mod memory;
 pub mod prototypes;

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for entry in std::fs::read_dir(test)? {
         let entry = entry?;
         let side = if entry.file_name() == "good" { &mut good } else { &mut bad };
-        side.push(Parts::open(&entry.path())?);
+        side.push(Parts::list(&entry.path())?);
     }
     let auroc = whole_picture_auroc(&Parts::open(learn)?, &weights, &Preprocess::imagenet(512), [&good, &bad])?;
     println!("{auroc:.4}");

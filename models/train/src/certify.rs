@@ -4,9 +4,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 use models::bundle::{Bundle, Certificate, Compared, Machine};
 use models::certify::{Agreement, Comparison, Said};
+use models::heads::border;
 use models::ruling::verdict_by_scores;
 use models::runtime::{Provider, Session, SessionOptions};
 use models::weights::Weights;
+use models::zoo::mobilenet_v3_small::STRIDE;
 
 use crate::batch::Prepare;
 use crate::error::TrainError;
@@ -65,7 +67,11 @@ fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<
     for round in indices.chunks(256) {
         let pairs = workers.map(round, AT_ONCE, |part| {
             // Without a tape: it would keep every activation, for gradients that nobody asks for.
-            run((&net.clone().fork(&workers.device).no_grad(), &workers.device), bundle, samples, part)
+            let net = Trained {
+                net: net.clone().fork(&workers.device).no_grad(),
+                untaught_border: border::is_untaught(weights),
+            };
+            run((&net, &workers.device), bundle, samples, part)
         })?;
         for (index, Pair { network, graph }) in round.iter().zip(pairs.iter().flatten()) {
             comparison.note(&samples.name(*index), network.said(), graph.said());
@@ -74,8 +80,14 @@ fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<
     Ok(comparison.finish())
 }
 
+/// The trained network, and what its graph does to the map.
+struct Trained {
+    net: Net,
+    untaught_border: bool,
+}
+
 fn run(
-    (net, device): (&Net, &Device),
+    (trained, device): (&Trained, &Device),
     bundle: &Bundle,
     samples: &dyn Samples,
     part: &[usize],
@@ -86,12 +98,16 @@ fn run(
     let prepare = Prepare { samples, classes, preprocess, augment: None, seed: 0 };
     let items: Vec<(u64, usize)> = part.iter().map(|&index| (0, index)).collect();
     let (batch, _) = prepare.batch(&items)?;
-    let outputs = net.forward(&batch, device);
+    let outputs = trained.net.forward(&batch, device);
     // The temperature is the graph's own: it was fitted after the training.
     let inverse = bundle.manifest.provenance.calibration.map_or(1.0, |fitted| (1.0 / fitted.temperature) as f32);
     let scores = numbers(burn::tensor::activation::softmax(outputs.logits.mul_scalar(inverse), 1));
     // `images x cells x labels` there, `labels x cells` an image here.
     let heat = numbers(outputs.cells.swap_dims(1, 2));
+    let heat = match trained.untaught_border {
+        true => border::pass_on(&heat, [batch.height / STRIDE, batch.width / STRIDE]),
+        false => heat,
+    };
     let heat_len = heat.len() / part.len();
     let mut tensor = vec![0.0; preprocess.tensor_len()];
     let pair = |(at, index): (usize, &usize)| {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use models::heads::attention;
+use models::heads::{attention, border};
 use models::preprocess::Preprocess;
 use models::weights::{Tensor, Weights};
 use models::zoo::mobilenet_v3_small as zoo;
@@ -166,10 +166,13 @@ pub fn train(
     };
     let (weights, score) = run.stage_two(snapshot, teacher.as_ref(), observe)?;
     learned_something(score, settings.classes)?;
-    let (weights, finish) = match (finish, &settings.finish) {
+    let (mut weights, finish) = match (finish, &settings.finish) {
         (Some(finish), Some(one)) => run.finish(one, finish, &weights, observe).map(|(w, score)| (w, Some(score)))?,
         _ => (weights, None),
     };
+    if settings.loss.cell_weight == 0.0 || !knows_places(data.learn)? {
+        border::note_untaught(&mut weights);
+    }
     Ok(Trained { weights, stage_one, stage_two: score, finish, spent: run.spent() })
 }
 
@@ -193,6 +196,16 @@ fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
     }
 }
 
+/// Whether the label of each pixel is known of some sample, as far as a look at some of all labels tells.
+fn knows_places(samples: &dyn Samples) -> Result<bool, TrainError> {
+    for index in (0..samples.len()).step_by(samples.len().div_ceil(LOOKED_AT).max(1)) {
+        if samples.load(index)?.mask.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Refuses a network that is no better than one that finds all labels alike likely: showing it as trained would be a lie.
 fn learned_something(score: Score, classes: usize) -> Result<(), TrainError> {
     let (loss, guess) = (score.mean_loss(), (classes as f32).ln());
@@ -209,6 +222,8 @@ fn digest_of(weights: &Weights) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Samples that are looked at, at most, to see whether the labels of pixels are known.
+const LOOKED_AT: usize = 64;
 /// Share of the time limit that is left for what comes after stage two.
 const FINISH_SHARE: f64 = 0.2;
 /// Share of the time limit that the head's steps of stage one may take.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use models::bundle::{Bundle, Compared, Disposition, FORMAT, Label, Manifest, Pooling, Provenance, Tolerance};
-use models::heads::attention;
+use models::heads::{attention, border};
 use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, Session, SessionOptions};
@@ -130,6 +130,25 @@ fn a_graph_that_is_not_the_trained_network_gets_no_certificate() {
     let refused = certify(&other, &exported, &Pictures).unwrap_err();
     assert!(matches!(refused, TrainError::Export { .. }), "{refused}");
     assert!(refused.to_string().contains("not the trained network"), "{refused}");
+}
+
+#[test]
+fn a_map_whose_border_was_not_taught_is_certified_as_it_is_shown() {
+    // Ten cells across and six down: large enough for a border.
+    let preprocess = Preprocess { width: 320, height: 192, ..Preprocess::imagenet(192) };
+    let plain = weights(Some(1.5));
+    let mut untaught = plain.clone();
+    border::note_untaught(&mut untaught);
+    let certificate = certify(&untaught, &bundle(&untaught, &preprocess), &Pictures).unwrap();
+    assert!(certificate.agreement.largest_heat_difference < 1e-3, "{}", certificate.agreement);
+    // As a bundle with other thresholds is certified anew: by the weights that its graph holds.
+    let exported = bundle(&untaught, &preprocess);
+    let anew = certify(&Weights::from_graph(&exported.graph).unwrap(), &exported, &Pictures).unwrap();
+    assert!(anew.agreement.largest_heat_difference < 1e-3, "{}", anew.agreement);
+    // The other graph's map is another one, and the comparison sees it.
+    let other = certify(&plain, &bundle(&untaught, &preprocess), &Pictures);
+    let seen = other.map_or(f32::INFINITY, |certificate| certificate.agreement.largest_heat_difference);
+    assert!(seen > 1e-2, "{seen}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod supervisor;
 mod worker;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ use thiserror::Error;
 
 pub use self::config::{Limits, LineConfig, standard};
 pub use self::counts::{Counts, LatencySummary};
-pub use self::status::{LineState, LineStatus};
+pub use self::status::{LineState, LineStatus, StageQueue};
 
 use self::books::Terms;
 use self::capture::{Capture, POLL};
@@ -74,6 +74,8 @@ pub struct Line {
     keeper: Arc<Keeper>,
     recipe: Arc<ArcSwap<RecipeInForce>>,
     watched: Watched,
+    /// For the length of their queues alone: who holds a station keeps its queues open.
+    stations: Vec<Weak<Station>>,
     hang: Duration,
     /// Dropping it stops the threads; none once the line is drained.
     stop: Option<Sender<Infallible>>,
@@ -138,6 +140,7 @@ impl Line {
             keeper: keeper.clone(),
             recipe: recipe.clone(),
             watched: watched.clone(),
+            stations: Vec::new(),
             hang,
             stop: Some(stop),
             capture: None,
@@ -172,6 +175,7 @@ impl Line {
                 hang,
                 stop: stopped.clone(),
             });
+            line.stations.push(Arc::downgrade(&station));
             for number in 0..station.factory.workers().max(1) {
                 seats.push(Seat::fill(&station, number)?);
             }
@@ -226,6 +230,7 @@ impl Line {
             counts: now.counts,
             latency,
             stages,
+            queues: self.stations.iter().filter_map(Weak::upgrade).map(|station| station.queue()).collect(),
             pictures_dropped: now.tallies.pictures_dropped,
             restarts: now.tallies.restarts,
             abandoned: now.tallies.abandoned,

@@ -28,6 +28,8 @@ pub struct LineStatus {
     pub latency: LatencySummary,
     /// Per stage: name, latency inside the stage.
     pub stages: Vec<(&'static str, LatencySummary)>,
+    /// The queue in front of each stage, in the order of the line; none once the line has stopped.
+    pub queues: Vec<StageQueue>,
     /// Evidence or preview pictures dropped because too many were pinned.
     pub pictures_dropped: u64,
     /// Stage threads restarted after a panic.
@@ -42,4 +44,15 @@ pub struct LineStatus {
     pub source_errors: u64,
     /// What is wrong with the source now, in words.
     pub source_trouble: Option<String>,
+}
+
+/// How much waits in front of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StageQueue {
+    /// The stage.
+    pub stage: &'static str,
+    /// Parts that wait.
+    pub waiting: usize,
+    /// Parts that fit; when the first queue is full, a part is `NoDecision{overload}`.
+    pub capacity: usize,
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::Stop;
 use super::guard::{Post, guarded};
 use super::keeper::Keeper;
+use super::status::StageQueue;
 use crate::part::Part;
 use crate::stage::{Flow, Stage, StageFactory, undecided};
 use crate::verdict::Cause;
@@ -34,6 +35,15 @@ pub(super) struct Worker {
 }
 
 impl Station {
+    /// What waits for it.
+    pub(super) fn queue(&self) -> StageQueue {
+        StageQueue {
+            stage: self.name(),
+            waiting: self.input.len(),
+            capacity: self.input.capacity().unwrap_or_default(),
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         self.factory.name()
     }

@@ -1,6 +1,7 @@
 //! What each kind of receiver is sent, one file a kind. All are made of the same [`Notice`].
 
 mod alertmanager;
+mod email;
 mod plain;
 mod slack;
 mod teams;
@@ -33,6 +34,7 @@ impl Notice<'_> {
             DestinationKind::Slack => slack::body(self),
             DestinationKind::Teams => teams::body(self),
             DestinationKind::Alertmanager => alertmanager::body(self),
+            DestinationKind::Email => Ok(email::body(self)),
         }
     }
 

@@ -85,3 +85,15 @@ fn the_subject_is_one_line_for_people() {
     let notice = Notice { at: at(90), line: "press-3", changes: &changes };
     assert_eq!(notice.subject(), "[press-3] CRITICAL gpu-hot: 91 °C and 1 more");
 }
+
+#[test]
+fn an_email_says_what_is_wrong_in_its_first_lines() {
+    let changes = [change(What::Fired, "91 °C, 5 under its limit"), change(What::Resolved, "cooled down")];
+    let notice = Notice { at: at(90), line: "press-3", changes: &changes };
+    let body = notice.body(DestinationKind::Email).unwrap();
+    assert!(body.starts_with("CRITICAL on line press-3\n91 °C, 5 under its limit\n  Rule: gpu-hot\n"), "{body}");
+    assert!(body.contains("RESOLVED on line press-3\ncooled down\n"), "{body}");
+    let many: Vec<Change> = (0..60).map(|n| change(What::Fired, &n.to_string())).collect();
+    let body = Notice { at: at(90), line: "press-3", changes: &many }.body(DestinationKind::Email).unwrap();
+    assert!(body.contains("and 10 more"), "{body}");
+}

@@ -96,6 +96,8 @@ macro_rules! conditions {
     };
 }
 
+mod without_verdict;
+
 conditions! {
     reject_rate::RejectRate "reject_rate",
     fails_in_a_row::FailsInARow "fails_in_a_row",

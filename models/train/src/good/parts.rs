@@ -23,11 +23,27 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Lists the pictures of a folder.
+    /// Pictures of a folder to learn from.
     ///
     /// # Errors
     /// When the folder cannot be read or holds too few.
     pub fn open(root: &Path) -> Result<Parts, TrainError> {
+        let parts = Parts::list(root)?;
+        if parts.found < FEWEST {
+            return Err(TrainError::Data(format!(
+                "`{}` holds {} pictures: give a folder with at least {FEWEST} of good parts, the files directly in it",
+                root.display(),
+                parts.found
+            )));
+        }
+        Ok(parts)
+    }
+
+    /// Pictures of a folder, however few.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(root: &Path) -> Result<Parts, TrainError> {
         let is_picture = |path: &Path| {
             let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
             path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
@@ -40,12 +56,6 @@ impl Parts {
             }
         }
         let found = names.len();
-        if found < FEWEST {
-            return Err(TrainError::Data(format!(
-                "`{}` holds {found} pictures: give a folder with at least {FEWEST} of good parts, the files directly in it",
-                root.display()
-            )));
-        }
         names.sort();
         if found > MOST {
             names = (0..MOST).map(|at| std::mem::take(&mut names[at * found / MOST])).collect();
@@ -58,7 +68,7 @@ impl Parts {
         self.names.len()
     }
 
-    /// Never: a folder with too few is refused.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

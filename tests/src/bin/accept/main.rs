@@ -1,6 +1,6 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
-//!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack]
+//!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
 //!            [teach-boxes]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
@@ -9,6 +9,7 @@ mod attack;
 mod elpv;
 mod good;
 mod imbalance;
+mod pointing;
 mod small_defects;
 mod teach_boxes;
 
@@ -64,6 +65,12 @@ fn main() -> ExitCode {
         match system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx")) {
             Some(trunk) => teach_boxes::run(&binary, &trunk, &mut bounds),
             None => println!("SKIPPED: teach-boxes (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
+        }
+    }
+    if wants("pointing") {
+        match system_tests::data() {
+            Some(data) => pointing::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: pointing (INSPECTD_DATA is not set)"),
         }
     }
     if wants("attack") {
