@@ -57,6 +57,8 @@ fn main() -> anyhow::Result<()> {
         select: prepare(&select, false),
         loss: settings.loss,
         sampling: (Sampling::Balanced, &[]),
+        boost: 0.0,
+        standing: None,
         teacher: None,
         limit: None,
         position: Position::default(),

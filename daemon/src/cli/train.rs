@@ -248,7 +248,9 @@ impl Args {
         let mut command = String::from("inspectd train");
         let mut add = |option: &str, value: Option<String>| {
             if let Some(value) = value {
-                command.push_str(&format!(" --{option} {value}"));
+                // An option whose value may be left out takes it after a sign only.
+                let sign = if option == "hard-examples" { '=' } else { ' ' };
+                command.push_str(&format!(" --{option}{sign}{value}"));
             }
         };
         add("data", self.data.as_deref().map(file));

@@ -12,6 +12,7 @@
 //! outshine its source. What it costs: a defect that lies wholly within the outermost cells shows further inside, and weaker.
 
 use crate::graph::GraphBuilder;
+use crate::heads::attention::HEAT;
 use crate::weights::{Tensor, Weights};
 
 /// Name among the weights (shape `1`) that says that no cell was taught by the labels of its pixels.
@@ -26,9 +27,13 @@ pub fn note_untaught(weights: &mut Weights) {
     weights.insert(UNTAUGHT, Tensor::scalar(1.0));
 }
 
-/// Whether the cells were not taught.
+/// Whether the cells were not taught. Weights that were read back from a graph say so by the strengths that [`build`] put there.
 pub fn is_untaught(weights: &Weights) -> bool {
-    weights.0.contains_key(UNTAUGHT)
+    weights.0.contains_key(UNTAUGHT) || weights.0.contains_key(&strength_of(HEAT))
+}
+
+fn strength_of(map: &str) -> String {
+    format!("{map}.strength")
 }
 
 /// Which cell speaks at each place of a side of so many cells.
@@ -56,7 +61,7 @@ pub fn build(graph: &mut GraphBuilder, map: &str, size: [usize; 2], output: &str
     let [rows, columns] = [rows, columns].map(|side| side.iter().map(|&cell| cell as i64).collect::<Vec<_>>());
     let down = graph.pick(map, 2, &rows, &format!("{output}.down"));
     let across = graph.pick(&down, 3, &columns, &format!("{output}.across"));
-    let strength = graph.initializer(&format!("{output}.strength"), &strength);
+    let strength = graph.initializer(&strength_of(output), &strength);
     graph.mul(&across, &strength, output)
 }
 

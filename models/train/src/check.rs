@@ -171,7 +171,38 @@ pub fn check(
     look: &Look<'_>,
     observe: &mut dyn FnMut(usize) -> bool,
 ) -> Result<DataReport, TrainError> {
-    let entries = folder.entries();
+    let entries: Vec<&Entry> = folder.entries().iter().collect();
+    let (known, near) = look_over(folder, &entries, look, observe)?;
+    Ok(report(folder, &known, near.as_ref()))
+}
+
+/// For each image of [`Folder::files`] of a side the number of its group (see [`Folder::groups`]) with near duplicates in one, and how
+/// many images have such. The other side is not looked at: it takes no part in learning, not even by what counts as near.
+///
+/// # Errors
+/// As [`check`], and when a file cannot be read.
+pub fn near_groups(
+    folder: &Folder,
+    side: Side,
+    look: &Look<'_>,
+    observe: &mut dyn FnMut(usize) -> bool,
+) -> Result<(Vec<usize>, usize), TrainError> {
+    let entries: Vec<&Entry> = folder.entries().iter().filter(|entry| entry.side == side).collect();
+    let mut together = Together::new(entries.len());
+    together.join_equal(folder.groups(Some(side))?.into_iter().enumerate());
+    let (_, near) = look_over(folder, &entries, look, observe)?;
+    let clusters = near.map_or_else(Vec::new, |near| near.clusters);
+    clusters.iter().for_each(|of| of.iter().for_each(|&index| together.join(of[0], index)));
+    Ok((together.groups(), clusters.iter().map(Vec::len).sum()))
+}
+
+/// What could be read, and which images are near to each other, by their places in `entries`.
+fn look_over(
+    folder: &Folder,
+    entries: &[&Entry],
+    look: &Look<'_>,
+    observe: &mut dyn FnMut(usize) -> bool,
+) -> Result<(Vec<Result<Known, String>>, Option<Near>), TrainError> {
     let mut known: Vec<Result<Known, String>> = Vec::with_capacity(entries.len());
     let (mut seen, mut copies) = (Vec::new(), Vec::new());
     let copied: BTreeSet<usize> = near::copied(entries.len(), SEED).into_iter().collect();
@@ -206,7 +237,7 @@ pub fn check(
         }
     }
     let near = look.embed.map(|_| near::compare(seen, copies, look.cosine));
-    Ok(report(folder, &known, near.as_ref()))
+    Ok((known, near))
 }
 
 fn look_at(folder: &Folder, entry: &Entry, embed: Option<&dyn Embed>) -> Result<(Known, Option<Image>), String> {

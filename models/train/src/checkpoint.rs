@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
 use crate::loss::Score;
+use crate::sampler::Standing;
 use crate::stage_two::Position;
 
 /// First line of a checkpoint; the number is the format's.
@@ -41,6 +42,9 @@ pub struct State {
     pub stage_one: Score,
     /// The best score so far.
     pub best: Score,
+    /// Where the sampler stands, where batches follow from what was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
 }
 
 /// All that a training needs to go on.

@@ -114,14 +114,22 @@ impl Loss {
     }
 }
 
+/// The cross entropy of each image by itself, whatever its weight, without smoothing and cells: how hard it is.
+pub fn losses(logits: &[f32], targets: &Targets, classes: usize) -> Vec<f32> {
+    let rows = logits.chunks_exact(classes).zip(targets.images.chunks_exact(classes));
+    let loss = |(row, target): (&[f32], &[f32])| {
+        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = row.iter().map(|logit| (logit - top).exp()).sum();
+        row.iter().zip(target).map(|(logit, share)| -share * (logit - top - sum.ln())).sum()
+    };
+    rows.map(loss).collect()
+}
+
 /// Scores logits (`images x classes`) against their targets.
 pub fn score(logits: &[f32], targets: &Targets, classes: usize) -> Score {
     let mut total = Score::default();
-    for (image, row) in logits.chunks_exact(classes).enumerate() {
-        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = row.iter().map(|logit| (logit - top).exp()).sum();
-        let target = &targets.images[image * classes..][..classes];
-        let loss: f32 = row.iter().zip(target).map(|(logit, share)| -share * (logit - top - sum.ln())).sum();
+    let losses = losses(logits, targets, classes);
+    for ((image, row), loss) in logits.chunks_exact(classes).enumerate().zip(losses) {
         let best = (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
         let weight = targets.weights[image];
         let right = usize::from(targets.labels[image].contains(&best));

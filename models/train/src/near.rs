@@ -174,15 +174,7 @@ pub fn compare(mut seen: Vec<Seen>, mut copies: Vec<Seen>, cosine: Option<f32>) 
     if seen.len() < FEWEST {
         return Near { cosine: cosine.unwrap_or(1.0), agreement: 1.0, clusters: Vec::new() };
     }
-    let vectors = mean(&seen, |one| &one.vector);
-    let details = mean(&seen, |one| &one.detail);
-    for one in seen.iter_mut().chain(&mut copies) {
-        subtract(&mut one.vector, &vectors);
-        let length = dot(&one.vector, &one.vector).sqrt().max(f32::MIN_POSITIVE);
-        one.vector.iter_mut().for_each(|value| *value /= length);
-        subtract(&mut one.detail, &details);
-        roughen(&mut one.detail);
-    }
+    centre(&mut seen, &mut copies);
     let reached = |measure: &(dyn Fn(&Seen, &Seen) -> f32 + Sync), least: f32| {
         let mut own: Vec<f32> = copies.par_iter().map(|copy| measure(&seen[copy.index], copy)).collect();
         own.sort_by(f32::total_cmp);
@@ -191,6 +183,24 @@ pub fn compare(mut seen: Vec<Seen>, mut copies: Vec<Seen>, cosine: Option<f32>) 
     let cosine = cosine.unwrap_or_else(|| reached(&|a, b| dot(&a.vector, &b.vector), LEAST[0]));
     let agreement = reached(&|a, b| agree(&a.detail, &b.detail), LEAST[1]);
     Near { cosine, agreement, clusters: clusters(&seen, [cosine, agreement]) }
+}
+
+/// Takes from all pictures what those of the set have in common, so that [`likeness`] speaks of what is their own.
+pub fn centre(seen: &mut [Seen], copies: &mut [Seen]) {
+    let vectors = mean(seen, |one| &one.vector);
+    let details = mean(seen, |one| &one.detail);
+    for one in seen.iter_mut().chain(copies) {
+        subtract(&mut one.vector, &vectors);
+        let length = dot(&one.vector, &one.vector).sqrt().max(f32::MIN_POSITIVE);
+        one.vector.iter_mut().for_each(|value| *value /= length);
+        subtract(&mut one.detail, &details);
+        roughen(&mut one.detail);
+    }
+}
+
+/// How far two pictures look alike (a cosine) and show the same scene (a correlation), both after [`centre`].
+pub fn likeness(a: &Seen, b: &Seen) -> [f32; 2] {
+    [dot(&a.vector, &b.vector), agree(&a.detail, &b.detail)]
 }
 
 fn mean(seen: &[Seen], of: impl Fn(&Seen) -> &[f32]) -> Vec<f32> {

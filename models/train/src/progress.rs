@@ -65,6 +65,11 @@ impl Course {
         self.step += 1;
     }
 
+    /// Sets how many steps are done.
+    pub fn reach(&mut self, step: usize) {
+        self.step = step;
+    }
+
     /// Time left at the present pace.
     pub fn eta(&self) -> Duration {
         let (elapsed, done) = (self.start.elapsed(), self.done());

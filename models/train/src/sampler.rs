@@ -3,6 +3,9 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
 
 /// How often each label is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,6 +118,18 @@ pub struct BalancedSampler {
     random: ChaCha8Rng,
 }
 
+/// Where a [`BalancedSampler`] stands. Numbers are kept as their bits: text would round them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    credit: Vec<u64>,
+    /// Each class's order of this round, and how far it is.
+    rounds: Vec<(Vec<usize>, usize)>,
+    hardness: Vec<Option<u32>>,
+    /// Words drawn from the random stream.
+    drawn: u64,
+}
+
 struct Round {
     samples: Vec<usize>,
     /// The present round's order.
@@ -169,9 +184,37 @@ impl BalancedSampler {
         }
     }
 
-    /// Each image's average loss, `None` before its first; and their return after an interruption.
-    pub fn hardness(&mut self) -> &mut [Option<f32>] {
-        &mut self.hardness
+    /// Where it stands, for a training that may be interrupted: with a boost the batches follow from what was learned, and cannot be
+    /// drawn again from the seed.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            credit: self.credit.iter().map(|credit| credit.to_bits()).collect(),
+            rounds: self.classes.iter().map(|round| (round.order.clone(), round.at)).collect(),
+            hardness: self.hardness.iter().map(|loss| loss.map(f32::to_bits)).collect(),
+            drawn: self.random.get_word_pos() as u64,
+        }
+    }
+
+    /// Goes on from where another sampler of the same labels and plan stood.
+    ///
+    /// # Errors
+    /// When that was one of other labels.
+    pub fn go_on(&mut self, from: &Standing) -> Result<(), TrainError> {
+        let Standing { credit, rounds, hardness, drawn } = from;
+        let fits = credit.len() == self.credit.len() && hardness.len() == self.hardness.len();
+        let fits = fits && rounds.len() == self.classes.len();
+        let within =
+            |(order, at): &(Vec<usize>, usize)| *at <= order.len() && order.iter().all(|index| *index < hardness.len());
+        if !fits || !rounds.iter().all(within) {
+            return Err(TrainError::Settings("the checkpoint's sampler is one of other images".into()));
+        }
+        self.credit = credit.iter().map(|&bits| f64::from_bits(bits)).collect();
+        self.hardness = hardness.iter().map(|bits| bits.map(f32::from_bits)).collect();
+        for (class, (order, at)) in self.classes.iter_mut().zip(rounds) {
+            (class.order, class.at) = (order.clone(), *at);
+        }
+        self.random.set_word_pos(u128::from(*drawn));
+        Ok(())
     }
 
     /// How many places each class has in the next batch.
@@ -347,6 +390,30 @@ mod tests {
             }
             prop_assert!(drawn.iter().all(|&times| (10..=10 * MOST_IN_ROUND).contains(&times)), "{drawn:?}");
             prop_assert!(drawn.iter().all(|&times| times <= drawn[hard]), "{drawn:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_sampler_goes_on_where_another_stood(
+            labels in prop::collection::vec(0_usize..4, 5..40), batch in 1_usize..12, before in 0_usize..20, seed: u64,
+        ) {
+            let plan = Plan { boost: 0.5, ..Plan::balanced(batch, seed) };
+            let mut sampler = BalancedSampler::new(&labels, &plan);
+            let learn = |sampler: &mut BalancedSampler| {
+                let drawn = sampler.next_batch();
+                drawn.iter().for_each(|&index| sampler.learned(index, 0.1 + index as f32));
+                drawn
+            };
+            (0..before).for_each(|_| drop(learn(&mut sampler)));
+            let text = serde_json::to_string(&sampler.standing()).unwrap();
+            let mut other = BalancedSampler::new(&labels, &plan);
+            other.go_on(&serde_json::from_str(&text).unwrap()).unwrap();
+            for _ in 0..12 {
+                prop_assert_eq!(learn(&mut sampler), learn(&mut other));
+            }
+            let mut fewer = BalancedSampler::new(&labels[1..], &plan);
+            prop_assert!(fewer.go_on(&sampler.standing()).is_err());
         }
     }
 

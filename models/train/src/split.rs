@@ -1,6 +1,6 @@
 //! Which image is for learning, which for measuring, and which must stay on one side together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -110,6 +110,30 @@ pub fn cut_by_group(labels: &[usize], groups: &[usize], share: f32, seed: u64) -
         }
     }
     (0..labels.len()).partition(|&index| !cut.is_cut[cut.group_of[index]])
+}
+
+/// Cuts the selection set out of the training set by the strictest grouping that leaves every label its part: `groupings` run from the
+/// strict to the loose, and a stricter one counts unless a label gives nothing by it that gives something by the last. Gives
+/// `(rest, cut)` and the place of the grouping.
+///
+/// # Panics
+/// When there is no grouping, or one of another length than `labels`.
+pub fn cut_strictly(
+    labels: &[usize],
+    groupings: &[&[usize]],
+    share: f32,
+    seed: u64,
+) -> ((Vec<usize>, Vec<usize>), usize) {
+    let cut = |groups: &&[usize]| cut_by_group(labels, groups, share, seed);
+    let gives = |(_, cut): &(Vec<usize>, Vec<usize>)| cut.iter().map(|&index| labels[index]).collect::<BTreeSet<_>>();
+    let (loosest, strict) = groupings.split_last().expect("one grouping at least");
+    let loosest = cut(loosest);
+    let wanted = gives(&loosest);
+    let cuts = strict.iter().map(cut).enumerate();
+    match cuts.into_iter().find(|(_, cut)| gives(cut).is_superset(&wanted)) {
+        Some((at, cut)) => (cut, at),
+        None => (loosest, strict.len()),
+    }
 }
 
 /// A cut in the making.
@@ -228,6 +252,20 @@ mod tests {
                 prop_assert!((taken - total * share).abs() <= 2.5, "{taken} of {total} at share {share}");
             }
         }
+    }
+
+    #[test]
+    fn the_strictest_grouping_counts_that_serves_every_label() {
+        let labels: Vec<usize> = (0..40).map(|index| index / 20).collect();
+        let (pairs, alone): (Vec<usize>, Vec<usize>) = ((0..40).map(|i| i / 2).collect(), (0..40).collect());
+        let ((_, cut), at) = cut_strictly(&labels, &[&pairs, &alone], 0.1, 1);
+        assert_eq!((cut.len(), at), (4, 0));
+        assert!(cut.iter().all(|index| cut.contains(&(index ^ 1))), "no pair is torn apart: {cut:?}");
+        // All of label 1 look alike: by that grouping it would choose nothing.
+        let alike: Vec<usize> = (0..40).map(|index| index.min(20)).collect();
+        let ((_, cut), at) = cut_strictly(&labels, &[&alike, &alone], 0.1, 1);
+        assert_eq!((cut.len(), at), (4, 1));
+        assert!(cut.iter().any(|&index| labels[index] == 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Stage one: the trunk stands still, so each image passes it a few times only (once per augmented view); the head then
 //! learns from the kept feature maps, thousands of images a second.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use burn::module::Module;
@@ -13,7 +14,7 @@ use models::zoo::mobilenet_v3_small::FEATURES;
 use crate::batch::{Prepare, Targets};
 use crate::error::TrainError;
 use crate::fit::Workers;
-use crate::loss::{Loss, Score, score};
+use crate::loss::{Loss, Score, losses, score};
 use crate::net::{Head, Trunk, numbers};
 use crate::progress::{Course, Observer, Progress, Stage};
 use crate::sampler::{BalancedSampler, Plan, Sampling};
@@ -129,6 +130,8 @@ pub struct HeadTask<'a> {
     pub loss: Loss,
     /// How often each label is drawn, and by how much more than that (see [`Plan::shares`]).
     pub sampling: (Sampling, &'a [usize]),
+    /// Share of a round's places that hard images take again (see [`Plan::boost`]).
+    pub boost: f32,
     /// Longest time for the steps of learning.
     pub limit: Option<Duration>,
 }
@@ -158,7 +161,7 @@ pub fn run(
     let selection = Maps::compute(workers, trunk, &task.select, &selected, observe)?;
 
     let view_labels: Vec<usize> = tickets.iter().map(|&(_, index)| labels[index]).collect();
-    let mut sampler = BalancedSampler::new(&view_labels, &plan(settings.batch, seed ^ 1));
+    let mut sampler = BalancedSampler::new(&view_labels, &Plan { boost: task.boost, ..plan(settings.batch, seed ^ 1) });
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
     let mut course = Course::new((per_epoch * settings.epochs).max(LEAST_STEPS), task.limit, 0);
@@ -172,11 +175,17 @@ pub fn run(
             let indices = sampler.next_batch();
             let total: f32 = indices.iter().map(|&index| maps.targets[index].weights[0]).sum();
             let rate = cosine(course.done(), settings.rate);
+            let hardness = Hardness::default();
             let step = workers.step(head, &mut optimizer, rate, (&indices, MAPS_TOGETHER), |head: &Head, part| {
                 let (map, targets) = maps.batch(part, workers);
-                Ok(task.loss.of(head.forward(map), &targets, total, &workers.device))
+                let outputs = head.forward(map);
+                if task.boost > 0.0 {
+                    hardness.note(part.iter().copied(), losses(&numbers(outputs.logits.clone()), &targets, classes));
+                }
+                Ok(task.loss.of(outputs, &targets, total, &workers.device))
             })?;
             head = step.0;
+            hardness.tell(&mut sampler);
             seen.add(step.1);
             course.advance();
         }
@@ -198,6 +207,23 @@ pub fn run(
         }
     }
     Ok(best)
+}
+
+/// The losses of a step's images by themselves, gathered from its threads.
+#[derive(Default)]
+pub(crate) struct Hardness(Mutex<Vec<(usize, f32)>>);
+
+impl Hardness {
+    pub(crate) fn note(&self, indices: impl Iterator<Item = usize>, losses: Vec<f32>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(indices.zip(losses));
+    }
+
+    /// Hands them on in an order that no thread decides.
+    pub(crate) fn tell(self, sampler: &mut BalancedSampler) {
+        let mut losses = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        losses.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        losses.into_iter().for_each(|(index, loss)| sampler.learned(index, loss));
+    }
 }
 
 /// The head's score on kept maps.

@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Prepare;
 use crate::error::TrainError;
 use crate::fit::Workers;
-use crate::loss::{Loss, Score, score};
+use crate::loss::{Loss, Score, losses, score};
 use crate::net::{Net, Trunk, numbers};
 use crate::optimizer;
 use crate::progress::{Course, Observer, Progress, Stage};
-use crate::sampler::{BalancedSampler, Plan, Sampling};
+use crate::sampler::{BalancedSampler, Plan, Sampling, Standing};
 use crate::schedule::Schedule;
+use crate::stage_one::Hardness;
 
 /// Images of a step that one thread takes at a time, at an input of 256 px; fewer at larger inputs.
 const TOGETHER: usize = 8;
@@ -151,6 +152,10 @@ pub struct NetTask<'a> {
     pub loss: Loss,
     /// How often each label is drawn, and by how much more than that (see [`Plan::shares`]).
     pub sampling: (Sampling, &'a [usize]),
+    /// Share of a round's places that hard images take again (see [`Plan::boost`]).
+    pub boost: f32,
+    /// Where the sampler of an interrupted training stood, with a boost.
+    pub standing: Option<Standing>,
     /// The trunk as it was at the start, whose features are kept where [`StageTwo::distill`] asks for it.
     pub teacher: Option<&'a Trunk>,
     /// Longest time.
@@ -173,6 +178,8 @@ pub struct Look<'a> {
     pub best: Option<(&'a Net, Score)>,
     /// How far the stage is.
     pub position: Position,
+    /// Where the sampler stands, with a boost: without one it follows from the position.
+    pub standing: Option<Standing>,
 }
 
 /// Called after each look at the selection set.
@@ -202,7 +209,8 @@ pub fn run(
             best = Some((run.net.clone(), now));
         }
         let (net, optimizer, position) = (&run.net, &run.optimizer, run.position);
-        keep(&Look { net, optimizer, best: best.as_ref().map(|(net, score)| (net, *score)), position })?;
+        let standing = (task.boost > 0.0).then(|| run.sampler.standing());
+        keep(&Look { net, optimizer, best: best.as_ref().map(|(net, score)| (net, *score)), position, standing })?;
         if !observe(&run.report(seen, Some(now))) {
             return Err(TrainError::Stopped);
         }
@@ -234,10 +242,13 @@ impl<'a> Run<'a> {
         let samples = task.learn.samples;
         let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
         let (sampling, shares) = task.sampling;
-        let plan = Plan { sampling, shares, ..Plan::balanced(settings.batch, task.learn.seed ^ 2) };
+        let plan = Plan { sampling, shares, boost: task.boost, ..Plan::balanced(settings.batch, task.learn.seed ^ 2) };
         let mut sampler = BalancedSampler::new(&labels, &plan);
         // The order goes on where it stopped: what was seen is not seen again before the rest.
-        (0..task.position.steps * settings.accumulate).for_each(|_| drop(sampler.next_batch()));
+        match &task.standing {
+            Some(standing) => sampler.go_on(standing)?,
+            None => (0..task.position.steps * settings.accumulate).for_each(|_| drop(sampler.next_batch())),
+        }
         let net = set_learning(net, settings);
         let mut optimizer = optimizer::optimizer(&net, settings.decay, settings.layer_decay);
         if let Some(moments) = moments {
@@ -278,10 +289,16 @@ impl<'a> Run<'a> {
         let rate = schedule.rate(self.position.steps, self.course.done());
         let (task, workers) = (self.task, self.workers);
         let together = together(task.learn.preprocess.tensor_len());
+        let hardness = Hardness::default();
         let learn = |net: &Net, part: &[(u64, usize)]| {
             let (batch, targets) = task.learn.batch(part)?;
             let map = net.trunk.forward(&batch, &workers.device);
-            let (loss, score) = task.loss.of(net.head.forward(map.clone()), &targets, images as f32, &workers.device);
+            let outputs = net.head.forward(map.clone());
+            if task.boost > 0.0 {
+                let losses = losses(&numbers(outputs.logits.clone()), &targets, task.learn.classes);
+                hardness.note(part.iter().map(|(_, index)| *index), losses);
+            }
+            let (loss, score) = task.loss.of(outputs, &targets, images as f32, &workers.device);
             let Some(teacher) = task.teacher else { return Ok((loss, score)) };
             let taught = teacher.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device).detach();
             let share = part.len() as f32 / images as f32;
@@ -289,6 +306,7 @@ impl<'a> Run<'a> {
         };
         let (net, score) = workers.step(self.net.clone(), &mut self.optimizer, rate, (&tickets, together), learn)?;
         self.net = net;
+        hardness.tell(&mut self.sampler);
         self.course.advance();
         self.position.steps += 1;
         Ok(score)

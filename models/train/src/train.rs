@@ -54,6 +54,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// By how much more than that (see [`crate::sampler::Plan::shares`]): 1 for all where it is empty.
     pub shares: Vec<usize>,
+    /// Share of a round's places that its hardest images take again (see [`crate::sampler::Plan::boost`]); 0: none.
+    pub boost: f32,
     /// Frozen trunk.
     pub one: StageOne,
     /// All layers.
@@ -76,6 +78,7 @@ impl Settings {
             augment: Augment::default(),
             sampling: Sampling::Balanced,
             shares: Vec::new(),
+            boost: 0.0,
             one: StageOne::default(),
             two: StageTwo::default(),
             finish: None,
@@ -84,12 +87,12 @@ impl Settings {
 
     /// What makes two trainings the same, as text. The time limit, the threads, the lengths and the patience may differ.
     fn fingerprint(&self, start: &Start<'_>, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, sampling, shares, sharpness, .. } = self;
+        let Settings { classes, preprocess, seed, augment, loss, sampling, shares, boost, sharpness, .. } = self;
         let StageTwo { batch, accumulate, schedule, decay, last_layers, layer_decay, distill, .. } = &self.two;
         let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
         let trunk = digest_of(start.trunk);
         format!(
-            "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {sharpness:?} {learn} {select} \
+            "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {boost} {sharpness:?} {learn} {select} \
              {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill}"
         )
     }
@@ -253,6 +256,7 @@ impl Run<'_> {
             select: self.prepare(data.select, preprocess, false),
             loss: self.settings.loss,
             sampling: (self.settings.sampling, &self.settings.shares),
+            boost: self.settings.boost,
             limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
         }
     }
@@ -261,7 +265,7 @@ impl Run<'_> {
     fn begin(&self, fingerprint: String, trunk: &Weights, observe: &mut Observer<'_>) -> Result<Snapshot, TrainError> {
         let (weights, score) = self.stage_one(trunk, observe)?;
         let position = Position::default();
-        let state = State { fingerprint, position, spent: self.spent(), stage_one: score, best: score };
+        let state = State { fingerprint, position, spent: self.spent(), stage_one: score, best: score, standing: None };
         let snapshot = Snapshot { state, present: weights.clone(), best: weights, moments: Vec::new() };
         if let Some(checkpoint) = self.checkpoint {
             checkpoint.save(&snapshot, self.settings.classes)?;
@@ -309,6 +313,8 @@ impl Run<'_> {
             select: self.prepare(self.data.select, &settings.preprocess, false),
             loss: settings.loss,
             sampling: (settings.sampling, &settings.shares),
+            boost: settings.boost,
+            standing: state.standing.clone(),
             teacher,
             limit: left,
             position: state.position,
@@ -318,7 +324,8 @@ impl Run<'_> {
         let mut keep = |look: &Look<'_>| {
             let Some(checkpoint) = self.checkpoint else { return Ok(()) };
             let score = look.best.map_or(state.best, |(_, score)| score);
-            let state = State { position: look.position, spent: self.spent(), best: score, ..state.clone() };
+            let standing = look.standing.clone();
+            let state = State { position: look.position, spent: self.spent(), best: score, standing, ..state.clone() };
             let best = look.best.map_or_else(|| best.clone(), |(net, _)| net.to_weights());
             let moments = optimizer::moments(look.optimizer)?;
             checkpoint.save(&Snapshot { state, present: look.net.to_weights(), best, moments }, settings.classes)

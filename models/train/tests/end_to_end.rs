@@ -137,6 +137,25 @@ fn an_interrupted_training_goes_on_to_a_valid_bundle() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the bundle is left");
 }
 
+/// With a boost the batches follow from the losses seen so far, and no seed draws them again.
+#[test]
+fn hard_examples_are_learned_from_more_often_and_remembered_over_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::beside(&folder.path().join("lines.bundle"));
+    let mut settings = settings();
+    settings.boost = 0.5;
+    settings.one.epochs = 2;
+    settings.two.length = Length::Steps(8);
+    settings.two.look_every = Some(4);
+    let whole = run(&settings, None, false, usize::MAX).unwrap();
+    assert!(matches!(run(&settings, Some(&checkpoint), false, 1), Err(TrainError::Stopped)));
+    let resumed = run(&settings, Some(&checkpoint), true, usize::MAX).unwrap();
+    assert_eq!((resumed.stage_two, &resumed.weights), (whole.stage_two, &whole.weights));
+    settings.boost = 0.0;
+    let plain = run(&settings, None, false, usize::MAX).unwrap();
+    assert_ne!(plain.weights, whole.weights, "a boost draws other batches");
+}
+
 #[test]
 fn trainings_that_cannot_be_are_refused_before_they_start() {
     let message = |settings: &Settings| run(settings, None, false, usize::MAX).unwrap_err().to_string();

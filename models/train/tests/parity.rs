@@ -141,6 +141,10 @@ fn a_map_whose_border_was_not_taught_is_certified_as_it_is_shown() {
     border::note_untaught(&mut untaught);
     let certificate = certify(&untaught, &bundle(&untaught, &preprocess), &Pictures).unwrap();
     assert!(certificate.agreement.largest_heat_difference < 1e-3, "{}", certificate.agreement);
+    // As a bundle with other thresholds is certified anew: by the weights that its graph holds.
+    let exported = bundle(&untaught, &preprocess);
+    let anew = certify(&Weights::from_graph(&exported.graph).unwrap(), &exported, &Pictures).unwrap();
+    assert!(anew.agreement.largest_heat_difference < 1e-3, "{}", anew.agreement);
     // The other graph's map is another one, and the comparison sees it.
     let other = certify(&plain, &bundle(&untaught, &preprocess), &Pictures);
     let seen = other.map_or(f32::INFINITY, |certificate| certificate.agreement.largest_heat_difference);

@@ -6,12 +6,16 @@ use models::bundle::Bundle;
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
+use models::weights::Weights;
+use models::zoo::mobilenet_v3_small;
+use models_train::check::{Look, near_groups};
 use models_train::checkpoint::Checkpoint;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
-use models_train::progress::Observer;
+use models_train::near::TrunkEmbed;
+use models_train::progress::{Course, Observer, Progress, Stage};
 use models_train::samples::{Samples, Subset};
-use models_train::split::{Side, cut_by_group};
+use models_train::split::{Side, cut_strictly};
 use models_train::weighting::{Reweighted, effective_number_weights};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
@@ -40,14 +44,14 @@ pub(super) fn train(
     let preprocess = Preprocess::imagenet(size);
     let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let groups = folder.groups(Some(Side::Train))?;
-    let (learn, select) = cut_by_group(&labels, &groups, SELECTION, args.seed);
+    let (learn, select) = cut(args, &folder, &trunk, &labels, observe)?;
     let learn = Subset { of: &files, indices: learn };
     let weighted = args.fit.class_weights.map(|beta| weighted(&learn, classes.len(), beta)).transpose()?;
     let select = Subset { of: &files, indices: select };
     let mut settings = Settings::new(classes.len(), preprocess.clone());
     settings.seed = args.seed;
     (settings.sampling, settings.augment) = (args.options.sampling, augment);
+    settings.boost = args.options.boost();
     settings.threads = args.threads();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
@@ -82,6 +86,43 @@ pub(super) fn train(
     let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;
     let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
     Ok(Outcome { trained, bundle, selection, test })
+}
+
+/// Indices to learn from and to choose by, with nothing that belongs together on both sides: groups of the list, the same bytes, near
+/// duplicates.
+fn cut(
+    args: &Args,
+    folder: &Folder,
+    trunk: &Weights,
+    labels: &[usize],
+    observe: &mut Observer<'_>,
+) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
+    let named = folder.groups(Some(Side::Train))?;
+    // A trunk that has not learned to see finds nothing alike, or everything.
+    if args.options.no_near || args.fit.from_scratch {
+        return Ok(cut_strictly(labels, &[&named], SELECTION, args.seed).0);
+    }
+    let embed = TrunkEmbed::new(&trunk.only(&mobilenet_v3_small::layers())?, args.threads())?;
+    let look = Look { embed: Some(&embed), cosine: None };
+    let mut course = Course::new(labels.len(), None, 0);
+    let (near, alike) = near_groups(folder, Side::Train, &look, &mut |seen| {
+        course.reach(seen);
+        let (done, eta) = (course.done(), course.eta());
+        let features = Stage::Features;
+        observe(&Progress { stage: features, epoch: 1, done, loss: 0.0, accuracy: 0.0, selection: None, eta })
+    })?;
+    let (sides, by) = cut_strictly(labels, &[&near, &named], SELECTION, args.seed);
+    match by {
+        0 if alike > 0 => {
+            tracing::info!("{alike} images have near duplicates, which stay together in the selection cut")
+        }
+        0 => {}
+        _ => tracing::warn!(
+            "{alike} images look so alike that some label would have none to choose by: near duplicates may stand on both sides of \
+             the selection cut (`inspectd data check` lists them; a column `group` in a --split list says what belongs together)"
+        ),
+    }
+    Ok(sides)
 }
 
 /// The number of samples of each label, by which they are drawn as often as they come, and the samples with the labels' weights.

@@ -20,6 +20,15 @@ pub(super) struct Options {
     /// Random changes of the images: standard, any-orientation, fixed-pose, none, or a TOML file; docs/DATA.md has the keys.
     #[arg(long, value_name = "PRESET|FILE", default_value = "standard", requires = "data")]
     augment: String,
+    /// Draw hard images again within a round over a label's images: this share of the round's places goes to images with a high loss,
+    /// each up to three times in all. Off unless given; without a number 0.5.
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.5", require_equals = true, requires = "data")]
+    #[arg(value_parser = boost)]
+    hard_examples: Option<f32>,
+    /// Let near duplicates (one part shot twice) stand on both sides of the cut that chooses epoch and thresholds: does not look for
+    /// them, which costs a pass of the trunk over each image.
+    #[arg(long, requires = "data")]
+    pub(super) no_near: bool,
     /// Teach the heat map where defects are, from the boxes that come with COCO's or Pascal VOC's form, or with `--boxes`.
     #[arg(long, requires = "data")]
     teach_boxes: bool,
@@ -28,7 +37,19 @@ pub(super) struct Options {
     boxes: Option<PathBuf>,
 }
 
+fn boost(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 2.0 => Ok(share),
+        _ => Err("a share of a round is a number above 0, 2 at most".into()),
+    }
+}
+
 impl Options {
+    /// See [`models_train::Settings::boost`].
+    pub(super) fn boost(&self) -> f32 {
+        self.hard_examples.unwrap_or(0.0)
+    }
+
     /// Reads the list of a data folder, and tells what it left out.
     pub(super) fn open(&self, root: &Path, list: Option<&Path>) -> Result<Folder, TrainError> {
         let mut folder = Folder::open_as(root, list, self.format)?;
@@ -63,6 +84,8 @@ impl Options {
         add("format", self.format.map(|format| format.to_string()));
         add("sampling", (self.sampling != Sampling::Balanced).then(|| self.sampling.to_string()));
         add("augment", (self.augment != "standard").then(|| file(Path::new(&self.augment))));
+        add("hard-examples", self.hard_examples.map(|share| share.to_string()));
+        add("no-near", self.no_near.then(String::new));
         add("teach-boxes", self.teach_boxes.then(String::new));
         add("boxes", self.boxes.as_deref().map(file));
     }

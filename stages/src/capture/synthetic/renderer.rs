@@ -57,6 +57,8 @@ pub struct Rendering {
 pub struct Renderer {
     world: Arc<World>,
     mix: Mix,
+    /// Which shot of each part: the first is 0.
+    shot: u64,
     scratch: Scratch,
 }
 
@@ -108,12 +110,18 @@ impl Renderer {
             drawing.into_iter().flat_map(|d| d.join().expect("drawing a tile is arithmetic on fixed sizes")).collect()
         });
         let world = World { stream, seed, variants, tiles, sensor: Sensor::new(stream, seed) };
-        Renderer { world: Arc::new(world), mix, scratch: Scratch::default() }
+        Renderer { world: Arc::new(world), mix, shot: 0, scratch: Scratch::default() }
     }
 
     /// The same surfaces with another mix of parts.
     pub fn with_mix(mut self, mix: Mix) -> Self {
         self.mix = mix;
+        self
+    }
+
+    /// The same parts shot another time: only the sensor's noise differs.
+    pub fn with_shot(mut self, shot: u64) -> Self {
+        self.shot = shot;
         self
     }
 
@@ -124,7 +132,7 @@ impl Renderer {
         let world = self.world.clone();
         let scene = Scene::plan((world.stream, world.seed, index), ask, &self.mix, world.variants, frame);
         self.draw_clean(&world, &scene, frame);
-        let exposure = Exposure { salt: scatter(scene.salt), tint: scene.tint };
+        let exposure = Exposure { salt: scatter(scene.salt.wrapping_add(self.shot)), tint: scene.tint };
         let mut rows = frame[1];
         if let Some(bad) = scene.bad {
             bad.spoil(&mut self.scratch.luma, frame[0], &mut self.scratch.spare);

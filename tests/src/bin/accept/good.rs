@@ -81,7 +81,7 @@ fn baseline(binary: &Path, learn: &Path, test: &Path, trunk: Option<&Path>) {
 }
 
 /// What an example that was built beside the program prints.
-fn example(binary: &Path, name: &str, arguments: &[&str]) -> Option<String> {
+pub(crate) fn example(binary: &Path, name: &str, arguments: &[&str]) -> Option<String> {
     let program = binary.parent()?.join("examples").join(name);
     let output = Command::new(program).args(arguments).output().ok()?;
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

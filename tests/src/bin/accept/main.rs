@@ -1,6 +1,7 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
+//!            [teach-boxes]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -10,6 +11,7 @@ mod good;
 mod imbalance;
 mod pointing;
 mod small_defects;
+mod teach_boxes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -57,6 +59,12 @@ fn main() -> ExitCode {
         match system_tests::data() {
             Some(data) => imbalance::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: imbalance (INSPECTD_DATA is not set)"),
+        }
+    }
+    if wants("teach-boxes") {
+        match system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx")) {
+            Some(trunk) => teach_boxes::run(&binary, &trunk, &mut bounds),
+            None => println!("SKIPPED: teach-boxes (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
         }
     }
     if wants("pointing") {
