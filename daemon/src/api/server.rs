@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use scheduler::{Which, set_self_priority};
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ use crate::supervise::Board;
 
 /// How long open requests may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Priority of the server's threads: a third of the line's share.
+const NICE: i32 = 5;
 
 /// Why there is no server.
 #[derive(Debug, Error)]
@@ -101,6 +104,7 @@ impl Bound {
             // Reads of the store run here; more at once than the disk can answer would only queue there.
             .max_blocking_threads(16)
             .thread_name("api")
+            .on_thread_start(yield_to_the_line)
             .enable_all()
             .build()
             .map_err(ApiError::Threads)?;
@@ -122,6 +126,13 @@ impl Bound {
         let work = move || serve(runtime, listener, doorway, stopping);
         let thread = std::thread::Builder::new().name("api".to_owned()).spawn(work).map_err(ApiError::Threads)?;
         Ok(Server { stop, thread })
+    }
+}
+
+/// Where the processors are busy, verdicts come first and answers later.
+fn yield_to_the_line() {
+    if set_self_priority(Which::Process, NICE).is_err() {
+        tracing::debug!("a thread of the server keeps its priority: {}", io::Error::last_os_error());
     }
 }
 
