@@ -1,45 +1,49 @@
 //! From which distance on a picture is unlike every kind.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor, Gamma};
 
 /// Distances that the background's typical distance counts as. One, a unit of information (Kass and Wasserman, J. American Statistical
-/// Association 1995): how far apart the pictures of this product lie is for the product to say.
-const LOCATION_WORTH: f64 = 1.0;
-/// Distances that the background's *scatter* of distances counts as: as many as it counts in the metric. A few shots cannot tell it.
-const SCATTER_WORTH: f64 = 20.0;
-/// Least deviation of the logarithm of distances; a background whose pictures lie equally far from their centres does not exist.
-const LEAST_DEVIATION: f64 = 0.05;
+/// Association 1995): how far out the pictures of this product lie is for the product to say.
+const WORTH: f64 = 1.0;
+/// Shapes of the distribution of distances that are believed: from nearly the tail of an exponential to hardly any scatter.
+const SHAPES: [f64; 2] = [1.0, 500.0];
 
 /// The distance within which a share `quantile` of further pictures of the product's kinds is to be expected, from `own`: distances of
 /// held-out pictures of the product from their own kinds' centres, none of which took part in its own. `reach` is that distance by the
 /// background alone, whose typical distance is 1.
 ///
-/// Logarithms of the distances are taken as normal with unknown mean and deviation; the background is the prior (normal and
-/// inverse gamma, conjugate), and the answer is the quantile of what they predict of the next picture, a Student distribution.
-/// Source: Gelman et al., "Bayesian Data Analysis", third edition, sections 3.3 and 3.5. So few shots give a wide radius, many
-/// the product's own.
+/// Squared distances are taken as gamma distributed, as sums of squares are: how they scatter about their mean is the background's word
+/// (a few shots cannot tell a tail), where the mean lies the product's. The mean's prior is the conjugate one, and the answer is
+/// the quantile of what both predict of the next picture, a Fisher distribution. Source: Gelman et al., "Bayesian Data Analysis",
+/// third edition, section 2.6. So few shots give a wider radius, many the product's own.
 pub(super) fn fitted(own: &[f32], reach: f32, quantile: f32) -> f32 {
-    let quantile = f64::from(quantile).clamp(0.5, 0.9999);
-    let deviations = Normal::standard().inverse_cdf(quantile).max(f64::MIN_POSITIVE);
-    let deviation = (f64::from(reach).ln() / deviations).max(LEAST_DEVIATION);
-    if own.is_empty() {
+    let sum: f64 = own.iter().map(|&distance| f64::from(distance)).sum();
+    // Distances that are no numbers say nothing.
+    if own.is_empty() || !sum.is_finite() {
         return reach;
     }
-    let logs: Vec<f64> = own.iter().map(|distance| f64::from(distance.max(f32::MIN_POSITIVE)).ln()).collect();
-    let count = logs.len() as f64;
-    let mean = logs.iter().sum::<f64>() / count;
-    let scatter: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
-    let (worth, freedom) = (LOCATION_WORTH + count, SCATTER_WORTH + count);
-    // The background's typical distance has the logarithm 0.
-    let centre = count * mean / worth;
-    let conflict = LOCATION_WORTH * count / worth * mean * mean;
-    let variance = (SCATTER_WORTH * deviation * deviation + scatter + conflict) / freedom;
-    let scale = (variance * (1.0 + 1.0 / worth)).sqrt();
-    match StudentsT::new(centre, scale, freedom) {
-        Ok(next) => next.inverse_cdf(quantile).exp().min(f64::from(f32::MAX)) as f32,
-        // Distances that are no numbers say nothing.
+    let quantile = f64::from(quantile).clamp(0.5, 0.9999);
+    let shape = shape(f64::from(reach), quantile);
+    let worth = WORTH + own.len() as f64;
+    let mean = (WORTH + sum.max(0.0)) / worth;
+    match FisherSnedecor::new(2.0 * shape, 2.0 * shape * worth) {
+        Ok(next) => (mean * next.inverse_cdf(quantile)) as f32,
         Err(_) => reach,
     }
+}
+
+/// The shape of the gamma distribution of mean 1 whose quantile this is. The larger the shape, the nearer to 1 the quantile.
+fn shape(reach: f64, quantile: f64) -> f64 {
+    let at = |shape: f64| Gamma::new(shape, shape).map_or(f64::INFINITY, |gamma| gamma.inverse_cdf(quantile));
+    let [mut low, mut high] = SHAPES;
+    for _ in 0..40 {
+        let middle = (low * high).sqrt();
+        match at(middle) > reach {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    (low * high).sqrt()
 }
 
 #[cfg(test)]
@@ -49,44 +53,46 @@ mod tests {
 
     use super::*;
 
-    /// Distances whose logarithm is normal.
-    fn draw(random: &mut ChaCha8Rng, centre: f64, deviation: f64) -> f32 {
-        let normal: f64 = (0..12).map(|_| random.random_range(0.0..1.0)).sum::<f64>() - 6.0;
-        (centre + deviation * normal).exp() as f32
+    /// A sum of squares of 16 normal numbers, of this mean: its 99 % quantile is twice the mean.
+    fn draw(random: &mut ChaCha8Rng, mean: f64) -> f32 {
+        let mut normal = || (0..12).map(|_| random.random_range(0.0..1.0)).sum::<f64>() - 6.0;
+        (mean * (0..16).map(|_| normal().powi(2)).sum::<f64>() / 16.0) as f32
     }
 
     /// Over many products: how often a further picture lies beyond the radius.
-    fn missed(shots: usize, centre: f64, deviation: f64) -> f64 {
+    fn missed(shots: usize, mean: f64) -> f64 {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut missed = 0;
-        for _ in 0..400 {
-            let own: Vec<f32> = (0..shots).map(|_| draw(&mut random, centre, deviation)).collect();
+        for _ in 0..200 {
+            let own: Vec<f32> = (0..shots).map(|_| draw(&mut random, mean)).collect();
             let radius = fitted(&own, 2.0, 0.99);
-            missed += (0..50).filter(|_| draw(&mut random, centre, deviation) > radius).count();
+            missed += (0..50).filter(|_| draw(&mut random, mean) > radius).count();
         }
-        missed as f64 / 20_000.0
+        missed as f64 / 10_000.0
     }
 
     #[test]
-    fn about_one_in_a_hundred_is_missed_whatever_the_product() {
-        // A product like the background (2.0 is its 99 % quantile), one that lies four times as far out, one of wider scatter.
-        for (centre, deviation) in [(0.0, 0.298), (1.386, 0.298), (1.386, 0.5), (-0.7, 0.298)] {
+    fn about_one_in_a_hundred_is_missed_wherever_the_product_lies() {
+        // Like the background, four times as far out, and nearer than it.
+        for mean in [1.0, 4.0, 0.5] {
             for shots in [5, 30] {
-                let missed = missed(shots, centre, deviation);
-                assert!((0.0005..0.03).contains(&missed), "{missed} at {centre}, {deviation}, {shots} shots");
+                let missed = missed(shots, mean);
+                assert!((0.0003..0.04).contains(&missed), "{missed} at {mean}, {shots} shots");
             }
         }
         // By the background alone nearly all of the second would be.
         let mut random = ChaCha8Rng::seed_from_u64(6);
-        let beyond = (0..1000).filter(|_| draw(&mut random, 1.386, 0.298) > fitted(&[], 2.0, 0.99)).count();
+        let beyond = (0..1000).filter(|_| draw(&mut random, 4.0) > fitted(&[], 2.0, 0.99)).count();
         assert!(beyond > 900, "{beyond}");
     }
 
     #[test]
-    fn more_shots_come_nearer_to_the_product_and_nonsense_changes_nothing() {
-        let radius = |shots: usize| fitted(&vec![3.0; shots], 2.0, 0.99);
-        assert!(radius(2) > radius(10) && radius(10) > radius(100) && radius(100) > 3.0);
+    fn more_shots_are_surer_and_nonsense_changes_nothing() {
+        let radius = |shots: usize| fitted(&vec![1.0; shots], 2.0, 0.99);
+        assert!(radius(2) > radius(10) && radius(10) > radius(100) && radius(100) > 1.9, "{}", radius(100));
         assert_eq!(fitted(&[f32::NAN], 2.0, 0.99), 2.0);
-        assert!(fitted(&[0.0, 0.0], 2.0, 0.99).is_finite());
+        // One shot that happens to lie on the centre of the others does not make the others' scatter larger.
+        assert!(fitted(&[1.0, 1.0, 1.0, 1e-6], 2.0, 0.99) < fitted(&[1.0; 4], 2.0, 0.99));
+        assert!(fitted(&[0.0, 0.0], 2.0, 0.99) > 0.0);
     }
 }
