@@ -95,9 +95,6 @@ impl Prototypes {
         let distance = Distance::fit(&self.background, &self.groups, self.metric);
         let samples = self.leave_one_out(&distance);
         let own: Vec<f32> = samples.iter().map(|(distances, truth)| distances[*truth]).collect();
-        let radius = radius::fitted(&own, self.reach, self.quantile);
-        // The model's own labels lie within the reach of their held-out pictures, whatever the shots of other kinds say.
-        let has_labels = self.groups.iter().any(|group| !group.kind.registered);
         let fitted = if samples.len() >= ENOUGH && self.groups.len() > 1 { temperature(&samples) } else { 0.0 };
         let spec = PrototypeSpec {
             output: OUTPUT.into(),
@@ -108,7 +105,7 @@ impl Prototypes {
             reach: self.reach,
             // The more careful of both: a few shots alone look surer than they are.
             temperature: self.temperature.max(fitted),
-            radius: if has_labels { radius.max(self.reach) } else { radius },
+            radius: radius::fitted(&own, self.reach, self.quantile),
             quantile: self.quantile,
             sure: self.sure,
             unknown: self.unknown,
