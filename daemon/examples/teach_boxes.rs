@@ -37,7 +37,8 @@ fn main() -> anyhow::Result<()> {
         report[name] = point(&predictor, seed)?;
         report[name]["selection"] = trained["selection"]["accuracy"].clone();
     }
-    Ok(println!("{report}"))
+    println!("{report}");
+    Ok(())
 }
 
 /// A folder in COCO's form: a box around each label's pixels.

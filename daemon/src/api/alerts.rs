@@ -101,13 +101,16 @@ pub(super) async fn resolve(
 }
 
 /// Into the audit trail, before it is done.
+/// What can be done to an alert by its id.
+type Settling = fn(&Alerts, &str, Note) -> Option<Alert>;
+
 /// Does something to an alert, with its entry in the audit trail first.
 async fn settle(
     api: Api,
     who: Who,
     id: String,
     action: Action,
-    (deed, how): (&'static str, fn(&Alerts, &str, Note) -> Option<Alert>),
+    (deed, how): (&'static str, Settling),
 ) -> Result<Json<Alert>, Problem> {
     let note = action.note(&who)?;
     blocking(move || {

@@ -116,7 +116,7 @@ impl Destination {
         let mut problems = Vec::new();
         match &self.url {
             None => {
-                problems.push(("url", "is missing: say where the mail server is, as smtp://mail.plant:587".to_owned()))
+                problems.push(("url", "is missing: say where the mail server is, as smtp://mail.plant:587".to_owned()));
             }
             Some(url) => problems.extend(mail::problem(url).map(|text| ("url", text))),
         }

@@ -209,10 +209,10 @@ impl MailClient {
                 Err(error) => return (has_it, away(said(&error))),
             }
         }
-        if !taken.is_empty() {
-            if let Err(error) = server.command(Data).and_then(|_| server.message(&letter)) {
-                return (has_it, Some(refusal(&error)));
-            }
+        if !taken.is_empty()
+            && let Err(error) = server.command(Data).and_then(|_| server.message(&letter))
+        {
+            return (has_it, Some(refusal(&error)));
         }
         // It has taken the message: how it takes the farewell changes nothing.
         let _ = server.quit();

@@ -162,6 +162,9 @@ struct Known {
     pixels: [u8; 32],
 }
 
+/// It, or why the image could not be read.
+type Readable = Result<Known, String>;
+
 /// Looks at every image of a data set. `observe` is told how many were looked at, and stops it by `false`.
 ///
 /// # Errors
@@ -202,8 +205,8 @@ fn look_over(
     entries: &[&Entry],
     look: &Look<'_>,
     observe: &mut dyn FnMut(usize) -> bool,
-) -> Result<(Vec<Result<Known, String>>, Option<Near>), TrainError> {
-    let mut known: Vec<Result<Known, String>> = Vec::with_capacity(entries.len());
+) -> Result<(Vec<Readable>, Option<Near>), TrainError> {
+    let mut known: Vec<Readable> = Vec::with_capacity(entries.len());
     let (mut seen, mut copies) = (Vec::new(), Vec::new());
     let copied: BTreeSet<usize> = near::copied(entries.len(), SEED).into_iter().collect();
     for some in entries.chunks(TOGETHER) {
@@ -257,10 +260,10 @@ fn look_at(folder: &Folder, entry: &Entry, embed: Option<&dyn Embed>) -> Result<
     Ok((known, embed.map(|embed| embed.prepare(&image))))
 }
 
-fn report(folder: &Folder, known: &[Result<Known, String>], near: Option<&Near>) -> DataReport {
+fn report(folder: &Folder, known: &[Readable], near: Option<&Near>) -> DataReport {
     let entries = folder.entries();
     let path = |&index: &usize| entries[index].path.clone();
-    let fault = |(entry, result): (&Entry, &Result<Known, String>)| {
+    let fault = |(entry, result): (&Entry, &Readable)| {
         Some(Fault { path: entry.path.clone(), reason: result.as_ref().err()?.clone() })
     };
     let mut same: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();

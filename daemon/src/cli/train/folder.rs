@@ -114,7 +114,7 @@ fn cut(
     let (sides, by) = cut_strictly(labels, &[&near, &named], SELECTION, args.seed);
     match by {
         0 if alike > 0 => {
-            tracing::info!("{alike} images have near duplicates, which stay together in the selection cut")
+            tracing::info!("{alike} images have near duplicates, which stay together in the selection cut");
         }
         0 => {}
         _ => tracing::warn!(

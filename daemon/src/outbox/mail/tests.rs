@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,7 +42,7 @@ struct Letter {
 fn server(manner: Manner) -> (u16, Receiver<Letter>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (send, receive) = channel();
+    let (send, receive) = sync_channel(16);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A client that hangs up ends its own conversation only.
