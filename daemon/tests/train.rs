@@ -150,27 +150,32 @@ fn good_parts_become_a_bundle_and_a_memory_of_another() {
     assert!(refusal(&["train", "--onto", "good.bundle", "--out", "x.bundle"], folder.path(), 2).contains("--good"));
 }
 
-/// Stripes up and down (`good`), or across with a disc somewhere (`disc`), 128 x 128; gives the disc's centre.
-fn with_disc(index: usize, disc: bool) -> (Image, [usize; 2]) {
-    let centre = [20 + index * 37 % 88, 20 + index * 53 % 88];
+/// Stripes, and where there is a disc also a bright square in the opposite corner's direction, 128 x 128; gives both centres.
+fn with_disc(index: usize, disc: bool) -> (Image, [[usize; 2]; 2]) {
+    let (along, across) = (index * 37 % 88, index * 53 % 24);
+    let (round, square) = ([20 + along, 20 + across], [20 + (along + 44) % 88, 84 + across]);
     let pixel = |at: usize| {
         let (x, y) = (at % 128, at / 128);
-        let along = if disc { y } else { x };
-        let dark = disc && x.abs_diff(centre[0]).pow(2) + y.abs_diff(centre[1]).pow(2) < 14 * 14;
-        if dark { 25 } else { (70 + 3 * index % 40 + if (along + index) / 4 % 2 == 1 { 60 } else { 0 }) as u8 }
+        let in_disc = x.abs_diff(round[0]).pow(2) + y.abs_diff(round[1]).pow(2) < 14 * 14;
+        let in_square = x.abs_diff(square[0]).max(y.abs_diff(square[1])) < 12;
+        match (disc && in_disc, disc && in_square) {
+            (true, _) => 25,
+            (_, true) => 230,
+            _ => (70 + 3 * index % 40 + if (x + index) / 4 % 2 == 1 { 60 } else { 0 }) as u8,
+        }
     };
     let image =
         Image { width: 128, height: 128, format: PixelFormat::Mono8, data: (0..128 * 128).map(pixel).collect() };
-    (image, centre)
+    (image, [round, square])
 }
 
-/// Every picture with a disc has another ground as well, so that image labels alone cannot know which of both is meant.
+/// A square comes with every disc, so that image labels alone cannot know which of both is meant: their map shows the square as well.
 #[test]
 fn boxes_teach_the_map_what_is_meant() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut images, mut boxes) = (Vec::new(), Vec::new());
     for index in 0..80 {
-        let (image, [x, y]) = with_disc(index, index % 2 == 1);
+        let (image, [[x, y], _]) = with_disc(index, index % 2 == 1);
         let name = format!("{index:02}.png");
         std::fs::write(folder.path().join(&name), encode_png(image.view()).expect("an image")).expect("written");
         images.push(serde_json::json!({ "id": index, "file_name": name }));
@@ -183,26 +188,35 @@ fn boxes_teach_the_map_what_is_meant() {
     std::fs::write(folder.path().join("_annotations.coco.json"), list.to_string()).expect("written");
 
     models::runtime::init(None).expect("ONNX Runtime");
-    let hits = |out: &str, more: &[&str]| {
+    // Pictures whose hottest cell lies at the disc, and those whose map shows the square.
+    let points = |out: &str, more: &[&str]| {
         let train =
             ["train", "--data", ".", "--out", out, "--epochs", "0", "--json", "--priority", "normal", "--no-near"];
         json(&[&train[..], more].concat(), folder.path());
         let bundle = Bundle::open(&folder.path().join(out)).expect("a sound bundle");
         let model = Predictor::load(bundle, &SessionOptions::default()).expect("it reproduces its scores");
         let disc = model.manifest().label_index("disc").expect("a label");
-        let hit = |index: &usize| {
-            let (image, centre) = with_disc(*index, true);
+        let (mut hits, mut squares) = (0, 0);
+        for index in 200..240 {
+            let (image, [round, square]) = with_disc(index, true);
             let mut tensor = vec![0.0; model.preprocess().tensor_len()];
             model.preprocess().fill(image.view(), &mut tensor);
             let heat = model.predict(&tensor).expect("it runs").heat;
             let cells = heat.probabilities()[disc * heat.height * heat.width..][..heat.height * heat.width].to_vec();
+            let near = |cell: usize, [x, y]: [usize; 2]| {
+                let middle = |cell: usize, cells: usize| (2 * cell + 1) * 128 / (2 * cells);
+                let at = [middle(cell % heat.width, heat.width), middle(cell / heat.width, heat.height)];
+                at[0].abs_diff(x).max(at[1].abs_diff(y)) <= 24
+            };
             let top = (0..cells.len()).max_by(|&a, &b| cells[a].total_cmp(&cells[b])).expect("cells");
-            let middle = |cell: usize, cells: usize| (2 * cell + 1) * 128 / (2 * cells);
-            let off = [middle(top % heat.width, heat.width), middle(top / heat.width, heat.height)];
-            off[0].abs_diff(centre[0]) <= 24 && off[1].abs_diff(centre[1]) <= 24
-        };
-        (200..240).filter(hit).count()
+            hits += usize::from(near(top, round));
+            squares += usize::from((0..cells.len()).any(|cell| near(cell, square) && cells[cell] >= 0.5));
+        }
+        (hits, squares)
     };
-    let (labels, taught) = (hits("labels.bundle", &[]), hits("boxes.bundle", &["--teach-boxes"]));
-    assert!(taught >= 34 && taught > labels, "{taught} of 40 with boxes, {labels} with image labels alone");
+    let (labels, taught) = (points("labels.bundle", &[]), points("boxes.bundle", &["--teach-boxes"]));
+    assert!(
+        taught.0 >= 34 && 2 * taught.1 < labels.1,
+        "of 40 at the disc, and with the square: {taught:?} with boxes, {labels:?} without"
+    );
 }

@@ -1,30 +1,16 @@
 //! Parts that get no verdict for one cause: their share over a window. What `lateness` and `overload` have in common.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use stages::inspection::Inspection;
 use stages::verdict::{Cause, Verdict};
-use utoipa::ToSchema;
 
 use super::{Facts, Level, Look, Watch, Window, rising, within};
 
-/// From which share on it is bad.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = ShareWithoutVerdict)]
-pub struct Share {
-    /// Bad from here on, percent; good from half of it down.
-    pub over_percent: f64,
-    /// Of the parts of the last so many seconds.
-    pub window_s: u32,
-    /// With fewer parts in the window nothing is said.
-    pub min_parts: u64,
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Share { over_percent: 1.0, window_s: 300, min_parts: 20 }
-    }
+/// From which share on it is bad, as the rules have it.
+pub(super) struct Share {
+    pub(super) over_percent: f64,
+    pub(super) window_s: u32,
+    pub(super) min_parts: u64,
 }
 
 impl Share {
@@ -36,8 +22,8 @@ impl Share {
     }
 
     /// Watches one cause; `what` is said of the parts that are counted.
-    pub(super) fn watch(&self, cause: Cause, what: &'static str) -> Box<dyn Watch> {
-        Box::new(Watching { window: Window::new(self.window_s), share: self.clone(), cause, what })
+    pub(super) fn watch(self, cause: Cause, what: &'static str) -> Box<dyn Watch> {
+        Box::new(Watching { window: Window::new(self.window_s), share: self, cause, what })
     }
 }
 
@@ -77,9 +63,9 @@ mod tests {
 
     #[test]
     fn only_its_own_cause_counts() {
-        let share = || Share { over_percent: 10.0, window_s: 60, min_parts: 10 };
-        counts(&Lateness(share()), Cause::Late, Cause::Overload);
-        counts(&Overload(share()), Cause::Overload, Cause::Late);
+        let (over_percent, window_s, min_parts) = (10.0, 60, 10);
+        counts(&Lateness { over_percent, window_s, min_parts }, Cause::Late, Cause::Overload);
+        counts(&Overload { over_percent, window_s, min_parts }, Cause::Overload, Cause::Late);
     }
 
     fn counts(condition: &impl Condition, own: Cause, other: Cause) {
