@@ -1,8 +1,8 @@
 //! What ill-meaning clients cost the line: the same line twice in peace and once under attack, verdict times beside each other.
 //! Times are printed, not judged: on a busy machine two runs in peace differ as much. The law and the memory are judged.
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,20 +51,19 @@ impl Run {
         let program = Program::start(binary, &["demo", "--listen", "127.0.0.1:0", "--rate", RATE, "--state", &state]);
         wait_for("some parts", || (program.counts().triggered >= 40).then_some(()));
         let before = memory_kib(&program);
-        let address = program.url.trim_start_matches("http://").to_owned();
+        // In peace the same attackers are let loose on somebody else: what they take of the processors is no cost of the program's.
+        let address = if attacked { program.url.trim_start_matches("http://").to_owned() } else { sink() };
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            if attacked {
-                for ill in [slow_heads, deaf_listeners, huge_bodies] {
-                    let (address, over) = (&address, &over);
-                    scope.spawn(move || {
-                        // Attackers have machines of their own: here they take what the program leaves.
-                        let _ = set_self_priority(Which::Process, 19);
-                        while !over.load(Ordering::Relaxed) {
-                            ill(address);
-                        }
-                    });
-                }
+            for ill in [slow_heads, deaf_listeners, huge_bodies] {
+                let (address, over) = (&address, &over);
+                scope.spawn(move || {
+                    // Attackers have machines of their own: here they take what the program leaves.
+                    let _ = set_self_priority(Which::Process, 19);
+                    while !over.load(Ordering::Relaxed) {
+                        ill(address);
+                    }
+                });
             }
             thread::sleep(Duration::from_secs(SECONDS));
             over.store(true, Ordering::Relaxed);
@@ -76,6 +75,29 @@ impl Run {
         });
         Run { counts: Counts::of(&line["counts"]), memory_kib: (before, memory_kib(&program)), line }
     }
+}
+
+/// A listener that does the least: holds 600 connections, and hangs up on bodies once it has seen a megabyte.
+fn sink() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        let _ = set_self_priority(Which::Process, 19);
+        let mut held = std::collections::VecDeque::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut first = [0; 4];
+            if stream.read_exact(&mut first).is_ok() && &first == b"POST" {
+                // It may hang up first.
+                let _ = std::io::copy(&mut stream.take(1 << 20), &mut std::io::sink());
+                continue;
+            }
+            held.push_back(stream);
+            if held.len() > 600 {
+                held.pop_front();
+            }
+        }
+    });
+    address
 }
 
 /// 500 half heads, held until they are dropped.
