@@ -100,7 +100,6 @@ pub(super) async fn resolve(
     settle(api, who, id, action, ("alert.resolve", Alerts::resolve)).await
 }
 
-/// Into the audit trail, before it is done.
 /// What can be done to an alert by its id.
 type Settling = fn(&Alerts, &str, Note) -> Option<Alert>;
 
