@@ -290,9 +290,9 @@ impl Access {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         // An admin set a new password: what was guessed before does not count any more.
         if let Some(user) = everyone.users.get(account) {
-            throttle.forgive_before(account, user.password_set.as_second());
+            throttle.forgive_before(account, user.password_set.as_millisecond());
         }
-        match throttle.wait_s(account, &from.to_string(), now.as_second()) {
+        match throttle.wait_s(account, &from.to_string(), now.as_millisecond()) {
             0 => Ok(()),
             wait => Err(LoginError::Wait(wait)),
         }
@@ -302,7 +302,7 @@ impl Access {
     fn failed(&self, account: &str, from: IpAddr, now: Timestamp) -> Result<LoginError, LoginError> {
         let wait = {
             let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-            let wait = throttle.failed(account, &from.to_string(), now.as_second());
+            let wait = throttle.failed(account, &from.to_string(), now.as_millisecond());
             self.keep_throttle(&throttle)?;
             wait
         };
