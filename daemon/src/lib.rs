@@ -4,6 +4,7 @@ pub mod access;
 pub mod alerts;
 pub mod api;
 pub mod audit;
+mod background;
 pub mod cli;
 pub mod config;
 pub mod drawn;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use scheduler::{Which, set_self_priority};
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -17,13 +16,12 @@ use super::Setting;
 use super::connection::Doorway;
 use super::guard::Hosts;
 use crate::access::tls::{self, TlsError};
+use crate::background;
 use crate::config::{AccessSection, ApiSection};
 use crate::supervise::Board;
 
 /// How long open requests may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Priority of the server's threads: a third of the line's share.
-const NICE: i32 = 5;
 
 /// Why there is no server.
 #[derive(Debug, Error)]
@@ -104,7 +102,7 @@ impl Bound {
             // Reads of the store run here; more at once than the disk can answer would only queue there.
             .max_blocking_threads(16)
             .thread_name("api")
-            .on_thread_start(yield_to_the_line)
+            .on_thread_start(background::yield_to_the_line)
             .enable_all()
             .build()
             .map_err(ApiError::Threads)?;
@@ -129,14 +127,8 @@ impl Bound {
     }
 }
 
-/// Where the processors are busy, verdicts come first and answers later.
-fn yield_to_the_line() {
-    if set_self_priority(Which::Process, NICE).is_err() {
-        tracing::debug!("a thread of the server keeps its priority: {}", io::Error::last_os_error());
-    }
-}
-
 fn serve(runtime: Runtime, listener: TcpListener, doorway: Doorway, mut stopping: watch::Receiver<bool>) {
+    background::yield_to_the_line();
     let served: io::Result<()> = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::select! {

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use super::error::{StoreError, advice};
 use super::preview::shrink;
+use crate::background::yield_to_the_line;
 
 /// How raw pixels are kept. Encoded pictures are kept as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +143,7 @@ impl Evidence {
             failed: AtomicU64::new(0),
             previews_dropped: AtomicU64::new(0),
         });
-        let spawn = |name: &str, queue: Receiver<Job>, work: fn(&Shared, &Job)| {
+        let spawn = |name: &str, queue: Receiver<Job>, begin: fn(), work: fn(&Shared, &Job)| {
             let shared = shared.clone();
             // A picture that makes a codec panic costs that picture, not the thread.
             let one = move |job: Job| {
@@ -151,13 +152,20 @@ impl Evidence {
                     shared.failed.fetch_add(1, Ordering::Relaxed);
                 }
             };
-            let run = move || queue.iter().for_each(one);
+            let run = move || {
+                begin();
+                queue.iter().for_each(one);
+            };
             std::thread::Builder::new()
                 .name(name.into())
                 .spawn(run)
                 .map_err(|e| StoreError::io("start a thread for", Path::new(name), e))
         };
-        let threads = vec![spawn("evidence", write_queue, keep)?, spawn("preview", show_queue, show_preview)?];
+        // Evidence is part of the work and must keep up with it; a preview is for those who look on.
+        let threads = vec![
+            spawn("evidence", write_queue, || {}, keep)?,
+            spawn("preview", show_queue, yield_to_the_line, show_preview)?,
+        ];
         Ok((Evidence { shared, write: Mutex::new(Some(write)), show: Mutex::new(Some(show)) }, threads))
     }
 

@@ -46,6 +46,19 @@ impl Demo {
         line.split_whitespace().nth(1).expect("a number").parse().expect("KiB")
     }
 
+    /// Name and niceness of each thread; see proc_pid_stat(5).
+    fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.program.id())).expect("a process");
+        // A thread may end meanwhile.
+        let stats = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        let thread = |stat: String| {
+            let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
+            let nice = fields.split_whitespace().nth(16).expect("niceness");
+            (name.to_owned(), nice.parse().expect("a number"))
+        };
+        stats.map(thread).collect()
+    }
+
     /// The counts, which obey the law, as soon as there are so many parts more.
     fn parts(&self, more: u64) {
         let counts = || {
@@ -65,6 +78,20 @@ fn until_closed(mut stream: &TcpStream) -> Vec<u8> {
     // Reset is closed too.
     let _ = stream.read_to_end(&mut said);
     said
+}
+
+#[test]
+fn who_looks_on_yields_to_the_line() {
+    let demo = Demo::start();
+    let threads = demo.threads();
+    let nice = |name: &str| threads.iter().filter(|(of, _)| of == name).map(|(_, nice)| *nice).collect::<Vec<_>>();
+    let usual = nice("capture")[0];
+    for name in ["api", "preview"] {
+        assert!(!nice(name).is_empty() && nice(name).iter().all(|&nice| nice == 15), "{name}: {threads:?}");
+    }
+    for name in ["record", "deadlines", "journal-sync", "evidence"] {
+        assert_eq!(nice(name), [usual], "{name}: {threads:?}");
+    }
 }
 
 #[test]

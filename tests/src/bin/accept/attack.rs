@@ -1,5 +1,6 @@
-//! What ill-meaning clients cost the line: the same line twice in peace and once under attack, verdict times beside each other.
-//! Times are printed, not judged: on a busy machine two runs in peace differ as much. The law and the memory are judged.
+//! What ill-meaning clients cost the line: the same line in peace, under each attack, under all of them and in peace again, verdict
+//! times beside each other. Times are printed, not judged: on a busy machine two runs in peace differ as much. The law and the memory
+//! are judged.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,11 +18,23 @@ use super::Bounds;
 const SECONDS: u64 = 30;
 const RATE: &str = "10";
 
+/// What clients do, over and over, to an address.
+const ATTACKS: [fn(&str); 3] = [slow_heads, deaf_listeners, huge_bodies];
+/// Names of runs, and which of the attacks take place.
+const SCENES: [(&str, [bool; 3]); 6] = [
+    ("peace", [false; 3]),
+    ("half heads", [true, false, false]),
+    ("deaf", [false, true, false]),
+    ("huge bodies", [false, false, true]),
+    ("all three", [true; 3]),
+    ("peace again", [false; 3]),
+];
+
 pub(super) fn run(binary: &Path, bounds: &mut Bounds) {
     println!("\n== clients that mean ill: {SECONDS} s a run at {RATE} parts/s, in turns");
     for round in 1..=2 {
-        for (name, attacked) in [("peace", false), ("attack", true), ("peace again", false)] {
-            let run = Run::of(binary, attacked);
+        for (name, turns) in SCENES {
+            let run = Run::of(binary, turns);
             let us = |key: &str| run.line["latency"][key].as_f64().unwrap_or(f64::NAN) / 1000.0;
             println!(
                 "round {round}, {name:<12} {:>5} parts, verdict p50 {:>7.1} ms, p99 {:>7.1} ms, max {:>7.1} ms; memory {} -> {} MiB",
@@ -45,23 +58,24 @@ struct Run {
 }
 
 impl Run {
-    fn of(binary: &Path, attacked: bool) -> Run {
+    fn of(binary: &Path, turns: [bool; 3]) -> Run {
         let state = tempfile::tempdir().expect("a temporary folder");
         let state = state.path().to_string_lossy();
         let program = Program::start(binary, &["demo", "--listen", "127.0.0.1:0", "--rate", RATE, "--state", &state]);
+        let address = program.url.trim_start_matches("http://").to_owned();
         wait_for("some parts", || (program.counts().triggered >= 40).then_some(()));
         let before = memory_kib(&program);
-        // In peace the same attackers are let loose on somebody else: what they take of the processors is no cost of the program's.
-        let address = if attacked { program.url.trim_start_matches("http://").to_owned() } else { sink() };
-        let over = AtomicBool::new(false);
+        // All attackers are there in every run. Those whose turn it is not are let loose on somebody else: what they take of the
+        // processors is no cost of the program's.
+        let (over, sink) = (AtomicBool::new(false), sink());
         thread::scope(|scope| {
-            for ill in [slow_heads, deaf_listeners, huge_bodies] {
-                let (address, over) = (&address, &over);
+            for (attack, is_its_turn) in ATTACKS.into_iter().zip(turns) {
+                let (address, over) = (if is_its_turn { &address } else { &sink }, &over);
                 scope.spawn(move || {
                     // Attackers have machines of their own: here they take what the program leaves.
                     let _ = set_self_priority(Which::Process, 19);
                     while !over.load(Ordering::Relaxed) {
-                        ill(address);
+                        attack(address);
                     }
                 });
             }
