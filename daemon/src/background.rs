@@ -4,7 +4,8 @@ use std::io;
 
 use scheduler::{Which, set_self_priority};
 
-/// A thirtieth of the share that a thread of the line gets. Not less: on a line that takes all there is, the page must still answer.
+/// A thirtieth of the share that a thread of the line gets; less in the service, whose line stands at -5. Not lower: on a line that
+/// takes all there is, the page must still answer.
 const NICE: i32 = 15;
 
 /// From now on this thread runs when the line leaves it time.

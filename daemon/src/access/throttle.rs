@@ -129,7 +129,7 @@ mod tests {
                 now += pause;
                 let (account, address) = (account.to_string(), address.to_string());
                 let wait = throttle.wait_s(&account, &address, now);
-                prop_assert!(wait <= LONGEST_WAIT_MS as u64);
+                prop_assert!(wait <= LONGEST_WAIT_MS as u64 / 1000);
                 if wait == 0 {
                     throttle.failed(&account, &address, now);
                     *tried.entry(account).or_default() += 1;
