@@ -9,6 +9,8 @@ pub mod cli;
 pub mod config;
 pub mod drawn;
 pub mod health;
+pub mod learning;
+mod linelog;
 pub mod logs;
 pub mod outbox;
 pub mod store;

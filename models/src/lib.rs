@@ -12,5 +12,6 @@ pub mod predictor;
 pub mod preprocess;
 pub mod ruling;
 pub mod runtime;
+pub mod sketch;
 pub mod weights;
 pub mod zoo;

@@ -4,7 +4,7 @@
 //! The scores speak first: every label that does not pass the part and reaches its threshold is *found*, and the worst disposition
 //! among the found wins. Nothing found: the best passing label must reach its own threshold, or a person should look. Then the heads
 //! beside the classifier, as the manifest says: a memory of good parts by its rules, kinds that were registered from a few pictures
-//! where the classifier does not speak. Neither ever makes a verdict milder.
+//! where the classifier does not speak, and the name where it does. Neither ever makes a verdict milder.
 
 use crate::bundle::{Disposition, Heads, Label, Outcome, PrototypeSpec, Rule, Saying, Unknown};
 use crate::heads::prototypes::Likeness;
@@ -108,11 +108,13 @@ impl Ruling {
     }
 
     /// A registered kind speaks where the classifier does not: it names a part that the classifier is unsure of, and sends a part
-    /// that the classifier would pass to a person.
+    /// that the classifier would pass to a person. Where the classifier found a defect, its verdict stands; but it can only name what
+    /// it was taught, so the nearer kind gives the name.
     fn join_kinds(self, likeness: &Likeness, spec: &PrototypeSpec) -> Ruling {
-        // Found labels mean that the classifier is sure of a defect: that stands, whatever else the part looks like.
+        let (kind, probability) = (&spec.kinds[likeness.nearest], likeness.probabilities[likeness.nearest]);
+        let like = kind.registered && probability >= spec.sure && !likeness.unknown;
         if !self.found.is_empty() || self.verdict == Disposition::Fail {
-            return self;
+            return if like { Ruling { by_kind: Some(KindSays::Like(likeness.nearest)), ..self } } else { self };
         }
         if likeness.unknown {
             return match spec.unknown {
@@ -122,8 +124,7 @@ impl Ruling {
                 _ => self,
             };
         }
-        let (kind, probability) = (&spec.kinds[likeness.nearest], likeness.probabilities[likeness.nearest]);
-        if !kind.registered || probability < spec.sure {
+        if !like {
             return self;
         }
         let verdict = match (kind.verdict, self.saying == Saying::Pass) {
@@ -215,9 +216,10 @@ mod tests {
             (UNSURE, LIKE_GOOD, Review, None),
             (UNSURE, LIKE_BURR, Fail, burr),
             (UNSURE, LIKE_HAZE, Review, haze),
-            // It found something: that stands.
-            (SCRATCH, LIKE_HAZE, Fail, None),
-            (STAIN, LIKE_BURR, Review, None),
+            // It found something: the verdict stands, the nearer kind gives the name.
+            (SCRATCH, LIKE_HAZE, Fail, haze),
+            (STAIN, LIKE_BURR, Review, burr),
+            (SCRATCH, LIKE_GOOD, Fail, None),
             // The head itself is not sure; and a hair's breadth is enough at 0.5.
             (GOOD, [5.0, 15.0, 5.2, 19.0], Pass, None),
             (GOOD, [5.1, 15.0, 5.0, 19.0], Review, burr),

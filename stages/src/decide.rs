@@ -10,11 +10,17 @@ use models::ruling::{self, KindSays, Ruling};
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
+use crate::sample::{Sample, Sampler};
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::{Cause, Verdict};
 
 /// Decides a part from its prediction, by the thresholds of the recipe in force and the rules of its model's manifest.
 pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
+    ruled(prediction, recipe).0
+}
+
+/// The same, and how it came about.
+fn ruled(prediction: &Prediction, recipe: &RecipeInForce) -> (Decision, Ruling) {
     let heads = &recipe.model.manifest().heads;
     let ruling = ruling::decide(&prediction.scores, prediction.beside(), &recipe.labels, heads);
     let scored = |k: usize| LabelScore { label: recipe.label_names[k].clone(), score: prediction.scores[k] };
@@ -29,12 +35,13 @@ pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
         scores: (0..recipe.labels.len()).map(scored).collect(),
         heat: Some(heat(prediction, recipe, &ruling)),
         detail: (ruling.saying == Saying::Unsure).then(|| unsure(prediction, recipe)),
+        sample: Sample::default(),
     };
     let decision = match &prediction.anomaly {
         Some(anomaly) if ruling.by_memory => by_memory(by_scores, &ruling, anomaly),
         _ => by_scores,
     };
-    match (ruling.by_kind, &prediction.prototypes, &heads.prototypes) {
+    let decision = match (ruling.by_kind, &prediction.prototypes, &heads.prototypes) {
         (Some(KindSays::Unknown), ..) => {
             let detail = "the classifier finds nothing; unlike every kind of picture that the model knows";
             Decision { detail: Some(detail.into()), ..decision }
@@ -43,7 +50,8 @@ pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
             by_kind(decision, &ruling, &spec.kinds[kind], likeness.probabilities[kind])
         }
         _ => decision,
-    }
+    };
+    (decision, ruling)
 }
 
 fn unsure(prediction: &Prediction, recipe: &RecipeInForce) -> String {
@@ -118,14 +126,22 @@ impl StageFactory for Decide {
     }
 
     fn build(&self) -> Box<dyn Stage> {
-        Box::new(Decide)
+        Box::new(Worker { sampler: Sampler::default() })
     }
 }
 
-impl Stage for Decide {
+struct Worker {
+    sampler: Sampler,
+}
+
+impl Stage for Worker {
     fn process(&mut self, part: Part) -> Flow {
         let decision = match &part.prediction {
-            Some(prediction) => decide(prediction, &part.recipe),
+            Some(prediction) => {
+                let (decision, ruling) = ruled(prediction, &part.recipe);
+                let sample = self.sampler.sample(part.id, prediction, &ruling, &part.recipe);
+                Decision { sample, ..decision }
+            }
             None => Decision::none(Cause::StageFailed, "decide: the part arrived without a prediction"),
         };
         Flow::Decided(part, decision)
@@ -205,6 +221,7 @@ mod tests {
             thresholds: thresholds.iter().map(|&(label, value)| (label.to_owned(), value)).collect(),
             quality: Default::default(),
             evidence: Default::default(),
+            review: Default::default(),
         };
         RecipeInForce::new(recipe, Arc::new(Labels(manifest, "digest".into())))
     }

@@ -7,6 +7,7 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
+use crate::sample::Sample;
 use crate::verdict::Verdict;
 
 /// A label with its score.
@@ -93,6 +94,9 @@ pub struct Inspection {
     pub evidence: Option<String>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
+    /// Whether a person should look, and why.
+    #[serde(default)]
+    pub sample: Sample,
     /// What was wrong with the machine meanwhile: names of alerts. Filled by the recorder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Arc<str>>,

@@ -13,5 +13,6 @@ pub mod quality;
 pub mod recipe;
 pub mod record;
 pub mod recycle;
+pub mod sample;
 pub mod stage;
 pub mod verdict;

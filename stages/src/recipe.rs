@@ -38,6 +38,9 @@ pub struct Recipe {
     /// Which pictures are kept.
     #[serde(default)]
     pub evidence: Evidence,
+    /// Which parts a person should look at.
+    #[serde(default)]
+    pub review: Review,
 }
 
 /// What the reject gate does.
@@ -85,6 +88,24 @@ impl Default for Evidence {
     }
 }
 
+/// Which parts are put before a person, to be labelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Parts an hour, at most; audited ones besides.
+    pub per_hour: u32,
+    /// A part that is less odd than this is not worth a look, however few odder ones there are; 0 to 1.
+    pub least_value: f32,
+    /// Share of all parts that is audited, whatever the model says: rates are estimated from these alone. 0 to 1.
+    pub audit_fraction: f32,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        Review { per_hour: 60, least_value: 0.1, audit_fraction: 0.005 }
+    }
+}
+
 impl Recipe {
     /// Everything wrong with the recipe itself, without touching a file.
     pub fn problems(&self) -> Vec<String> {
@@ -117,9 +138,12 @@ impl Recipe {
                 format!("`quality.{name}` is {value}: it must be 0 (off) or more"),
             );
         }
-        for (name, value) in
-            [("quality.max_saturated", quality.max_saturated), ("evidence.pass_fraction", self.evidence.pass_fraction)]
-        {
+        for (name, value) in [
+            ("quality.max_saturated", quality.max_saturated),
+            ("evidence.pass_fraction", self.evidence.pass_fraction),
+            ("review.least_value", self.review.least_value),
+            ("review.audit_fraction", self.review.audit_fraction),
+        ] {
             refuse(!is_share(value), format!("`{name}` is {value}: it must lie between 0 and 1"));
         }
         problems

@@ -2,6 +2,7 @@
 
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
+use crate::sample::Sample;
 use crate::verdict::{Cause, Verdict};
 
 /// Where a part goes after a stage.
@@ -28,6 +29,8 @@ pub struct Decision {
     pub heat: Option<KeptHeat>,
     /// In words; always there for `NoDecision`.
     pub detail: Option<String>,
+    /// Whether a person should look, and why.
+    pub sample: Sample,
 }
 
 impl Decision {
@@ -40,6 +43,7 @@ impl Decision {
             scores: Vec::new(),
             heat: None,
             detail: Some(detail.into()),
+            sample: Sample::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{FAILURE, SUCCESS, out};
 use crate::alerts::{Alert, Change, Notice, Severity, What, alerts_in};
 use crate::config::{self, Config};
+use crate::linelog;
 use crate::outbox::{Contents, Kind, Message, Outbox, OutboxError, Outcome, message_id};
 
 /// Arguments of `alerts`.
@@ -94,7 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let state = at.state(state)?;
             match Outbox::open(&state) {
                 Ok(outbox) => replay(&outbox, id.as_deref(), to.as_deref()),
-                Err(OutboxError::Locked(_)) => {
+                Err(OutboxError::Log(linelog::LogError::Locked(_))) => {
                     let url = match url {
                         Some(url) => url,
                         None => format!("http://{}", Config::load(&at.config)?.api.listen),

@@ -71,6 +71,7 @@ fn unlimited() -> Recipe {
         thresholds: Default::default(),
         quality: Default::default(),
         evidence: Default::default(),
+        review: Default::default(),
     }
 }
 

@@ -56,21 +56,3 @@ pub(super) enum Entry {
     /// Results up to this part have been queued. Written by compaction, and when a destination first wants results.
     Cursor { to: Arc<str>, part: u64 },
 }
-
-impl Entry {
-    /// As a line of the log: CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON, a line feed.
-    pub(super) fn encode(&self) -> serde_json::Result<Vec<u8>> {
-        let json = serde_json::to_vec(self)?;
-        let mut line = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
-        line.extend_from_slice(&json);
-        line.push(b'\n');
-        Ok(line)
-    }
-
-    /// From a line without its line feed; none: damaged.
-    pub(super) fn decode(line: &[u8]) -> Option<Entry> {
-        let (head, json) = line.split_at_checked(9)?;
-        let sum = u32::from_str_radix(std::str::from_utf8(head).ok()?.strip_suffix(' ')?, 16).ok()?;
-        (crc32fast::hash(json) == sum).then(|| serde_json::from_slice(json).ok()).flatten()
-    }
-}

@@ -12,7 +12,6 @@ mod destination;
 mod entry;
 mod error;
 mod guard;
-mod log;
 mod mail;
 mod postman;
 mod queue;
@@ -38,8 +37,8 @@ pub use results::ResultsPusher;
 pub use sign::{Secret, signature};
 
 use self::entry::Entry;
-use self::log::Log;
 use self::queue::Queue;
+use crate::linelog::{self, Log, LogError, Opened};
 use crate::store::{Disk, RealDisk};
 
 /// Messages that may wait, all destinations together.
@@ -53,7 +52,7 @@ pub struct Outbox {
 }
 
 struct State {
-    log: Log,
+    log: Log<Entry>,
     queue: Queue,
     /// Counts what waiting threads may have missed.
     news: u64,
@@ -84,7 +83,7 @@ impl Outbox {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_on(state_dir: &Path, disk: Arc<dyn Disk>) -> Result<Outbox, OutboxError> {
-        let log::Opened { log, entries, damaged } = Log::open(&state_dir.join("outbox"), disk)?;
+        let Opened { log, entries, damaged } = Log::open(&state_dir.join("outbox"), "outbox.log", disk)?;
         if damaged > 0 {
             tracing::error!("{damaged} lines of the outbox are damaged: what they said is lost; check the disk");
         }
@@ -263,10 +262,10 @@ impl Contents {
         let path = state_dir.join("outbox/outbox.log");
         let bytes = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            read => read.map_err(|error| OutboxError::io("read", &path, error))?,
+            read => read.map_err(|error| LogError::io("read", &path, error))?,
         };
         let mut queue = Queue::default();
-        log::read(&bytes).0.into_iter().for_each(|entry| queue.apply(entry));
+        linelog::read(&bytes).0.into_iter().for_each(|entry| queue.apply(entry));
         Ok(Contents::of(&queue))
     }
 }

@@ -171,7 +171,7 @@ impl Push {
             results: records.iter().map(|stored| PartResult::of(&stored.inspection)).collect(),
         };
         let body = serde_json::to_string(&Body { r#type: "results", timestamp: now, data })
-            .map_err(|error| OutboxError::Encode(error.to_string()))?;
+            .map_err(|error| crate::linelog::LogError::Encode(error.to_string()))?;
         // A line's part ids are never used twice, and its first part's time tells two lives of a state directory apart.
         let born = records[0].inspection.triggered_at.to_string();
         Ok(Message {

@@ -392,7 +392,7 @@ fn after_an_error_of_the_disk_nothing_that_was_taken_over_is_lost() {
 #[test]
 fn one_process_at_a_time_delivers() {
     let (dir, outbox) = opened();
-    assert!(matches!(Outbox::open(dir.path()), Err(OutboxError::Locked(_))));
+    assert!(matches!(Outbox::open(dir.path()), Err(OutboxError::Log(LogError::Locked(_)))));
     assert!(Contents::read(dir.path()).is_ok(), "but everybody may look");
     drop(outbox);
     Outbox::open(dir.path()).unwrap();

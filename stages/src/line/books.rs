@@ -20,6 +20,7 @@ use crate::inspection::{Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
 use crate::recipe::RecipeInForce;
 use crate::record::{LateResult, Picture};
+use crate::sample::drawn_by_lot;
 use crate::stage::Decision;
 use crate::verdict::{Cause, Verdict};
 
@@ -261,6 +262,7 @@ impl Books {
             found: decision.found,
             scores: decision.scores,
             heat: decision.heat,
+            sample: decision.sample,
             recipe: part.recipe.tag.clone(),
             model: part.recipe.model.digest().clone(),
             provider,
@@ -313,17 +315,19 @@ impl Books {
 
     fn resolve(&mut self, id: u64, decision: Decision, provider: Option<Provider>, now: Instant) {
         let Some(at) = self.index(id) else { return };
-        let picture = self.picture_for(at, decision.verdict, now);
+        let picture = self.picture_for(at, &decision, now);
         let open = &mut self.open[at];
         open.close_mark(&self.terms.stages, now);
         open.outcome = Some(Outcome { decision, provider, picture });
     }
 
     /// The part's picture, if it is wanted and may be held.
-    fn picture_for(&mut self, at: usize, verdict: Verdict, now: Instant) -> Option<Picture> {
+    fn picture_for(&mut self, at: usize, decision: &Decision, now: Instant) -> Option<Picture> {
         let part = &self.open[at].part;
         let weak = part.frame.as_ref()?;
-        let keep = verdict != Verdict::Pass || sampled(part.id, part.recipe.recipe.evidence.pass_fraction);
+        let keep = decision.verdict != Verdict::Pass
+            || decision.sample.is_wanted()
+            || drawn_by_lot(part.id, part.recipe.recipe.evidence.pass_fraction);
         let show =
             self.watched > 0 && self.last_shown.is_none_or(|last| now >= last + Duration::from_secs(1) / self.watched);
         if !keep && !show {
@@ -369,16 +373,6 @@ impl Open {
             self.marks.push(Mark { stage: Cow::Borrowed(stages[stage]), entered_us: at(since), left_us: at(now) });
         }
     }
-}
-
-/// Whether a passed part's picture is kept: the same answer each time for the same id, spread evenly over ids.
-fn sampled(id: u64, fraction: f32) -> bool {
-    // SplitMix64's finaliser (Steele, Lea and Flood, 2014); its top 53 bits are a fraction.
-    let mut mixed = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    ((mixed >> 11) as f64 / (1u64 << 53) as f64) < f64::from(fraction)
 }
 
 #[cfg(test)]

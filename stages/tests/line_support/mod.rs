@@ -16,7 +16,7 @@ use stages::frame::{Content, Frame, FramePool};
 use stages::inspection::Inspection;
 use stages::line::{Limits, Line, LineConfig};
 use stages::part::Part;
-use stages::recipe::{Evidence, Quality, Recipe, RecipeInForce};
+use stages::recipe::{Evidence, Quality, Recipe, RecipeInForce, Review};
 use stages::record::{LateResult, Picture, RecordError, Recorder, VerdictSink};
 use stages::stage::{Decision, Flow, Stage, StageFactory};
 use stages::verdict::Verdict;
@@ -95,6 +95,7 @@ pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<Re
         thresholds: Default::default(),
         quality: Quality::default(),
         evidence: Evidence { pass_fraction },
+        review: Review { audit_fraction: 0.0, ..Review::default() },
     };
     let model = Arc::new(FakeModel::new(Preprocess::imagenet(32)));
     Arc::new(RecipeInForce::new(recipe, model).expect("a sound recipe"))
@@ -230,7 +231,15 @@ pub fn decider(verdict: impl Fn(u64) -> Verdict + Send + Sync + 'static) -> Box<
 }
 
 pub fn passed() -> Decision {
-    Decision { verdict: Verdict::Pass, label: None, found: vec![], scores: vec![], heat: None, detail: None }
+    Decision {
+        verdict: Verdict::Pass,
+        label: None,
+        found: vec![],
+        scores: vec![],
+        heat: None,
+        detail: None,
+        sample: Default::default(),
+    }
 }
 
 /// A call of the recorder, in the order in which they came.

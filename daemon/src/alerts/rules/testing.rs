@@ -34,6 +34,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        sample: Default::default(),
     }
 }
 

@@ -53,6 +53,7 @@ pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
         thresholds: Default::default(),
         quality: Default::default(),
         evidence: Default::default(),
+        review: Default::default(),
     };
     Arc::new(RecipeInForce::new(recipe, Arc::new(NoModel(manifest, "00".into()))).expect("sound"))
 }
@@ -81,8 +82,15 @@ pub(in crate::line) fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInFo
 }
 
 pub(in crate::line) fn passed() -> (Decision, Option<Provider>) {
-    let decision =
-        Decision { verdict: Verdict::Pass, label: None, found: vec![], scores: vec![], heat: None, detail: None };
+    let decision = Decision {
+        verdict: Verdict::Pass,
+        label: None,
+        found: vec![],
+        scores: vec![],
+        heat: None,
+        detail: None,
+        sample: Default::default(),
+    };
     (decision, None)
 }
 
@@ -213,11 +221,11 @@ fn safe_hold_keeps_what_was_decided_before() {
 #[test]
 fn sampling_is_even_also_over_consecutive_ids() {
     for fraction in [0.01, 0.1, 0.5] {
-        let kept = (0..100_000u64).filter(|&id| sampled(id, fraction)).count() as f32;
+        let kept = (0..100_000u64).filter(|&id| crate::sample::drawn_by_lot(id, fraction)).count() as f32;
         let expected = 100_000.0 * fraction;
         assert!((kept - expected).abs() < 5.0 * expected.sqrt(), "{kept} of {expected}");
     }
-    assert!((0..1000).all(|id| sampled(id, 1.0) && !sampled(id, 0.0)));
+    assert!((0..1000).all(|id| crate::sample::drawn_by_lot(id, 1.0) && !crate::sample::drawn_by_lot(id, 0.0)));
 }
 
 /// One thing that happens, some microseconds after the one before.

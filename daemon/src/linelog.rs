@@ -1,22 +1,53 @@
-//! The outbox's file: append-only lines, each with its checksum, synced before a message counts as taken over.
+//! A file of things that happened: append-only lines, each with its checksum, synced before it counts. The outbox, the labels and the
+//! models' register are each such a file; replaying it in order gives their state.
 //!
-//! A damaged line costs itself only: the next one begins after the next line feed. After an error nothing that was
+//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON, a line feed. A damaged line costs itself only: the next one begins after the next line feed. After an error nothing that was
 //! written is trusted: the next append writes the whole file anew from memory, beside the old one, and renames it.
 
 use std::fs::{self, File};
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry::Entry;
-use super::error::OutboxError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
 use crate::store::{Disk, JournalFile};
 
 /// Files smaller than this are not written anew.
 const COMPACT_FROM: u64 = 1 << 20;
 
+/// Why a line was not taken over.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The operating system refused something.
+    #[error("cannot {what} {path}: {source}; check the disk, then do it again")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("another inspectd has `{0}`: ask it over HTTP, or stop it first")]
+    Locked(PathBuf),
+    /// What cannot be written down.
+    #[error("a line cannot be written down: {0}; this is a fault of the program")]
+    Encode(String),
+}
+
+impl LogError {
+    pub(crate) fn io(what: &'static str, path: &Path, source: io::Error) -> LogError {
+        LogError::Io { what, path: path.to_owned(), source }
+    }
+}
+
 /// The open file.
-pub(super) struct Log {
+pub(crate) struct Log<E> {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     file: Arc<dyn JournalFile>,
@@ -25,28 +56,29 @@ pub(super) struct Log {
     fresh: u64,
     /// An error came up: what the file holds is unknown.
     broken: bool,
-    /// Held as long as the outbox is open.
+    /// Held as long as it is open.
     _lock: File,
+    lines: PhantomData<fn(&E)>,
 }
 
 /// What the file held.
-pub(super) struct Opened {
-    pub(super) log: Log,
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Opened<E> {
+    pub(crate) log: Log<E>,
+    pub(crate) entries: Vec<E>,
     /// Lines that were no entries, the torn last one apart.
-    pub(super) damaged: usize,
+    pub(crate) damaged: usize,
 }
 
-impl Log {
-    /// Opens or makes the file in `dir`.
-    pub(super) fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Opened, OutboxError> {
-        fs::create_dir_all(dir).map_err(|error| OutboxError::io("create", dir, error))?;
+impl<E: Serialize + DeserializeOwned + Clone> Log<E> {
+    /// Opens or makes the file `name` in `dir`, which is ours as long as this lives.
+    pub(crate) fn open(dir: &Path, name: &str, disk: Arc<dyn Disk>) -> Result<Opened<E>, LogError> {
+        fs::create_dir_all(dir).map_err(|error| LogError::io("create", dir, error))?;
         let lock = lock(dir)?;
-        let path = dir.join("outbox.log");
+        let path = dir.join(name);
         let named = path.clone();
         let io = |what| {
             let named = &named;
-            move |error| OutboxError::io(what, named, error)
+            move |error| LogError::io(what, named, error)
         };
         let (entries, damaged) = match fs::read(&path) {
             Ok(bytes) => read(&bytes),
@@ -58,7 +90,7 @@ impl Log {
         };
         let file = disk.open(&path).map_err(io("open"))?;
         let end = fs::metadata(&path).map_err(io("read"))?.len();
-        let mut log = Log { path, disk, file, end, fresh: end, broken: false, _lock: lock };
+        let mut log = Log { path, disk, file, end, fresh: end, broken: false, _lock: lock, lines: PhantomData };
         if end > 0 {
             // A torn last line must not swallow the next one.
             log.write(b"\n").map_err(io("write"))?;
@@ -68,12 +100,12 @@ impl Log {
 
     /// Appends. `sync`: returns once everything so far is on the medium. `before` gives all entries of the state before these,
     /// for when the file has to be written anew.
-    pub(super) fn append(
+    pub(crate) fn append(
         &mut self,
-        entries: &[Entry],
+        entries: &[E],
         sync: bool,
-        before: impl FnOnce() -> Vec<Entry>,
-    ) -> Result<(), OutboxError> {
+        before: impl FnOnce() -> Vec<E>,
+    ) -> Result<(), LogError> {
         if self.broken || self.end > COMPACT_FROM.max(2 * self.fresh) {
             let mut all = before();
             all.extend_from_slice(entries);
@@ -83,12 +115,12 @@ impl Log {
         let done = self.write(&bytes).and_then(|()| if sync { self.file.sync() } else { Ok(()) });
         done.map_err(|error| {
             self.broken = true;
-            OutboxError::io("write", &self.path, error)
+            LogError::io("write", &self.path, error)
         })
     }
 
     /// Writes everything into a new file, syncs it, and puts it in the old one's place.
-    fn rewrite(&mut self, entries: &[Entry]) -> Result<(), OutboxError> {
+    fn rewrite(&mut self, entries: &[E]) -> Result<(), LogError> {
         let bytes = encode(entries)?;
         let fresh = self.path.with_extension("new");
         let replace = || -> io::Result<Arc<dyn JournalFile>> {
@@ -110,7 +142,7 @@ impl Log {
             }
             Err(error) => {
                 self.broken = true;
-                Err(OutboxError::io("write", &fresh, error))
+                Err(LogError::io("write", &fresh, error))
             }
         }
     }
@@ -122,37 +154,53 @@ impl Log {
     }
 }
 
-/// Two processes that deliver from one outbox would send everything twice.
-fn lock(dir: &Path) -> Result<File, OutboxError> {
+/// Two processes would write over each other.
+fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
-    let file = File::create(&path).map_err(|error| OutboxError::io("create", &path, error))?;
+    let file = File::create(&path).map_err(|error| LogError::io("create", &path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(OutboxError::Locked(dir.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(OutboxError::io("lock", &path, error)),
+        Err(fs::TryLockError::WouldBlock) => Err(LogError::Locked(dir.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(LogError::io("lock", &path, error)),
     }
 }
 
-fn encode(entries: &[Entry]) -> Result<Vec<u8>, OutboxError> {
+fn encode<E: Serialize>(entries: &[E]) -> Result<Vec<u8>, LogError> {
     let mut bytes = Vec::new();
     for entry in entries {
-        bytes.extend(entry.encode().map_err(|error| OutboxError::Encode(error.to_string()))?);
+        bytes.extend(line(entry).map_err(|error| LogError::Encode(error.to_string()))?);
     }
     Ok(bytes)
 }
 
 /// Every whole entry, and how many lines were none. The torn line that a kill leaves at the end is no damage.
-pub(super) fn read(bytes: &[u8]) -> (Vec<Entry>, usize) {
+pub(crate) fn read<E: DeserializeOwned>(bytes: &[u8]) -> (Vec<E>, usize) {
     let (mut entries, mut damaged) = (Vec::new(), 0);
     let mut lines = bytes.split(|&byte| byte == b'\n').peekable();
     while let Some(line) = lines.next() {
         if line.is_empty() {
             continue;
         }
-        match Entry::decode(line) {
+        match entry(line) {
             Some(entry) => entries.push(entry),
             None => damaged += usize::from(lines.peek().is_some()),
         }
     }
     (entries, damaged)
+}
+
+/// An entry as its line.
+pub(crate) fn line<E: Serialize>(entry: &E) -> serde_json::Result<Vec<u8>> {
+    let json = serde_json::to_vec(entry)?;
+    let mut line = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
+    line.extend_from_slice(&json);
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// From a line without its line feed; none: damaged.
+pub(crate) fn entry<E: DeserializeOwned>(line: &[u8]) -> Option<E> {
+    let (head, json) = line.split_at_checked(9)?;
+    let sum = u32::from_str_radix(std::str::from_utf8(head).ok()?.strip_suffix(' ')?, 16).ok()?;
+    (crc32fast::hash(json) == sum).then(|| serde_json::from_slice(json).ok()).flatten()
 }
