@@ -201,6 +201,11 @@ impl Who {
         Who::bare("signal", Some(Role::Admin), Via::Signal, None)
     }
 
+    /// The program on a person's word: it does what follows from something that they did.
+    pub fn program_for(name: Arc<str>) -> Who {
+        Who { name, ..Who::program() }
+    }
+
     /// The program itself.
     pub fn program() -> Who {
         Who::bare("program", Some(Role::Admin), Via::Program, None)

@@ -15,10 +15,12 @@ mod health;
 mod idempotency;
 mod inspections;
 mod line;
+mod models;
 mod openapi;
 mod page;
 mod picture;
 mod problem;
+mod review;
 mod routes;
 mod server;
 mod session;
@@ -58,12 +60,23 @@ struct Api {
 fn routes() -> (Router<Api>, Rules) {
     let look = |area| Need::Role(Role::Kiosk, area);
     let admin = Need::Role(Role::Admin, Area::Access);
+    let label = Need::Role(Role::Operator, Area::Models);
     Routes::default()
         .get("/api/v1/line", look(Area::Line), line::line)
         .get("/api/v1/line/trend", look(Area::Line), line::trend)
         .get("/api/v1/inspections", look(Area::Records), inspections::list)
         .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
         .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)
+        .get("/api/v1/inspections/{id}/label", look(Area::Models), review::labels)
+        .post("/api/v1/inspections/{id}/label", label, review::label)
+        .post("/api/v1/labels/undo", label, review::undo)
+        .get("/api/v1/queue", look(Area::Models), review::queue)
+        .get("/api/v1/queue/{id}", look(Area::Models), review::item)
+        .get("/api/v1/learning", look(Area::Models), review::learning)
+        .get("/api/v1/models", look(Area::Models), models::list)
+        .get("/api/v1/models/{digest}", look(Area::Models), models::one)
+        .post("/api/v1/models/{digest}/promote", Need::Role(Role::Engineer, Area::Models), models::promote)
+        .post("/api/v1/models/rollback", Need::Role(Role::Engineer, Area::Models), models::rollback)
         .get("/api/v1/events", look(Area::Records), events::events)
         .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
         .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)

@@ -18,7 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, events, gate, health, idempotency, inspections, line, picture, problem, session, tokens, users,
+    alerts, audit, events, gate, health, idempotency, inspections, line, models, picture, problem, review, session,
+    tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -34,6 +35,16 @@ use crate::access::{Need, Scope};
         inspections::one,
         picture::image,
         events::events,
+        review::queue,
+        review::item,
+        review::label,
+        review::labels,
+        review::undo,
+        review::learning,
+        models::list,
+        models::one,
+        models::promote,
+        models::rollback,
         session::read,
         session::sign_in,
         session::sign_out,

@@ -29,7 +29,7 @@ pub(super) enum VerdictWord {
 }
 
 impl VerdictWord {
-    fn split(verdict: Verdict) -> (VerdictWord, Option<CauseWord>) {
+    pub(super) fn split(verdict: Verdict) -> (VerdictWord, Option<CauseWord>) {
         match verdict {
             Verdict::Pass => (VerdictWord::Pass, None),
             Verdict::Fail => (VerdictWord::Fail, None),

@@ -62,7 +62,12 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
     match config::load_recipe(&config.line.recipe) {
         Ok(recipe) => {
             outcomes.push((format!("recipe `{recipe_path}`, {}", recipe.tag()), Ok(())));
-            let kitchen = Kitchen { workers: 1, cache_dir: Some(state.join("engines")), trust: config.models.trust() };
+            let kitchen = Kitchen {
+                workers: 1,
+                cache_dir: Some(state.join("engines")),
+                trust: config.models.trust(),
+                registry: None,
+            };
             let model = recipe.bundle.as_ref().map_or("built in".to_owned(), |path| path.display().to_string());
             outcomes.push(match kitchen.prepare(recipe, None) {
                 Ok(prepared) => {

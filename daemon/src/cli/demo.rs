@@ -21,6 +21,7 @@ use crate::alerts::{Alerts, AlertsSection};
 use crate::api::Bound;
 use crate::config::{self, AccessMode, AccessSection, ApiSection};
 use crate::health::Nvidia;
+use crate::learning::{Learning, LearningSection};
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
 
@@ -102,15 +103,18 @@ impl Args {
         }
     }
 
-    fn prepare(&self, source: &SyntheticConfig, limits: &Limits) -> anyhow::Result<Prepared> {
+    fn prepare(&self, source: &SyntheticConfig, kitchen: &Kitchen) -> anyhow::Result<Prepared> {
         let mut recipe = config::parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE)?;
         recipe.quality = source.quality();
         recipe.bundle = self.bundle.clone();
         let unhurried = self.rate.0.is_none().then_some(UNHURRIED_DEADLINE_MS);
         recipe.deadline_ms = self.deadline_ms.or(unhurried).unwrap_or(recipe.deadline_ms);
-        let trust = Trust { keys: self.trusted_keys.clone(), required: !self.trusted_keys.is_empty() };
-        let kitchen = Kitchen { workers: limits.worker_threads(), cache_dir: None, trust };
         kitchen.prepare(recipe, None)
+    }
+
+    fn kitchen(&self, limits: &Limits) -> Kitchen {
+        let trust = Trust { keys: self.trusted_keys.clone(), required: !self.trusted_keys.is_empty() };
+        Kitchen { workers: limits.worker_threads(), cache_dir: None, trust, registry: None }
     }
 }
 
@@ -164,7 +168,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let state = State::of(args)?;
     let (store, _) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
     let alerts = Alerts::open(&"demo".into(), AlertsSection::default(), state.path(), Box::new(Nvidia::default()))?;
-    let recipe = args.prepare(&source, &limits)?;
+    let learning = Learning::open(state.path(), args.kitchen(&limits), LearningSection::default())?;
+    let recipe = args.prepare(&source, &learning.kitchen)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
 
     let access = Arc::new(Access::open(state.path(), &open)?);
@@ -177,6 +182,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),
+        learning: Arc::new(learning),
         limits,
         sinks: vec![tally.clone()],
         page,

@@ -13,6 +13,7 @@ use crate::alerts::Alerts;
 use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health::Nvidia;
+use crate::learning::Learning;
 use crate::logs;
 use crate::store::{Options, Store};
 use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
@@ -50,8 +51,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         workers: config.line.limits.worker_threads(),
         cache_dir: Some(dir.join("engines")),
         trust: config.models.trust(),
+        registry: None,
     };
-    let recipe = kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
+    let learning = Learning::open(&dir, kitchen, config.learning.clone())?;
+    let recipe = learning.kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
 
     tracing::info!("line `{}`, recipe {}, live page: {}", config.line.name, recipe.in_force.tag, page.url());
@@ -59,6 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let token = token.reveal();
         out::line(format_args!("There are no users yet. First-run token for {}: {token}", page.url()))?;
     }
+    let learning = Arc::new(learning);
     let mut running = Service {
         name: line,
         recipe,
@@ -67,13 +71,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),
+        learning: learning.clone(),
         limits: config.line.limits.clone(),
         sinks: Vec::new(),
         page: Some(page),
         max_viewers: config.api.max_viewers,
     }
     .start()?;
-    let reload = |before: &Prepared| reload(&config, &kitchen, before);
+    let reload = |before: &Prepared| reload(&config, &learning.kitchen, before);
     let ending = running.watch(&signals, &reload, args.once);
     report(&running.finish()?)?;
     Ok(ExitCode::from(if ending == Ending::Hung { HUNG } else { SUCCESS }))

@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]` and `[log]` and every key not shown have defaults.
+//! Sections `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -27,6 +27,7 @@ use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 
 use crate::alerts::{AlertsSection, Rule};
+use crate::learning::LearningSection;
 
 pub use access::{AccessMode, AccessSection, TlsSection};
 pub use error::{ConfigError, Problem};
@@ -57,6 +58,8 @@ pub struct Config {
     pub access: AccessSection,
     /// `[alerts]`
     pub alerts: AlertsSection,
+    /// `[learning]`
+    pub learning: LearningSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -73,6 +76,7 @@ struct Draft {
     models: ModelsSection,
     access: AccessSection,
     alerts: AlertsSection,
+    learning: LearningSection,
     log: LogSection,
 }
 
@@ -98,7 +102,16 @@ impl Config {
         }
         match parsed.value {
             Some(Draft {
-                line, source: Some(mut source), mut store, api, mut access, models, mut alerts, log, ..
+                line,
+                source: Some(mut source),
+                mut store,
+                api,
+                mut access,
+                models,
+                mut alerts,
+                learning,
+                log,
+                ..
             }) if problems.is_empty() => {
                 let folder = folder_of(path);
                 let line = LineSection { recipe: folder.join(line.recipe), ..line };
@@ -106,7 +119,7 @@ impl Config {
                 store.dir = store.dir.map(|dir| folder.join(dir));
                 access.relative_to(folder);
                 alerts.relative_to(folder);
-                Ok(Config { path: path.to_owned(), line, source, store, api, access, models, alerts, log })
+                Ok(Config { path: path.to_owned(), line, source, store, api, access, models, alerts, learning, log })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -134,6 +147,7 @@ impl Draft {
         problems.extend(self.models.problems());
         problems.extend(self.access.problems(&self.api));
         problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use models::bundle::{Disposition, Manifest};
 use models::sketch::Sketch;
 use serde::{Deserialize, Serialize};
 use stages::sample::{Reason, Why};
@@ -124,4 +125,11 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+}
+
+/// What a model can call a part, and what each means for it: its labels, then the kinds that were registered.
+pub fn names(manifest: &Manifest) -> impl Iterator<Item = (&str, Disposition)> {
+    let labels = manifest.labels.iter().map(|label| (label.name.as_str(), label.verdict));
+    let spec = manifest.heads.prototypes.iter();
+    labels.chain(spec.flat_map(|spec| spec.registered()).map(|(_, kind)| (kind.name.as_str(), kind.verdict)))
 }

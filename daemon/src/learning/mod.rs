@@ -1,11 +1,132 @@
-//! The learning loop: from a part that a person looked at to a better model.
+//! The learning loop: from a part that a person looked at to a better model. docs/LEARNING.md has the whole picture.
+//!
+//! - [`desk`]: the queue and the labels, with the log that keeps them.
+//! - [`registry`]: every model, where it comes from, and which one decides.
+//! - [`promote`]: puts a model in force between two parts, and takes it back.
+//! - [`kinds`]: a label that no model knows becomes a kind at once.
+//!
+//! What is here runs beside the line and yields to it.
 
+mod config;
 mod desk;
 mod event;
+mod kinds;
 mod labels;
+mod promote;
 mod queue;
+mod registry;
+pub mod shots;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+
+pub use config::LearningSection;
 pub use desk::{Desk, DeskError};
-pub use event::{Answer, Answered, Event, Item, Way};
+pub use event::{Answer, Answered, Event, Item, Way, names};
 pub use labels::{Agreement, Audited, Given, Labelled, Labels};
+pub use promote::PromoteError;
 pub use queue::{Budget, Offer, Queue};
+pub use registry::{Model, Origin, Promotion, Registry, RegistryError};
+
+use crate::background::yield_to_the_line;
+use crate::supervise::{Board, Kitchen, Prepared};
+
+/// How often new parts are looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// Parts on record that are looked through after a restart, at most.
+const BACK: u64 = 10_000;
+
+/// Queue, labels and models of one line.
+pub struct Learning {
+    /// Where people look at parts.
+    pub desk: Desk,
+    /// The models.
+    pub registry: Arc<Registry>,
+    /// Makes them ready.
+    pub kitchen: Kitchen,
+    /// `[learning]`.
+    pub section: LearningSection,
+    /// Held while a model is put in force. Within: the one before, which stays warm.
+    changing: Mutex<Option<promote::Warm>>,
+    /// Labels whose kinds may have to be registered anew.
+    kinds: Mutex<BTreeMap<Arc<str>, kinds::State>>,
+}
+
+/// The threads of the loop.
+pub struct AtWork {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Learning {
+    /// Opens what is kept below a state directory.
+    ///
+    /// # Errors
+    /// Something there cannot be read or written, or another process has it.
+    pub fn open(state: &Path, kitchen: Kitchen, section: LearningSection) -> anyhow::Result<Learning> {
+        let desk = Desk::open(&state.join("learning"), section.second_opinion).context("the labels")?;
+        let registry = Arc::new(Registry::open(&state.join("models"))?);
+        let kitchen = Kitchen { registry: Some(registry.clone()), ..kitchen };
+        Ok(Learning { desk, registry, kitchen, section, changing: Mutex::default(), kinds: Mutex::default() })
+    }
+
+    /// Works from now on.
+    ///
+    /// # Errors
+    /// The system gives no threads, or the disk refuses.
+    pub fn start(self: &Arc<Learning>, board: &Arc<Board>) -> anyhow::Result<AtWork> {
+        self.know(&board.recipe.load())?;
+        self.ask_for_missing_kinds(board);
+        self.desk.begin(board.store.newest_id().unwrap_or(0), BACK);
+        let stop = Arc::new(AtomicBool::new(false));
+        let spawn = |name: &str, round: fn(&Learning, &Arc<Board>)| {
+            let (learning, board, stop) = (self.clone(), board.clone(), stop.clone());
+            let work = move || {
+                yield_to_the_line();
+                while !stop.load(Ordering::Acquire) {
+                    round(&learning, &board);
+                    std::thread::sleep(LOOK);
+                }
+            };
+            std::thread::Builder::new().name(name.into()).spawn(work).context("the learning loop gets no threads")
+        };
+        let threads = vec![spawn("review-queue", Learning::follow)?, spawn("kinds", Learning::register_kinds)?];
+        Ok(AtWork { stop, threads })
+    }
+
+    /// What may wait, by the recipe in force.
+    pub fn budget(&self, prepared: &Prepared) -> Budget {
+        let per_hour = prepared.in_force.recipe.review.per_hour as usize;
+        Budget { per_hour, waiting: self.section.waiting }
+    }
+
+    fn follow(&self, board: &Arc<Board>) {
+        let budget = self.budget(&board.recipe.load());
+        loop {
+            match self.desk.follow(&board.store, &budget) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!("the review queue: {error}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl AtWork {
+    /// Ends the threads.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::trend::Trend;
 use crate::access::Access;
 use crate::alerts::{Alerts, Facts, LineFacts, ProviderFacts, StoreFacts};
 use crate::health::HealthReport;
+use crate::learning::Learning;
 use crate::outbox::Outbox;
 use crate::store::{IndexState, Store};
 
@@ -38,6 +39,8 @@ pub struct Board {
     pub access: Arc<Access>,
     /// What is wrong, and who is told.
     pub alerts: Arc<Alerts>,
+    /// What people say of its parts, and the models that came of it.
+    pub learning: Arc<Learning>,
     /// Its last ten minutes.
     pub trend: Arc<Trend>,
     /// Its parts' origin.

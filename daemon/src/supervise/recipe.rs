@@ -11,12 +11,15 @@ use models::runtime::{Provider, SessionOptions};
 use stages::recipe::{Recipe, RecipeInForce};
 
 use super::shipped::shipped_bundle;
+use crate::learning::Registry;
 
 /// A recipe ready for the line.
 #[derive(Clone)]
 pub struct Prepared {
     /// For the line.
     pub in_force: Arc<RecipeInForce>,
+    /// SHA-256 of the graph of the recipe's own model. Another one is in force where one was promoted.
+    pub base: Arc<str>,
     /// Providers that were wished for and do not work here, with the reason.
     pub fallbacks: Arc<[(Provider, String)]>,
 }
@@ -66,7 +69,7 @@ fn in_words(path: &Path, error: &BundleError) -> anyhow::Error {
 }
 
 /// How models are made ready here.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Kitchen {
     /// Sessions made and warmed up before the first part.
     pub workers: usize,
@@ -74,25 +77,67 @@ pub struct Kitchen {
     pub cache_dir: Option<PathBuf>,
     /// Whose models are accepted. The model inside the program is.
     pub trust: Trust,
+    /// Where models that were promoted on this machine stand; none: the recipe's own decides.
+    pub registry: Option<Arc<Registry>>,
 }
 
 impl Kitchen {
-    /// Loads the recipe's model and joins the two. A model that `before` has already loaded is used again.
+    /// Loads the recipe's model, or the one that was promoted in its place, and joins the two. A model that `before` has already
+    /// loaded is used again.
     ///
     /// # Errors
     /// ONNX Runtime is missing, the bundle is refused, or recipe and model do not fit.
     pub fn prepare(&self, recipe: Recipe, before: Option<&Prepared>) -> anyhow::Result<Prepared> {
-        let bundle = match &recipe.bundle {
-            Some(path) => self.open(path)?,
-            None => shipped_bundle()?,
+        let own = self.own(&recipe)?;
+        let base: Arc<str> = own.manifest.graph_sha256.as_str().into();
+        let Some((registry, champion)) =
+            self.registry.as_ref().and_then(|registry| Some((registry, registry.champion(&base)?)))
+        else {
+            return self.join(recipe, own, base, before);
         };
+        let promoted = self
+            .open(&registry.path_of(&champion))
+            .and_then(|bundle| self.join(recipe.clone(), bundle, base.clone(), before));
+        promoted.or_else(|error| {
+            // A line that stands still helps nobody: the recipe's own model is what it was set up with.
+            tracing::error!("the promoted model {champion} cannot be used, so the recipe's own decides: {error:#}");
+            self.join(recipe, own, base, before)
+        })
+    }
+
+    /// Makes a model ready in the place of the one that the recipe has.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn with_model(&self, before: &Prepared, bundle: Bundle) -> anyhow::Result<Prepared> {
+        self.join(before.in_force.recipe.clone(), bundle, before.base.clone(), Some(before))
+    }
+
+    /// The bundle that the recipe itself names.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn own(&self, recipe: &Recipe) -> anyhow::Result<Bundle> {
+        match &recipe.bundle {
+            Some(path) => self.open(path),
+            None => shipped_bundle(),
+        }
+    }
+
+    fn join(
+        &self,
+        recipe: Recipe,
+        bundle: Bundle,
+        base: Arc<str>,
+        before: Option<&Prepared>,
+    ) -> anyhow::Result<Prepared> {
         let same = |before: &&Prepared| {
             let demanded = recipe.require_provider;
             *before.manifest() == bundle.manifest && demanded.is_none_or(|it| it == before.in_force.model.provider())
         };
         if let Some(before) = before.filter(same) {
             let in_force = RecipeInForce::new(recipe, before.in_force.model.clone())?;
-            return Ok(Prepared { in_force: Arc::new(in_force), fallbacks: before.fallbacks.clone() });
+            return Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks: before.fallbacks.clone() });
         }
         models::runtime::init(None)?;
         let options = SessionOptions {
@@ -106,10 +151,14 @@ impl Kitchen {
         predictor.warm_up(self.workers)?;
         let fallbacks = predictor.fallbacks().into();
         let model: Arc<dyn Model> = Arc::new(predictor);
-        Ok(Prepared { in_force: Arc::new(RecipeInForce::new(recipe, model)?), fallbacks })
+        Ok(Prepared { in_force: Arc::new(RecipeInForce::new(recipe, model)?), base, fallbacks })
     }
 
-    fn open(&self, path: &Path) -> anyhow::Result<Bundle> {
+    /// Reads a bundle of somebody whom this machine trusts.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn open(&self, path: &Path) -> anyhow::Result<Bundle> {
         let (bundle, signer) = open_trusted(path, &self.trust)?;
         if let Some(Signer { key, comment }) = signer {
             tracing::info!(model = %bundle.manifest.name, "signed by the trusted key {key}: {comment}");

@@ -19,6 +19,7 @@ use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
 use crate::audit::Deed;
 use crate::health::Notifier;
+use crate::learning::{self, Learning};
 use crate::store::Store;
 use crate::words;
 
@@ -45,6 +46,8 @@ pub struct Service {
     pub access: Arc<Access>,
     /// What is wrong, and who is told.
     pub alerts: Arc<Alerts>,
+    /// What people say of parts, and the models.
+    pub learning: Arc<Learning>,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -73,6 +76,7 @@ pub enum Ending {
 pub struct Running {
     board: Arc<Board>,
     alerts: AtWork,
+    learning: learning::AtWork,
     server: Option<Server>,
     notifier: Notifier,
 }
@@ -103,6 +107,7 @@ impl Service {
             store: self.store,
             access: self.access,
             alerts: self.alerts,
+            learning: self.learning,
             trend,
             source,
             recipe: ArcSwap::from_pointee(self.recipe),
@@ -113,16 +118,26 @@ impl Service {
         let looks_at = board.clone();
         let look = Box::new(move |health, outbox: &_| looks_at.facts(health, outbox));
         let alerts = board.alerts.start(&board.store, look)?;
-        let server = match self.page.map(|page| page.serve(board.clone())).transpose() {
-            Ok(server) => server,
+        let rest = || {
+            let learning = board.learning.start(&board)?;
+            match self.page.map(|page| page.serve(board.clone())).transpose() {
+                Ok(server) => Ok((learning, server)),
+                Err(error) => {
+                    learning.stop();
+                    Err(error.into())
+                }
+            }
+        };
+        let (learning, server) = match rest() {
+            Ok(rest) => rest,
             Err(error) => {
                 alerts.stop();
-                return Err(error.into());
+                return Err(error);
             }
         };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, alerts, server, notifier })
+        Ok(Running { board, alerts, learning, server, notifier })
     }
 }
 
@@ -169,6 +184,11 @@ impl Running {
 
     fn reload(&self, reload: Reload<'_>) {
         self.notifier.reloading();
+        self.board.learning.while_nothing_changes(|| self.reload_now(reload));
+        self.notifier.ready("inspecting");
+    }
+
+    fn reload_now(&self, reload: Reload<'_>) {
         let before = self.board.recipe.load_full();
         let announced = |prepared: Prepared| {
             let deed = Deed::new("recipe.reload", prepared.in_force.tag.as_ref());
@@ -185,7 +205,6 @@ impl Running {
             }
             Err(error) => tracing::error!("recipe {} stays in force: {}", before.in_force.tag, words::of(&error)),
         }
-        self.notifier.ready("inspecting");
     }
 
     /// Finishes what is in flight, each part by its deadline, then ends page and store. Gives the line's last word.
@@ -201,6 +220,7 @@ impl Running {
         if let Some(server) = self.server {
             server.stop();
         }
+        self.learning.stop();
         self.alerts.stop();
         let mut status = self.board.line.status();
         let store = self.board.store.clone();

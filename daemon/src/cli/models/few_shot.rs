@@ -6,23 +6,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 use models::bundle::{Bundle, FORMAT, Manifest, Pooling, Provenance, Tolerance};
 use models::heads::attention;
-use models::heads::prototypes::{self, Prototypes};
+use models::heads::prototypes;
 use models::preprocess::Preprocess;
 use models::weights::load_trunk;
-use models_train::TrainError;
 use models_train::dataset::Folder;
-use models_train::few_shot::{Trial, learn, measure};
-use models_train::samples::{Class, Sample, Samples};
+use models_train::few_shot::{Trial, measure};
+use models_train::samples::Class;
 use models_train::split::Side;
 use serde_json::json;
-use stages::capture::synthetic::{LABELS, TrainingSet};
 
 use super::register::Seen;
 use crate::cli::{SUCCESS, out};
+use crate::learning::shots::synthetic_background;
 use crate::supervise::{open_bundle, shipped_bundle};
-
-/// Synthetic parts that a background is measured on, where a bundle brings none.
-const PARTS: usize = 200;
 
 /// Arguments of `models few-shot`.
 #[derive(Debug, clap::Args)]
@@ -132,34 +128,5 @@ impl FewShot {
         };
         let graph = attention::build(&weights, [side, side], 1, Pooling::Mean)?;
         Ok(Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None })
-    }
-}
-
-/// A head learned from parts of the synthetic line: for the background alone.
-pub(super) fn synthetic_background(bundle: &Bundle) -> anyhow::Result<Prototypes> {
-    let size = bundle.manifest.preprocess.width.max(bundle.manifest.preprocess.height).max(64);
-    let parts = Parts(TrainingSet::new(1, size));
-    let classes: Vec<Class> = LABELS.iter().map(|label| Class::named(label)).collect();
-    learn(bundle, &parts, &classes)?.context("no background could be measured")
-}
-
-struct Parts(TrainingSet);
-
-impl Samples for Parts {
-    fn len(&self) -> usize {
-        PARTS
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.0.label(index as u64)
-    }
-
-    fn load(&self, index: usize) -> Result<Sample, TrainError> {
-        let drawn = self.0.sample(index as u64);
-        Ok(Sample { image: drawn.image, labels: drawn.labels, weight: 1.0, mask: None })
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("synthetic {index}")
     }
 }

@@ -6,16 +6,14 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
-use models::bundle::{Bundle, Disposition, Metric, Unknown};
+use models::bundle::{Disposition, Metric, Unknown};
 use models::heads::appearance::{Eye, Views};
-use models::heads::prototypes::{self, MAX_SHOTS, Prototypes};
+use models::heads::prototypes::{self, MAX_SHOTS};
 use models::image;
-use models::predictor::Predictor;
-use models::runtime::{Provider, SessionOptions};
 use serde_json::json;
 
-use super::few_shot::synthetic_background;
 use crate::cli::{SUCCESS, out};
+use crate::learning::shots;
 use crate::supervise::open_bundle;
 
 /// Arguments of `models register`.
@@ -123,10 +121,7 @@ pub(super) fn register(args: &Register) -> anyhow::Result<ExitCode> {
         return Err(prototypes::PrototypeError::Taken(args.label.clone()).into());
     }
     models::runtime::init(None)?;
-    let mut head = match prototypes::read(&bundle)? {
-        Some(head) => head,
-        None => foreign_background(&bundle)?,
-    };
+    let mut head = shots::head_of(&bundle)?;
     let mut eye = Eye::of(&bundle)?;
     let shots = files.iter().map(|file| shot(&mut eye, file, args.views.into())).collect::<Result<Vec<_>, _>>()?;
     let verdict = match args.verdict {
@@ -146,7 +141,8 @@ pub(super) fn register(args: &Register) -> anyhow::Result<ExitCode> {
         None if first => Unknown::Review,
         None => head.unknown,
     };
-    save(&mut bundle, &head, &args.out)?;
+    shots::put(&mut bundle, &head)?;
+    bundle.save(&args.out)?;
     let seconds = started.elapsed().as_secs_f64();
     let spec = bundle.manifest.heads.prototypes.as_ref();
     if args.json {
@@ -175,21 +171,10 @@ pub(super) fn unregister(args: &Unregister) -> anyhow::Result<ExitCode> {
     if !head.groups.iter().any(|group| group.kind.registered) {
         head.unknown = Unknown::Keep;
     }
-    save(&mut bundle, &head, &args.out)?;
+    shots::put(&mut bundle, &head)?;
+    bundle.save(&args.out)?;
     out::line(format_args!("wrote {} without `{}`", args.out.display(), args.label))?;
     Ok(ExitCode::from(SUCCESS))
-}
-
-/// A bundle from before kinds could be registered does not know how its pictures differ.
-fn foreign_background(bundle: &Bundle) -> anyhow::Result<Prototypes> {
-    tracing::warn!(
-        model = %bundle.manifest.name,
-        "the model was trained before kinds could be registered: how pictures of one kind differ is taken from the synthetic line \
-         (some seconds, once); training it again would be better"
-    );
-    let mut head = synthetic_background(bundle)?;
-    head.forget_labels();
-    Ok(head)
 }
 
 /// The appearance of each view of a picture.
@@ -198,14 +183,6 @@ fn shot(eye: &mut Eye, file: &Path, views: Views) -> anyhow::Result<Vec<Vec<f32>
     let bytes = std::fs::read(file).with_context(words)?;
     let image = image::decode(&bytes).with_context(words)?;
     Ok(eye.look_at_views(image.view(), views)?)
-}
-
-/// Writes the bundle, loaded once from its own bytes: it still says of its calibration images what it said before.
-fn save(bundle: &mut Bundle, head: &Prototypes, path: &Path) -> anyhow::Result<()> {
-    prototypes::write(bundle, head)?;
-    let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
-    Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?;
-    Ok(bundle.save(path)?)
 }
 
 /// Files as they are; of a folder, its files by name.

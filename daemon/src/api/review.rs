@@ -1,0 +1,603 @@
+//! `/api/v1/queue`, `/api/v1/inspections/{id}/label`, `/api/v1/labels/undo`, `/api/v1/learning`: parts that are worth a person's look,
+//! and what people say of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use jiff::Timestamp;
+use models::bundle::Disposition;
+use models_train::evaluation::intervals::{self, Interval};
+use serde::{Deserialize, Serialize};
+use stages::sample::Why;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::body::Sent;
+use super::inspections::{blocking, part_id};
+use super::problem::Problem;
+use super::view::VerdictWord;
+use crate::access::Who;
+use crate::learning::{Answer, DeskError, Item, Learning, Way, names};
+use crate::supervise::Board;
+
+/// Items of one answer at most.
+const MAX_ITEMS: usize = 200;
+/// Labelled parts that are shown beside one.
+const NEIGHBOURS: usize = 6;
+/// Of the intervals that are shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// Why a part waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ReasonWord {
+    /// The two best labels are nearly as likely.
+    LowMargin,
+    /// The heads say different things.
+    HeadsDisagree,
+    /// It looks like nothing that the model knows.
+    Unlike,
+    /// Chosen by lot.
+    Audit,
+    /// Somebody labelled it; another person should, too.
+    SecondOpinion,
+}
+
+impl From<Why> for ReasonWord {
+    fn from(why: Why) -> ReasonWord {
+        match why {
+            Why::LowMargin => ReasonWord::LowMargin,
+            Why::HeadsDisagree => ReasonWord::HeadsDisagree,
+            Why::Unlike => ReasonWord::Unlike,
+            Why::Audit => ReasonWord::Audit,
+        }
+    }
+}
+
+/// A reason, in words.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueReason)]
+struct ReasonView {
+    reason: ReasonWord,
+    detail: String,
+}
+
+/// A part that waits for a look.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueItem)]
+pub(super) struct ItemView {
+    id: u64,
+    #[schema(value_type = String, format = DateTime)]
+    triggered_at: Timestamp,
+    #[schema(required = true, value_type = Option<String>)]
+    serial: Option<Arc<str>>,
+    verdict: VerdictWord,
+    /// What the verdict rests on.
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    /// How much a look is worth, 0 to 1: oddity, diversity and rarity.
+    value: f32,
+    reasons: Vec<ReasonView>,
+    /// SHA-256 of the graph that decided it.
+    #[schema(value_type = String)]
+    model: Arc<str>,
+}
+
+impl ItemView {
+    fn of(item: &Item, value: f32) -> ItemView {
+        let reasons =
+            item.reasons.iter().map(|reason| ReasonView { reason: reason.why.into(), detail: reason.detail.clone() });
+        ItemView {
+            id: item.id,
+            triggered_at: item.at,
+            serial: item.serial.clone(),
+            verdict: VerdictWord::split(item.verdict).0,
+            label: item.label.clone(),
+            value,
+            reasons: reasons.collect(),
+            model: item.model.clone(),
+        }
+    }
+
+    fn second_opinion(item: &Item) -> ItemView {
+        let detail = "somebody has labelled it; what do you say?".into();
+        let reasons = vec![ReasonView { reason: ReasonWord::SecondOpinion, detail }];
+        ItemView { reasons, ..ItemView::of(item, item.value()) }
+    }
+}
+
+/// What waits.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(super) struct QueueView {
+    /// All that waits for you.
+    waiting: usize,
+    /// The most valuable first.
+    items: Vec<ItemView>,
+}
+
+/// How much is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// 1 to 200; 50 if absent.
+    limit: Option<usize>,
+}
+
+/// What waits for a look, the most valuable first.
+#[utoipa::path(get, path = "/api/v1/queue", operation_id = "list_queue", params(Wanted), responses(
+    (status = 200, body = QueueView),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn queue(
+    State(api): State<Api>,
+    who: Who,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<QueueView>, Problem> {
+    let Query(wanted) = wanted.map_err(|refused| Problem::bad_request(refused.body_text()))?;
+    let limit = wanted.limit.unwrap_or(50);
+    if !(1..=MAX_ITEMS).contains(&limit) {
+        return Err(Problem::bad_request(format!("`limit` is {limit}: give 1 to {MAX_ITEMS}")));
+    }
+    blocking(move || {
+        let desk = api.board.learning.desk.lock();
+        let chosen = desk.queue.by_worth(&|label| desk.labels.rarity(label));
+        let second: Vec<&Item> = desk.labels.second_opinions(&who.name).collect();
+        let waiting = chosen.len() + second.len();
+        let mut items: Vec<ItemView> = chosen.into_iter().map(|(worth, item)| ItemView::of(item, worth)).collect();
+        items.extend(second.into_iter().map(ItemView::second_opinion));
+        items.sort_by(|a, b| b.value.total_cmp(&a.value));
+        items.truncate(limit);
+        Ok(Json(QueueView { waiting, items }))
+    })
+    .await
+}
+
+/// A labelled part that looks like it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Neighbour)]
+struct NeighbourView {
+    id: u64,
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    /// 0: alike, 1: nothing in common.
+    distance: f32,
+}
+
+/// A part that waits, with the labelled parts that look most like it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueItemDetail)]
+pub(super) struct ItemDetail {
+    #[serde(flatten)]
+    item: ItemView,
+    /// Nearest first, 6 at most.
+    neighbours: Vec<NeighbourView>,
+}
+
+/// One part that waits. Of any other part on record, what the queue would say of it.
+#[utoipa::path(get, path = "/api/v1/queue/{id}", operation_id = "get_queue_item",
+    params(("id" = u64, Path, description = "Part id")), responses(
+    (status = 200, body = ItemDetail),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn item(
+    State(api): State<Api>,
+    who: Who,
+    id: Result<Path<u64>, PathRejection>,
+) -> Result<Json<ItemDetail>, Problem> {
+    let id = part_id(id)?;
+    blocking(move || {
+        let Board { store, learning, .. } = &*api.board;
+        let found = store.get(id)?;
+        let desk = learning.desk.lock();
+        let view = if desk.labels.wants_second(id, &who.name) {
+            desk.labels.about(id).last().map(|given| (given.item.clone(), ItemView::second_opinion(&given.item)))
+        } else {
+            let item = desk.queue.get(id).cloned().or_else(|| found.map(|stored| Item::of(&stored.inspection)));
+            item.map(|item| (item.clone(), ItemView::of(&item, item.value())))
+        };
+        let (item, view) = view.ok_or_else(|| Problem::not_found(format!("no part {id} is on record")))?;
+        Ok(Json(ItemDetail { item: view, neighbours: neighbours(learning, &desk.labels, &item) }))
+    })
+    .await
+}
+
+/// Labelled parts that the same trunk saw, nearest first.
+fn neighbours(learning: &Learning, labels: &crate::learning::Labels, item: &Item) -> Vec<NeighbourView> {
+    let Some(sketch) = item.sketch else { return Vec::new() };
+    let trunk = learning.registry.trunk_of(&item.model);
+    let mut same: BTreeMap<Arc<str>, bool> = BTreeMap::new();
+    let mut near: Vec<NeighbourView> = Vec::new();
+    for (id, labelled) in labels.all().filter(|(id, _)| *id != item.id) {
+        let other = &labelled.given.item;
+        let Some(distance) = other.sketch.map(|other| sketch.distance(&other)) else { continue };
+        if *same.entry(other.model.clone()).or_insert_with(|| learning.registry.trunk_of(&other.model) == trunk) {
+            near.push(NeighbourView { id, label: labelled.label.clone(), distance });
+        }
+    }
+    near.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+    near.truncate(NEIGHBOURS);
+    near
+}
+
+/// What somebody says of a part.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = LabelAnswer)]
+pub(super) enum Said {
+    /// It is this. A name that no model knows makes a new kind, which the line knows within seconds.
+    Label {
+        /// 1 to 64 characters.
+        label: String,
+    },
+    /// It cannot be told.
+    Unsure {},
+    /// Not now.
+    Skip {},
+}
+
+/// What an answer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AnswerWord)]
+enum AnswerWord {
+    Label,
+    Unsure,
+    Skip,
+}
+
+/// How somebody came to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AnswerWay)]
+enum WayWord {
+    Queue,
+    Override,
+    SecondOpinion,
+}
+
+/// A kind that the line learns from this label.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewKind)]
+struct NewKindView {
+    #[schema(value_type = String)]
+    label: Arc<str>,
+    /// Parts that carry the label.
+    shots: usize,
+    /// Why it could not be registered the last time.
+    #[schema(required = true)]
+    trouble: Option<String>,
+}
+
+/// An answer that was kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Answer)]
+pub(super) struct AnswerView {
+    id: u64,
+    answer: AnswerWord,
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    #[schema(value_type = String)]
+    by: Arc<str>,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    way: WayWord,
+    /// Taken back.
+    undone: bool,
+    /// The label is none that the network was trained on.
+    #[schema(required = true)]
+    new_kind: Option<NewKindView>,
+}
+
+impl AnswerView {
+    fn of(given: &crate::learning::Given, new_kind: Option<NewKindView>) -> AnswerView {
+        let answered = &given.answered;
+        AnswerView {
+            id: answered.id,
+            answer: match answered.answer {
+                Answer::Label { .. } => AnswerWord::Label,
+                Answer::Unsure => AnswerWord::Unsure,
+                Answer::Skip => AnswerWord::Skip,
+            },
+            label: answered.answer.label().cloned(),
+            by: answered.by.clone(),
+            at: answered.at,
+            way: match answered.way {
+                Way::Queue => WayWord::Queue,
+                Way::Override => WayWord::Override,
+                Way::SecondOpinion => WayWord::SecondOpinion,
+            },
+            undone: given.undone,
+            new_kind,
+        }
+    }
+}
+
+/// Says what a part is. Any part on record, whether it waits or not.
+#[utoipa::path(post, path = "/api/v1/inspections/{id}/label", operation_id = "label_inspection",
+    params(("id" = u64, Path, description = "Part id")), request_body = Said,
+    responses(
+        (status = 200, body = AnswerView),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "Not a name"),
+    ))]
+pub(super) async fn label(
+    State(api): State<Api>,
+    id: Result<Path<u64>, PathRejection>,
+    who: Who,
+    Sent(said): Sent<Said>,
+) -> Result<Json<AnswerView>, Problem> {
+    let id = part_id(id)?;
+    let answer = match said {
+        Said::Label { label } => Answer::Label { label: label.into() },
+        Said::Unsure {} => Answer::Unsure,
+        Said::Skip {} => Answer::Skip,
+    };
+    blocking(move || {
+        let Board { store, learning, .. } = &*api.board;
+        let given = learning.desk.answer(store, id, answer, &who.name)?;
+        let new_kind = given.answered.answer.label().filter(|label| !is_own(&api.board, label)).map(|label| {
+            let trouble = learning.kind_trouble(label);
+            learning.ask_for_kind(label, &who.name);
+            let shots = learning.desk.lock().labels.counts().get(label).copied().unwrap_or(0);
+            NewKindView { label: label.clone(), shots, trouble }
+        });
+        Ok(Json(AnswerView::of(&given, new_kind)))
+    })
+    .await
+}
+
+/// Whether the network itself was trained on a label.
+fn is_own(board: &Board, label: &str) -> bool {
+    board.recipe.load().manifest().labels.iter().any(|own| own.name == label)
+}
+
+/// Everything that was said of a part, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Answers)]
+pub(super) struct AnswersView {
+    /// The label that holds; none: nobody gave one, or two people contradict each other.
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    answers: Vec<AnswerView>,
+}
+
+/// What was said of a part, by whom, and what holds.
+#[utoipa::path(get, path = "/api/v1/inspections/{id}/label", operation_id = "get_labels",
+    params(("id" = u64, Path, description = "Part id")), responses((status = 200, body = AnswersView)))]
+pub(super) async fn labels(
+    State(api): State<Api>,
+    id: Result<Path<u64>, PathRejection>,
+) -> Result<Json<AnswersView>, Problem> {
+    let id = part_id(id)?;
+    blocking(move || {
+        let desk = api.board.learning.desk.lock();
+        let label = desk.labels.of(id).map(|labelled| labelled.label.clone());
+        let answers = desk.labels.about(id).map(|given| AnswerView::of(given, None)).collect();
+        Ok(Json(AnswersView { label, answers }))
+    })
+    .await
+}
+
+/// The part that waits again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Undone)]
+pub(super) struct UndoneView {
+    id: u64,
+}
+
+/// Takes back the caller's last answer.
+#[utoipa::path(post, path = "/api/v1/labels/undo", operation_id = "undo_label", responses(
+    (status = 200, body = UndoneView),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none"),
+))]
+pub(super) async fn undo(State(api): State<Api>, who: Who) -> Result<Json<UndoneView>, Problem> {
+    blocking(move || {
+        let learning = &api.board.learning;
+        let id = learning.desk.undo(&who.name)?;
+        let label = {
+            let desk = learning.desk.lock();
+            let undone = desk.labels.about(id).filter(|given| given.undone).last();
+            undone.and_then(|given| given.answered.answer.label().cloned())
+        };
+        if let Some(label) = label.filter(|label| !is_own(&api.board, label)) {
+            learning.ask_for_kind(&label, &who.name);
+        }
+        Ok(Json(UndoneView { id }))
+    })
+    .await
+}
+
+/// The state of the loop.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Learning)]
+pub(super) struct LearningView {
+    /// The model's labels in its order, then registered kinds, then names that no model knows.
+    labels: Vec<LabelView>,
+    queue: QueueFigures,
+    answers: AnswerFigures,
+    second_opinion: SecondOpinion,
+    estimates: Estimates,
+}
+
+/// A label with the parts that carry it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LabelCount)]
+struct LabelView {
+    name: String,
+    verdict: MeaningWord,
+    origin: OriginWord,
+    count: usize,
+}
+
+/// What a label means for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Meaning)]
+enum MeaningWord {
+    Pass,
+    Review,
+    Fail,
+}
+
+/// Where a label comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = LabelOrigin)]
+enum OriginWord {
+    /// The network was trained on it.
+    Model,
+    /// A kind, registered from labelled parts.
+    Registered,
+    /// No model knows it yet.
+    New,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct QueueFigures {
+    waiting: usize,
+    per_hour: usize,
+    taken_this_hour: usize,
+    reasons: Vec<ReasonCount>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ReasonCount {
+    reason: ReasonWord,
+    count: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct AnswerFigures {
+    labelled: usize,
+    unsure: usize,
+    skipped: usize,
+    /// Labels of parts that did not wait: somebody saw that the verdict was wrong, or wanted to say that it was right.
+    overrides: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct SecondOpinion {
+    /// Share of the queue's labels for which one is asked.
+    share: f32,
+    pairs: usize,
+    /// Cohen's kappa; none without pairs.
+    #[schema(required = true)]
+    kappa: Option<f64>,
+}
+
+/// From the audited parts alone, which were chosen by lot.
+#[derive(Debug, Serialize, ToSchema)]
+struct Estimates {
+    /// Share of parts that is audited.
+    share: f32,
+    /// Audited parts with a label.
+    audited: u64,
+    bad: u64,
+    good: u64,
+    /// Share of bad parts that passed; none without one.
+    #[schema(required = true)]
+    escape_rate: Option<f64>,
+    /// Clopper and Pearson, 95 %.
+    #[schema(required = true, value_type = Option<Vec<f64>>)]
+    escape_ci: Option<Interval>,
+    /// Share of good parts that failed; none without one.
+    #[schema(required = true)]
+    overkill_rate: Option<f64>,
+    #[schema(required = true, value_type = Option<Vec<f64>>)]
+    overkill_ci: Option<Interval>,
+}
+
+/// The state of the loop: labels, queue, agreement, and what the audit says of the line.
+#[utoipa::path(get, path = "/api/v1/learning", operation_id = "get_learning", responses((status = 200, body = LearningView)))]
+pub(super) async fn learning(State(api): State<Api>) -> Result<Json<LearningView>, Problem> {
+    blocking(move || Ok(Json(LearningView::of(&api.board)))).await
+}
+
+impl LearningView {
+    fn of(board: &Board) -> LearningView {
+        let prepared = board.recipe.load();
+        let review = &prepared.in_force.recipe.review;
+        let desk = board.learning.desk.lock();
+        let (queue, labels) = (&desk.queue, &desk.labels);
+        let mut reasons: BTreeMap<ReasonWord, usize> = BTreeMap::new();
+        for reason in queue.items().flat_map(|item| &item.reasons) {
+            *reasons.entry(reason.why.into()).or_default() += 1;
+        }
+        let agreement = labels.agreement();
+        let meaning: BTreeMap<&str, Disposition> = names(prepared.manifest()).collect();
+        let audited = labels.audited(|label| Some(*meaning.get(label)? == Disposition::Pass));
+        let rate = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+        let ci = |part: u64, of: u64| (of > 0).then(|| intervals::two_sided(part as usize, of as usize, CONFIDENCE));
+        LearningView {
+            labels: labels_of(prepared.manifest(), labels.counts()),
+            queue: QueueFigures {
+                waiting: queue.len(),
+                per_hour: review.per_hour as usize,
+                taken_this_hour: queue.taken_in_hour(Timestamp::now()),
+                reasons: reasons.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
+            },
+            answers: AnswerFigures {
+                labelled: labels.counts().values().sum(),
+                unsure: labels.count(|answered| answered.answer == Answer::Unsure),
+                skipped: labels.count(|answered| answered.answer == Answer::Skip),
+                overrides: labels.count(|answered| answered.way == Way::Override),
+            },
+            second_opinion: SecondOpinion {
+                share: board.learning.section.second_opinion,
+                pairs: agreement.pairs,
+                kappa: agreement.kappa,
+            },
+            estimates: Estimates {
+                share: review.audit_fraction,
+                audited: audited.parts,
+                bad: audited.bad,
+                good: audited.good,
+                escape_rate: rate(audited.escapes, audited.bad),
+                escape_ci: ci(audited.escapes, audited.bad),
+                overkill_rate: rate(audited.overkill, audited.good),
+                overkill_ci: ci(audited.overkill, audited.good),
+            },
+        }
+    }
+}
+
+fn labels_of(manifest: &models::bundle::Manifest, counts: &BTreeMap<Arc<str>, usize>) -> Vec<LabelView> {
+    let own = manifest.labels.len();
+    let mut views: Vec<LabelView> = names(manifest)
+        .enumerate()
+        .map(|(at, (name, verdict))| LabelView {
+            name: name.to_owned(),
+            verdict: match verdict {
+                Disposition::Pass => MeaningWord::Pass,
+                Disposition::Review => MeaningWord::Review,
+                Disposition::Fail => MeaningWord::Fail,
+            },
+            origin: if at < own { OriginWord::Model } else { OriginWord::Registered },
+            count: counts.get(name).copied().unwrap_or(0),
+        })
+        .collect();
+    for (name, &count) in counts {
+        if !views.iter().any(|view| view.name == **name) {
+            let (name, verdict, origin) = (name.to_string(), MeaningWord::Fail, OriginWord::New);
+            views.push(LabelView { name, verdict, origin, count });
+        }
+    }
+    views
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Problem {
+        let words = error.to_string();
+        match error {
+            DeskError::NoPart(_) => Problem::not_found(words),
+            DeskError::Name(_) => Problem::unprocessable(words),
+            DeskError::NothingToUndo => Problem::conflict(words),
+            DeskError::Store(error) => error.into(),
+            DeskError::Log(_) => Problem::internal(words),
+        }
+    }
+}
