@@ -13,6 +13,7 @@ pub mod export;
 pub mod few_shot;
 pub mod fit;
 pub mod formats;
+pub mod gate;
 pub mod good;
 pub mod input;
 pub mod loss;
