@@ -24,8 +24,11 @@ use statrs::function::gamma::ln_gamma;
 
 /// The probability that the truth lies outside the interval of the nuisance; it is added to every p-value.
 pub const GAMMA: f64 = 1e-4;
-/// How far the p-value may lie above the largest probability that was attained.
+/// How far the p-value may lie above the largest probability that was attained, and the same as a share of it: the larger counts. A
+/// large p-value needs no digits.
 pub const CLOSE: f64 = 1e-4;
+/// See [`CLOSE`].
+pub const CLOSE_SHARE: f64 = 1.0 / 500.0;
 /// Halvings at most. Beyond, the p-value is still valid, only larger than it need be.
 const HALVINGS: usize = 1_000;
 /// Halvings for either end of the nuisance's interval: to a ten-millionth.
@@ -112,7 +115,8 @@ impl NonInferiority {
         let mut best = attained(low).max(attained(high));
         for _ in 0..HALVINGS {
             let Some(&Piece { low, high, most }) = pieces.peek() else { break };
-            if most - best <= CLOSE || level.is_some_and(|level| most <= level || best > level) {
+            if most - best <= CLOSE.max(CLOSE_SHARE * best) || level.is_some_and(|level| most <= level || best > level)
+            {
                 break;
             }
             pieces.pop();

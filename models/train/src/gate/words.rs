@@ -114,7 +114,8 @@ fn by_itself(set: &SetJudgement, few: bool) -> Vec<String> {
         }
         let missing = missing.filter(|_| few)?;
         Some(format!(
-            "{title}: the {name} set alone has too few parts to tell ({n} {parts}, at least {missing} more are needed); it counts together with the other."
+            "{title}: the {name} set alone has too few parts to tell ({n} {parts}, at least {missing} more are needed); it counts \
+             together with the other."
         ))
     };
     [(ESCAPES, set.escapes), (OVERKILL, set.overkill)].into_iter().filter_map(one).collect()
