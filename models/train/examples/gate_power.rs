@@ -2,7 +2,7 @@
 //!
 //!     cargo run -p models-train --example gate_power
 //!
-//! Computed, not drawn; a few minutes.
+//! Computed, not drawn; about half a minute.
 
 #![allow(clippy::print_stdout)] // a report for the person who runs it
 
