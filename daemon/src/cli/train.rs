@@ -32,7 +32,7 @@ use super::eval::share;
 use super::{FAILURE, SUCCESS, out};
 use crate::supervise::shipped_bundle;
 use crate::worker::child::Reporter;
-use crate::worker::{Job, Worker, WorkerError};
+use crate::worker::{self, Job, Worker, WorkerError};
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let job = Job {
         arguments: std::env::args_os().skip(1).collect(),
-        memory_ceiling_mib: args.memory_ceiling.map_or_else(usual_ceiling, Ok)?,
+        memory_ceiling_mib: args.memory_ceiling.map_or_else(worker::usual_ceiling_mib, Ok)?,
         idle: args.priority == Priority::Idle,
     };
     let worker = Worker::spawn(&job)?;
@@ -162,12 +162,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         false => out::line(result["text"].as_str().unwrap_or_default())?,
     }
     Ok(ExitCode::from(SUCCESS))
-}
-
-/// Half of the machine's memory, 2 GiB at least.
-fn usual_ceiling() -> anyhow::Result<u64> {
-    let total = nix::sys::sysinfo::sysinfo().context("the machine's memory")?.ram_total();
-    Ok(((total / 2) >> 20).max(2048))
 }
 
 /// The training itself, in the worker.

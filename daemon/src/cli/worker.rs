@@ -1,9 +1,14 @@
 //! `inspectd worker TASK`: what `inspectd` starts as a process of its own for heavy work (see [`crate::worker`]). Not for people.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use super::{FAILURE, SUCCESS, train};
+use crate::learning::{self, Case};
 use crate::words;
+use crate::worker::child::Reporter;
 use crate::worker::{Message, child};
 
 /// Arguments of `worker`.
@@ -24,17 +29,35 @@ pub struct Args {
 enum Task {
     /// As `inspectd train`.
     Train(train::Args),
+    /// Champion and candidate on the same parts.
+    Judge {
+        /// What is to be compared.
+        #[arg(long, value_name = "FILE")]
+        case: PathBuf,
+    },
 }
 
 /// Exit code 0 when the work is done and said so.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reporter = child::enter(args.memory_ceiling, args.idle)?;
-    let Task::Train(task) = args.task;
-    let (message, code) = match train::work(task, &reporter) {
+    let ended = match args.task {
+        Task::Train(task) => train::work(task, &reporter),
+        Task::Judge { case } => judge(&case, &reporter),
+    };
+    let (message, code) = match ended {
         Ok(train::Ended::Done(value)) => (Message::Done(value), SUCCESS),
         Ok(train::Ended::Stopped(words)) => (Message::Stopped(words), FAILURE),
         Err(error) => (Message::Failed(words::of(&error)), FAILURE),
     };
     reporter.end(&message)?;
     Ok(ExitCode::from(code))
+}
+
+fn judge(case: &Path, reporter: &Reporter) -> anyhow::Result<train::Ended> {
+    let bytes = std::fs::read(case).with_context(|| format!("the case {}", case.display()))?;
+    let case: Case = serde_json::from_slice(&bytes).with_context(|| format!("the case {}", case.display()))?;
+    Ok(match learning::judge(&case, &mut |_| !reporter.asked_to_stop())? {
+        Some(judgement) => train::Ended::Done(serde_json::to_value(judgement)?),
+        None => train::Ended::Stopped("stopped before all parts were seen".into()),
+    })
 }

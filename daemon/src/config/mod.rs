@@ -109,7 +109,7 @@ impl Config {
                 mut access,
                 models,
                 mut alerts,
-                learning,
+                mut learning,
                 log,
                 ..
             }) if problems.is_empty() => {
@@ -119,6 +119,7 @@ impl Config {
                 store.dir = store.dir.map(|dir| folder.join(dir));
                 access.relative_to(folder);
                 alerts.relative_to(folder);
+                learning.relative_to(folder);
                 Ok(Config { path: path.to_owned(), line, source, store, api, access, models, alerts, learning, log })
             }
             _ => Err(ConfigError::new(path, problems)),

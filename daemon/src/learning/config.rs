@@ -1,5 +1,8 @@
 //! `[learning]`: what the learning loop may do.
 
+use std::path::PathBuf;
+
+use models_train::gate::Terms;
 use serde::Deserialize;
 
 /// The review queue, and what is trained from it. How many parts an hour are worth a look is the recipe's matter (`[review]`).
@@ -12,11 +15,48 @@ pub struct LearningSection {
     pub second_opinion: f32,
     /// Minutes for which the model before stays loaded after a promotion, so that the way back takes no time.
     pub warm_min: u32,
+    /// Labelled pictures that every training learns from too: what the model in force was made of. Without them a training has the
+    /// labelled parts of the line alone. Their test side is the golden set.
+    pub data: Option<PathBuf>,
+    /// List of `data` (path, label, split, group), as `inspectd train --split` takes it.
+    pub split: Option<PathBuf>,
+    /// Further options of `inspectd train`, such as `["--size", "224", "--minutes", "30"]`.
+    pub train: Vec<String>,
+    /// New labels after which a training begins by itself; absent: only when somebody starts it.
+    pub after_labels: Option<usize>,
+    /// The same for new labels of one kind of which there are no more old ones than new.
+    pub after_rare: Option<usize>,
+    /// Who puts a candidate in force.
+    pub promote: Promote,
+    /// `[learning.gate]`: how much worse a candidate may be at most.
+    pub gate: Terms,
+}
+
+/// Who puts a candidate in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promote {
+    /// An engineer.
+    #[default]
+    ByHand,
+    /// The program, when the gate has passed.
+    OnPass,
 }
 
 impl Default for LearningSection {
     fn default() -> Self {
-        LearningSection { waiting: 500, second_opinion: 0.05, warm_min: 60 }
+        LearningSection {
+            waiting: 500,
+            second_opinion: 0.05,
+            warm_min: 60,
+            data: None,
+            split: None,
+            train: Vec::new(),
+            after_labels: None,
+            after_rare: None,
+            promote: Promote::default(),
+            gate: Terms::default(),
+        }
     }
 }
 
@@ -33,6 +73,24 @@ impl LearningSection {
         if self.warm_min > 7 * 24 * 60 {
             problems.push(("learning.warm_min", format!("is {}: give at most a week, 10080", self.warm_min)));
         }
+        if self.split.is_some() && self.data.is_none() {
+            problems.push((
+                "learning.split",
+                "is a list of pictures, but there is no `learning.data`: name their folder".into(),
+            ));
+        }
+        for (key, value) in [("learning.after_labels", self.after_labels), ("learning.after_rare", self.after_rare)] {
+            if value == Some(0) {
+                problems.push((key, "is 0: give 1 or more, or leave it out".into()));
+            }
+        }
         problems
+    }
+
+    /// Relative paths become relative to the configuration's folder.
+    pub fn relative_to(&mut self, folder: &std::path::Path) {
+        for path in [&mut self.data, &mut self.split].into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
     }
 }

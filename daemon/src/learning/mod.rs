@@ -3,6 +3,7 @@
 //! - [`desk`]: the queue and the labels, with the log that keeps them.
 //! - [`registry`]: every model, where it comes from, and which one decides.
 //! - [`promote`]: puts a model in force between two parts, and takes it back.
+//! - [`jobs`]: freezes what was labelled, trains a candidate, judges it.
 //! - [`kinds`]: a label that no model knows becomes a kind at once.
 //!
 //! What is here runs beside the line and yields to it.
@@ -10,6 +11,7 @@
 mod config;
 mod desk;
 mod event;
+mod jobs;
 mod kinds;
 mod labels;
 mod promote;
@@ -29,6 +31,7 @@ use anyhow::Context;
 pub use config::LearningSection;
 pub use desk::{Desk, DeskError};
 pub use event::{Answer, Answered, Event, Item, Way, names};
+pub use jobs::{Case, Dataset, Job, JobError, JobState, Jobs, Point, judge};
 pub use labels::{Agreement, Audited, Given, Labelled, Labels};
 pub use promote::PromoteError;
 pub use queue::{Budget, Offer, Queue};
@@ -48,7 +51,9 @@ pub struct Learning {
     pub desk: Desk,
     /// The models.
     pub registry: Arc<Registry>,
-    /// Makes them ready.
+    /// Trainings.
+    pub jobs: Jobs,
+    /// Makes models ready.
     pub kitchen: Kitchen,
     /// `[learning]`.
     pub section: LearningSection,
@@ -60,6 +65,7 @@ pub struct Learning {
 
 /// The threads of the loop.
 pub struct AtWork {
+    learning: Arc<Learning>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -73,7 +79,8 @@ impl Learning {
         let desk = Desk::open(&state.join("learning"), section.second_opinion).context("the labels")?;
         let registry = Arc::new(Registry::open(&state.join("models"))?);
         let kitchen = Kitchen { registry: Some(registry.clone()), ..kitchen };
-        Ok(Learning { desk, registry, kitchen, section, changing: Mutex::default(), kinds: Mutex::default() })
+        let jobs = Jobs::open(&state.join("jobs"));
+        Ok(Learning { desk, registry, jobs, kitchen, section, changing: Mutex::default(), kinds: Mutex::default() })
     }
 
     /// Works from now on.
@@ -96,8 +103,12 @@ impl Learning {
             };
             std::thread::Builder::new().name(name.into()).spawn(work).context("the learning loop gets no threads")
         };
-        let threads = vec![spawn("review-queue", Learning::follow)?, spawn("kinds", Learning::register_kinds)?];
-        Ok(AtWork { stop, threads })
+        let threads = vec![
+            spawn("review-queue", Learning::follow)?,
+            spawn("kinds", Learning::register_kinds)?,
+            spawn("training-jobs", Learning::run_jobs)?,
+        ];
+        Ok(AtWork { learning: self.clone(), stop, threads })
     }
 
     /// What may wait, by the recipe in force.
@@ -125,6 +136,7 @@ impl AtWork {
     /// Ends the threads.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
+        self.learning.close_jobs();
         for thread in self.threads {
             let _ = thread.join();
         }

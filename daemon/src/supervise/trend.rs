@@ -59,6 +59,17 @@ struct State {
 }
 
 impl Trend {
+    /// The usual 99th percentile of trigger to verdict: the median over the last so many seconds that had verdicts, in
+    /// microseconds; `None` where there were none.
+    pub fn usual_p99_us(&self, seconds: u64) -> Option<u32> {
+        let (_, points) = self.points();
+        let newest = points.last()?.second;
+        let mut p99: Vec<u32> =
+            points.iter().filter(|it| it.second + seconds > newest && it.decided() > 0).map(|it| it.p99_us).collect();
+        p99.sort_unstable();
+        p99.get(p99.len() / 2).copied()
+    }
+
     /// Starts its clock.
     pub fn new() -> Trend {
         let state = State { latencies: Vec::with_capacity(SAMPLES), ..State::default() };

@@ -51,6 +51,11 @@ impl Reporter {
         heard && !self.stop.load(Ordering::Relaxed)
     }
 
+    /// Whether the work should end.
+    pub fn asked_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// The last word.
     ///
     /// # Errors

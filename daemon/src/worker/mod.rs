@@ -51,6 +51,15 @@ pub struct Job {
     pub idle: bool,
 }
 
+/// Memory that heavy work usually may take: half of the machine's, 2 GiB at least; in MiB.
+///
+/// # Errors
+/// The kernel does not say how much there is.
+pub fn usual_ceiling_mib() -> io::Result<u64> {
+    let total = nix::sys::sysinfo::sysinfo()?.ram_total();
+    Ok(((total / 2) >> 20).max(2048))
+}
+
 /// Why a worker has no result.
 #[derive(Debug, Error)]
 pub enum WorkerError {

@@ -1,0 +1,155 @@
+//! Freezes what a training learns from: every picture under a name of its own, a list with labels and sides, and a digest. Pictures are
+//! hard links where the disk allows it, so a version costs next to nothing, and no clean-up elsewhere takes a picture from it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use models_train::dataset::Folder;
+use models_train::split::Side;
+use serde::{Deserialize, Serialize};
+
+use super::super::Learning;
+use crate::store::Store;
+
+/// Folder of the pictures that a person labelled on the line; those of the configured data lie in `base`.
+pub(super) const LINE: &str = "line";
+const BASE: &str = "base";
+/// The list.
+pub(super) const LIST: &str = "split.csv";
+/// Of the labelled parts of each label, one in so many is held out: the newest.
+const HELD_OUT: usize = 5;
+
+/// What a version holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// SHA-256 over paths, labels, sides and contents.
+    pub digest: String,
+    /// Pictures.
+    pub images: usize,
+    /// Of these, from parts that a person labelled on the line and that are learned from.
+    pub labelled: usize,
+    /// From the newest such parts, which are not learned from.
+    pub held_out: usize,
+    /// From the test side of the configured data: the golden set.
+    pub golden: usize,
+    /// Pictures of each label.
+    pub labels: BTreeMap<String, usize>,
+    /// Labelled parts whose picture is gone.
+    pub gone: usize,
+}
+
+/// A picture on its way into the version.
+struct Row {
+    from: PathBuf,
+    path: String,
+    labels: Vec<String>,
+    side: Side,
+    group: Option<String>,
+}
+
+/// Freezes the configured data and all that people labelled into `dir`. Labels that are in dispute are left out.
+///
+/// # Errors
+/// Nothing to learn from, or the disk refuses.
+pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::Result<Dataset> {
+    let mut rows = match &learning.section.data {
+        Some(data) => base(data, learning.section.split.as_deref())?,
+        None => Vec::new(),
+    };
+    let golden = rows.iter().filter(|row| row.side == Side::Test).count();
+    let (line, gone) = labelled(learning, store)?;
+    if line.is_empty() {
+        bail!("no part was labelled yet whose picture is still there: label some first");
+    }
+    let held_out = line.iter().filter(|row| row.side == Side::Test).count();
+    let labelled = line.len() - held_out;
+    rows.extend(line);
+    let mut labels: BTreeMap<String, usize> = BTreeMap::new();
+    let mut list = String::from("path,label,split,group\n");
+    for row in &rows {
+        place(&row.from, &dir.join(&row.path))?;
+        for label in &row.labels {
+            *labels.entry(label.clone()).or_default() += 1;
+            let side = if row.side == Side::Test { "test" } else { "train" };
+            let group = row.group.as_deref().unwrap_or(&row.path);
+            writeln!(list, "{},{},{side},{}", quoted(&row.path), quoted(label), quoted(group)).context("the list")?;
+        }
+    }
+    let list_path = dir.join(LIST);
+    fs::write(&list_path, list).with_context(|| format!("cannot write {}", list_path.display()))?;
+    let folder = Folder::open(dir, Some(&list_path))?;
+    folder.check_trainable()?;
+    Ok(Dataset { digest: folder.digest()?, images: rows.len(), labelled, held_out, golden, labels, gone })
+}
+
+fn base(data: &Path, split: Option<&Path>) -> anyhow::Result<Vec<Row>> {
+    let folder = Folder::open(data, split).with_context(|| format!("`learning.data` {}", data.display()))?;
+    let row = |entry: &models_train::formats::Entry| Row {
+        from: folder.path_of(entry),
+        path: format!("{BASE}/{}", entry.path),
+        labels: entry.labels.clone(),
+        side: entry.side,
+        group: entry.group.clone(),
+    };
+    Ok(folder.entries().iter().map(row).collect())
+}
+
+/// The labelled parts of the line, and how many have no picture any more. The newest answers are held out, label by label; all parts of
+/// one serial number stand on one side.
+fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usize)> {
+    let mut parts: Vec<(u64, u64, Arc<str>, Option<Arc<str>>)> = {
+        let desk = learning.desk.lock();
+        let part = |(id, labelled): (u64, crate::learning::Labelled<'_>)| {
+            (labelled.given.answered.number, id, labelled.label.clone(), labelled.given.item.serial.clone())
+        };
+        desk.labels.all().map(part).collect()
+    };
+    parts.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    let (mut rows, mut gone) = (Vec::new(), 0);
+    let mut of_label: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for (_, _, label, _) in &parts {
+        *of_label.entry(label.clone()).or_default() += 1;
+    }
+    let mut out: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut side_of: BTreeMap<Arc<str>, Side> = BTreeMap::new();
+    for (_, id, label, serial) in parts {
+        let evidence = store.get(id)?.and_then(|stored| stored.inspection.evidence.clone());
+        let from = evidence.map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file());
+        let Some(from) = from else {
+            gone += 1;
+            continue;
+        };
+        let held = out.entry(label.clone()).or_default();
+        let own = if *held < of_label[&label] / HELD_OUT { Side::Test } else { Side::Train };
+        let side = serial.as_ref().map_or(own, |serial| *side_of.entry(serial.clone()).or_insert(own));
+        *held += usize::from(side == Side::Test);
+        let extension = from.extension().and_then(|it| it.to_str()).unwrap_or("bin").to_owned();
+        let group = serial.map(|serial| format!("serial {serial}"));
+        rows.push(Row { from, path: format!("{LINE}/{id}.{extension}"), labels: vec![label.to_string()], side, group });
+    }
+    Ok((rows, gone))
+}
+
+fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let words = || format!("cannot put {} into the version", from.display());
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).with_context(words)?;
+    }
+    // A link to a link would follow it away from the picture.
+    let from = from.canonicalize().with_context(words)?;
+    match fs::hard_link(&from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => fs::copy(&from, to).map(drop).with_context(words),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// As RFC 4180 has it.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}

@@ -1,0 +1,86 @@
+//! Champion and candidate on the same labelled parts, for the gate. Runs in a worker process.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use models::bundle::{Bundle, Disposition};
+use models::predictor::Predictor;
+use models::runtime::SessionOptions;
+use models_train::dataset::Folder;
+use models_train::gate::{self, Judgement, Outcome, Said, Set, Terms, Truth};
+use models_train::samples::Class;
+use models_train::split::Side;
+use serde::{Deserialize, Serialize};
+use stages::decide::decide;
+use stages::recipe::{Recipe, RecipeInForce};
+use stages::verdict::Verdict;
+
+use super::dataset::{LINE, LIST};
+use crate::learning::names;
+
+/// What is to be compared. Written by the daemon, read by the worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Case {
+    /// Bundle of the model in force.
+    pub champion: PathBuf,
+    /// Bundle of the one proposed.
+    pub candidate: PathBuf,
+    /// The frozen data set.
+    pub data: PathBuf,
+    /// The recipe: its thresholds count for both.
+    pub recipe: Recipe,
+    /// Margins and the rest.
+    pub terms: Terms,
+}
+
+/// Runs both on every part of the test side, and judges.
+///
+/// # Errors
+/// A model or the data cannot be used. `false` from `go_on` ends it.
+pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<Option<Judgement>> {
+    models::runtime::init(None)?;
+    let load = |path: &PathBuf| -> anyhow::Result<RecipeInForce> {
+        let bundle = Bundle::open(path).with_context(|| format!("model {}", path.display()))?;
+        let model = Predictor::load(bundle, &SessionOptions { threads: 1, ..SessionOptions::default() })?;
+        Ok(RecipeInForce::new(case.recipe.clone(), std::sync::Arc::new(model))?)
+    };
+    let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);
+    let folder = Folder::open(&case.data, Some(&case.data.join(LIST)))?;
+    let good = |label: &str| {
+        let known = |recipe: &RecipeInForce| {
+            names(recipe.model.manifest()).find(|(name, _)| *name == label).map(|(_, verdict)| verdict)
+        };
+        known(&candidate).or_else(|| known(&champion)).unwrap_or(Class::named(label).verdict) == Disposition::Pass
+    };
+    let entries: Vec<_> = folder.entries().iter().filter(|entry| entry.side == Side::Test).collect();
+    let mut outcomes = Vec::with_capacity(entries.len());
+    for (at, entry) in entries.iter().enumerate() {
+        if !go_on(at as f64 / entries.len() as f64) {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(folder.path_of(entry)).with_context(|| format!("picture {}", entry.path))?;
+        let image = models::image::decode(&bytes).with_context(|| format!("picture {}", entry.path))?;
+        let said = |recipe: &RecipeInForce| -> anyhow::Result<Said> {
+            let mut tensor = vec![0.0; recipe.model.preprocess().tensor_len()];
+            recipe.model.preprocess().fill(image.view(), &mut tensor);
+            let decision = decide(&recipe.model.predict(&tensor)?, recipe);
+            let verdict = match decision.verdict {
+                Verdict::Pass => Disposition::Pass,
+                Verdict::Fail => Disposition::Fail,
+                Verdict::Review | Verdict::NoDecision(_) => Disposition::Review,
+            };
+            Ok(Said { verdict, label: decision.label.map_or_else(String::new, |label| label.to_string()) })
+        };
+        let label = entry.label().to_owned();
+        let truth = Some(Truth { good: good(&label), label });
+        let set = if entry.path.starts_with(LINE) { Set::Newest } else { Set::Golden };
+        outcomes.push(Outcome {
+            set,
+            key: entry.path.clone(),
+            truth,
+            champion: said(&champion)?,
+            candidate: said(&candidate)?,
+        });
+    }
+    Ok(Some(gate::judge(&outcomes, &case.terms)?))
+}

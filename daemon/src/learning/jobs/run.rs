@@ -1,0 +1,232 @@
+//! Runs the job that waits: freeze, learn, judge, and put the candidate into the register.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use jiff::Timestamp;
+use models::bundle::Bundle;
+
+use super::dataset;
+use super::job::{Job, JobState, Place, Point};
+use super::judge::Case;
+use super::{Active, Wish, ended_by, place};
+use crate::learning::Learning;
+use crate::learning::config::Promote;
+use crate::learning::promote::entry_of;
+use crate::learning::registry::Origin;
+use crate::supervise::Board;
+use crate::words;
+use crate::worker::{self, Worker, WorkerError};
+
+/// Points of the curve are at least so far apart, looks at the selection set apart.
+const APART: Duration = Duration::from_secs(1);
+
+/// How a step of a job ended.
+enum Step {
+    Done,
+    /// It was stopped from outside.
+    Halted,
+}
+
+impl Learning {
+    /// One round: begins what a rule asks for, and runs what waits to its end.
+    pub(in crate::learning) fn run_jobs(&self, board: &Arc<Board>) {
+        self.start_by_rule();
+        let waiting = {
+            let mut state = self.jobs.lock();
+            let waiting = state.jobs.values().find(|job| job.state == JobState::Waiting && !state.closing).cloned();
+            state.active = waiting.as_ref().map(|job| Active {
+                number: job.number,
+                wish: Wish::GoOn,
+                stopper: None,
+                progress: None,
+            });
+            waiting
+        };
+        let Some(mut job) = waiting else { return };
+        let place = place(&self.jobs.dir, job.number);
+        let ended = self.run(board, &mut job, &place);
+        let mut state = self.jobs.lock();
+        let wish = state.active.take().map_or(Wish::GoOn, |active| active.wish);
+        job = match ended {
+            Ok(Step::Done) => Job { state: JobState::Done, ended_at: Some(Timestamp::now()), ..job },
+            Ok(Step::Halted) => ended_by(job, wish),
+            Err(error) => {
+                let reason = words::of(&error);
+                tracing::error!("training job {} failed: {reason}", job.number);
+                Job { state: JobState::Failed, ended_at: Some(Timestamp::now()), reason: Some(reason), ..job }
+            }
+        };
+        place.note(&format!("{:?}{}", job.state, job.reason.as_ref().map_or(String::new(), |it| format!(": {it}"))));
+        if let Err(error) = self.jobs.keep(&mut state, job) {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Ends what runs, so that it goes on when the program does.
+    pub(in crate::learning) fn close_jobs(&self) {
+        let mut state = self.jobs.lock();
+        state.closing = true;
+        if let Some(stopper) = state.active.as_ref().and_then(|active| active.stopper.clone()) {
+            stopper.ask();
+        }
+    }
+
+    fn start_by_rule(&self) {
+        let jobs = self.jobs.list();
+        if jobs.first().is_some_and(|(job, _)| !job.state.has_ended()) {
+            return;
+        }
+        let known = jobs.first().map_or(0, |(job, _)| job.answers);
+        let desk = self.desk.lock();
+        let fresh = || desk.labels.all().filter(|(_, labelled)| labelled.given.answered.number > known);
+        let rare = |most: usize| {
+            let mut of_label = std::collections::BTreeMap::new();
+            for (_, labelled) in fresh() {
+                *of_label.entry(labelled.label.clone()).or_insert(0) += 1;
+            }
+            // Rare: of which there were fewer before than have come since.
+            let all = desk.labels.counts();
+            of_label.into_iter().find(|(label, new)| *new >= most && all.get(label).copied().unwrap_or(0) < 2 * *new)
+        };
+        let why = match (self.section.after_labels, self.section.after_rare) {
+            (Some(most), _) if fresh().count() >= most => Some(format!("{most} new labels")),
+            (_, Some(most)) => rare(most).map(|(label, new)| format!("{new} new labels of the rare `{label}`")),
+            _ => None,
+        };
+        let answers = desk.labels.next_number() - 1;
+        drop(desk);
+        if let Some(why) = why
+            && let Err(error) = self.jobs.start(&crate::access::Who::program().name, &why, answers)
+        {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn run(&self, board: &Arc<Board>, job: &mut Job, place: &Place) -> anyhow::Result<Step> {
+        job.state = JobState::Running;
+        job.started_at.get_or_insert_with(Timestamp::now);
+        job.p99_before_us = job.p99_before_us.or_else(|| board.trend.usual_p99_us(60));
+        self.jobs.keep(&mut self.jobs.lock(), job.clone())?;
+        if job.dataset.is_none() {
+            let _ = fs::remove_dir_all(place.data());
+            let dataset = dataset::freeze(self, &board.store, &place.data())?;
+            place.note(&format!(
+                "{} pictures, {} of them labelled on the line, digest {}",
+                dataset.images, dataset.labelled, dataset.digest
+            ));
+            job.dataset = Some(dataset);
+            self.jobs.keep(&mut self.jobs.lock(), job.clone())?;
+        }
+        if !place.candidate().is_file()
+            && let Step::Halted = self.learn(board, job, place)?
+        {
+            return Ok(Step::Halted);
+        }
+        job.p99_during_us = board.trend.usual_p99_us(60).or(job.p99_during_us);
+        job.state = JobState::Judging;
+        self.jobs.keep(&mut self.jobs.lock(), job.clone())?;
+        self.judge(board, job, place)
+    }
+
+    fn learn(&self, board: &Arc<Board>, job: &mut Job, place: &Place) -> anyhow::Result<Step> {
+        let path = |path: std::path::PathBuf| path.into_os_string();
+        let mut arguments = vec!["train".into(), "--data".into(), path(place.data())];
+        arguments.extend(["--split".into(), path(place.data().join(dataset::LIST))]);
+        arguments.extend(["--out".into(), path(place.candidate()), "--resume".into()]);
+        arguments.extend(self.section.train.iter().map(Into::into));
+        let started = Instant::now();
+        let mut last: Option<Instant> = None;
+        let ended = self.work(job.number, arguments, &mut |progress| {
+            if progress.selection.is_some() || last.is_none_or(|at| at.elapsed() >= APART) {
+                last = Some(Instant::now());
+                place.point(&Point { at_s: started.elapsed().as_secs_f64(), progress: *progress });
+            }
+            if let Some(active) = self.jobs.lock().active.as_mut() {
+                active.progress = Some(*progress);
+            }
+        })?;
+        job.p99_during_us = board.trend.usual_p99_us(60);
+        match ended {
+            Some(result) => {
+                place.note(&format!(
+                    "trained in {:.0} s: {}",
+                    started.elapsed().as_secs_f64(),
+                    result["text"].as_str().unwrap_or_default()
+                ));
+                Ok(Step::Done)
+            }
+            None => Ok(Step::Halted),
+        }
+    }
+
+    fn judge(&self, board: &Arc<Board>, job: &mut Job, place: &Place) -> anyhow::Result<Step> {
+        let prepared = board.recipe.load_full();
+        let model = self.registry.find(prepared.in_force.model.digest())?;
+        let mut champion = self.bundle_of(&prepared, &model)?;
+        champion.save(&place.champion())?;
+        let case = Case {
+            champion: place.champion(),
+            candidate: place.candidate(),
+            data: place.data(),
+            recipe: prepared.in_force.recipe.clone(),
+            terms: self.section.gate.clone(),
+        };
+        fs::write(place.case(), serde_json::to_vec_pretty(&case)?).context("the case for the gate")?;
+        let arguments = vec!["judge".into(), "--case".into(), place.case().into_os_string()];
+        let Some(gate) = self.work(job.number, arguments, &mut |_| {})? else { return Ok(Step::Halted) };
+        let mut bundle = Bundle::open(&place.candidate())?;
+        let digest: Arc<str> = bundle.manifest.graph_sha256.as_str().into();
+        let dataset = job.dataset.as_ref().map(|dataset| dataset.digest.clone()).unwrap_or_default();
+        let origin = Origin::Job { number: job.number, dataset };
+        let entry = entry_of(&bundle.manifest, origin, Some(model.digest.clone()), job.by.clone());
+        self.registry.add(&mut bundle, entry)?;
+        let passed = gate["passed"] == true;
+        self.registry.judged(&digest, gate)?;
+        job.candidate = Some(digest.clone());
+        job.champion = Some(model.digest);
+        place.note(if passed { "the gate has passed" } else { "the gate has not passed" });
+        if passed && self.section.promote == Promote::OnPass {
+            let reason = Some(format!("the gate has passed (training job {})", job.number));
+            let promoted = self.promote(board, &digest, &crate::access::Who::program(), reason);
+            place.note(&promoted.map_or_else(|error| format!("not promoted: {error}"), |_| "promoted".into()));
+        }
+        Ok(Step::Done)
+    }
+
+    /// Runs a worker to its end. `None`: it was stopped.
+    fn work(
+        &self,
+        number: u64,
+        arguments: Vec<std::ffi::OsString>,
+        tell: &mut dyn FnMut(&models_train::progress::Progress),
+    ) -> anyhow::Result<Option<serde_json::Value>> {
+        let job = worker::Job { arguments, memory_ceiling_mib: worker::usual_ceiling_mib()?, idle: true };
+        let worker = Worker::spawn(&job)?;
+        let stopped = {
+            let mut state = self.jobs.lock();
+            let closing = state.closing;
+            let active = state.active.as_mut().ok_or_else(|| anyhow!("job {number} is not the one that runs"))?;
+            active.stopper = Some(worker.stopper());
+            closing || active.wish != Wish::GoOn
+        };
+        if stopped {
+            worker.stopper().ask();
+        }
+        let ended = worker.wait(tell);
+        let mut state = self.jobs.lock();
+        let closing = state.closing;
+        let asked = state.active.as_mut().is_some_and(|active| {
+            active.stopper = None;
+            closing || active.wish != Wish::GoOn
+        });
+        match ended {
+            Ok(result) => Ok(Some(result)),
+            // However it ended: it was asked to.
+            Err(WorkerError::Stopped(_) | WorkerError::Died { .. }) if asked => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+use super::*;
+
+fn jobs() -> (tempfile::TempDir, Jobs) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let jobs = Jobs::open(dir.path());
+    (dir, jobs)
+}
+
+#[test]
+fn one_at_a_time_and_each_goes_only_where_it_can() {
+    let (dir, jobs) = jobs();
+    let by: Arc<str> = "eve".into();
+    let first = jobs.start(&by, "by hand", 0).expect("a job").number;
+    assert!(matches!(jobs.start(&by, "by hand", 0), Err(JobError::Busy(busy)) if busy == first));
+    assert!(matches!(jobs.resume(first), Err(JobError::State { .. })), "it is not paused");
+    assert!(matches!(jobs.delete(first), Err(JobError::State { .. })), "it has not ended");
+    assert_eq!(jobs.pause(first).expect("paused").state, JobState::Paused);
+    assert!(matches!(jobs.start(&by, "by hand", 0), Err(JobError::Busy(_))), "a paused one has not ended");
+    assert_eq!(jobs.resume(first).expect("goes on").state, JobState::Waiting);
+    assert_eq!(jobs.cancel(first).expect("ended").state, JobState::Cancelled);
+    assert!(matches!(jobs.cancel(first), Err(JobError::State { .. })));
+    let second = jobs.start(&by, "200 new labels", 7).expect("a job");
+    assert!(second.number > first);
+    jobs.delete(first).expect("gone");
+    assert!(matches!(jobs.detail(first), Err(JobError::Unknown(_))));
+
+    // As a kill leaves it: running.
+    jobs.keep(&mut jobs.lock(), Job { state: JobState::Running, ..second }).expect("kept");
+    std::fs::create_dir_all(dir.path().join("99")).expect("a folder");
+    std::fs::write(dir.path().join("99/job.json"), b"{ torn").expect("a file");
+    let again = Jobs::open(dir.path());
+    let states: Vec<JobState> = again.list().iter().map(|(job, _)| job.state).collect();
+    assert_eq!(states, [JobState::Waiting], "it goes on; what cannot be read is left alone");
+}
