@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod inspections;
+mod jobs;
 mod line;
 mod models;
 mod openapi;
@@ -61,6 +62,7 @@ fn routes() -> (Router<Api>, Rules) {
     let look = |area| Need::Role(Role::Kiosk, area);
     let admin = Need::Role(Role::Admin, Area::Access);
     let label = Need::Role(Role::Operator, Area::Models);
+    let train = Need::Role(Role::Engineer, Area::Models);
     Routes::default()
         .get("/api/v1/line", look(Area::Line), line::line)
         .get("/api/v1/line/trend", look(Area::Line), line::trend)
@@ -73,10 +75,17 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/queue", look(Area::Models), review::queue)
         .get("/api/v1/queue/{id}", look(Area::Models), review::item)
         .get("/api/v1/learning", look(Area::Models), review::learning)
+        .get("/api/v1/jobs", look(Area::Models), jobs::list)
+        .post("/api/v1/jobs", train, jobs::start)
+        .get("/api/v1/jobs/{id}", look(Area::Models), jobs::one)
+        .delete("/api/v1/jobs/{id}", train, jobs::remove)
+        .post("/api/v1/jobs/{id}/cancel", train, jobs::cancel)
+        .post("/api/v1/jobs/{id}/pause", train, jobs::pause)
+        .post("/api/v1/jobs/{id}/resume", train, jobs::resume)
         .get("/api/v1/models", look(Area::Models), models::list)
         .get("/api/v1/models/{digest}", look(Area::Models), models::one)
-        .post("/api/v1/models/{digest}/promote", Need::Role(Role::Engineer, Area::Models), models::promote)
-        .post("/api/v1/models/rollback", Need::Role(Role::Engineer, Area::Models), models::rollback)
+        .post("/api/v1/models/{digest}/promote", train, models::promote)
+        .post("/api/v1/models/rollback", train, models::rollback)
         .get("/api/v1/events", look(Area::Records), events::events)
         .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
         .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)

@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, events, gate, health, idempotency, inspections, line, models, picture, problem, review, session,
-    tokens, users,
+    alerts, audit, events, gate, health, idempotency, inspections, jobs, line, models, picture, problem, review,
+    session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -41,6 +41,13 @@ use crate::access::{Need, Scope};
         review::labels,
         review::undo,
         review::learning,
+        jobs::list,
+        jobs::one,
+        jobs::start,
+        jobs::cancel,
+        jobs::pause,
+        jobs::resume,
+        jobs::remove,
         models::list,
         models::one,
         models::promote,

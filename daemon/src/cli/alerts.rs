@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::line::LineArgs;
 use super::{FAILURE, SUCCESS, out};
 use crate::alerts::{Alert, Change, Notice, Severity, What, alerts_in};
 use crate::config::{self, Config};
@@ -100,7 +100,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                         Some(url) => url,
                         None => format!("http://{}", Config::load(&at.config)?.api.listen),
                     };
-                    ask(&url, token_file.as_deref(), id.as_deref(), to.as_deref())
+                    ask(&LineArgs { url, token_file }, id.as_deref(), to.as_deref())
                 }
                 Err(error) => Err(error.into()),
             }
@@ -243,25 +243,8 @@ fn replay(outbox: &Outbox, id: Option<&str>, to: Option<&str>) -> anyhow::Result
 }
 
 /// The line that runs has the outbox, so it does it.
-fn ask(url: &str, token_file: Option<&Path>, id: Option<&str>, to: Option<&str>) -> anyhow::Result<ExitCode> {
-    let config =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).http_status_as_error(false);
-    let agent: ureq::Agent = config.proxy(None).build().into();
-    let url = format!("{}/api/v1/outbox/replay", url.trim_end_matches('/'));
-    let body = json!({"id": id, "to": to});
-    let mut request = agent.post(&url).header("x-inspectd", "1");
-    if let Some(path) = token_file {
-        let words = || format!("the token `{}` cannot be read", path.display());
-        let token = std::fs::read_to_string(path).with_context(words)?;
-        request = request.header("authorization", format!("Bearer {}", token.trim()));
-    }
-    let mut answer = request.send_json(&body).with_context(|| format!("a line runs, and cannot be asked at {url}"))?;
-    let said: Value = answer.body_mut().read_json().unwrap_or(Value::Null);
-    match said["messages"].as_u64() {
-        Some(count) => {
-            out::line(format_args!("{count} messages are sent again"))?;
-            Ok(ExitCode::from(SUCCESS))
-        }
-        None => bail!("the line says: {}", said["detail"].as_str().unwrap_or("nothing that this program understands")),
-    }
+fn ask(line: &LineArgs, id: Option<&str>, to: Option<&str>) -> anyhow::Result<ExitCode> {
+    let said = line.post("outbox/replay", json!({"id": id, "to": to}))?;
+    out::line(format_args!("{} messages are sent again", said["messages"]))?;
+    Ok(ExitCode::from(SUCCESS))
 }

@@ -11,9 +11,12 @@ pub mod demo;
 pub mod doctor;
 pub mod eval;
 pub mod inspect;
+pub mod jobs;
+mod line;
 pub mod models;
 pub mod openapi;
 mod out;
+pub mod queue;
 pub mod records;
 pub mod run;
 pub mod tokens;
@@ -75,6 +78,12 @@ pub enum Command {
     Data(data::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
     Train(train::Args),
+    /// List parts that wait for a person's look.
+    Queue(queue::Args),
+    /// Say what a part is.
+    Label(queue::LabelArgs),
+    /// List, start and end trainings of the line that runs.
+    Jobs(jobs::Args),
     /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
     /// Add, list and remove users.
@@ -115,6 +124,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => eval::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Queue(args) => queue::run(&args),
+        Command::Label(args) => queue::label(&args),
+        Command::Jobs(args) => jobs::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Users(args) => users::run(args),
         Command::Tokens(args) => tokens::run(args),

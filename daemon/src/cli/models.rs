@@ -7,6 +7,7 @@ mod few_shot;
 mod keys;
 mod list;
 mod register;
+mod registry;
 mod show;
 
 use std::path::Path;
@@ -35,14 +36,22 @@ enum Action {
     Certify(certify::Args),
     /// Write a model in another number format, unless its verdicts change.
     Export(export::Args),
+    /// Compare a candidate with the model in force: labels, and what the gate found.
+    Diff(registry::Diff),
     /// Try out registration on labelled images: how often is the right kind the nearest?
     FewShot(few_shot::FewShot),
     /// Make a pair of keys: a secret one that signs models, a public one that lines trust.
     Keygen(keys::Keygen),
     /// Say what models there are: the one that ships with the program, and those in files and folders.
     List(list::Args),
+    /// Put a model of the line's register in force, from the next part on.
+    Promote(registry::Promote),
     /// Teach a model a new kind of defect from 1 to 20 pictures, without training: writes a new bundle.
     Register(register::Register),
+    /// List the models of the line that runs: which one decides, where each comes from, who promoted it.
+    Registered(registry::Registered),
+    /// Go back to the model that was in force before, from the next part on.
+    Rollback(registry::Rollback),
     /// Say what a model is: labels, thresholds, preprocessing, heads, provenance, certificate.
     Show(show::Args),
     /// Sign a model with a secret key. The signature lies beside it, in minisign's format.
@@ -58,11 +67,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::BuildEngine(args) => build_engine::run(args),
         Action::Certify(args) => certify::run(args),
+        Action::Diff(args) => registry::diff(args),
         Action::Export(args) => export::run(args),
         Action::FewShot(args) => few_shot::run(args),
         Action::Keygen(args) => keys::keygen(args),
         Action::List(args) => list::run(args),
+        Action::Promote(args) => registry::promote(args),
         Action::Register(args) => register::register(args),
+        Action::Registered(args) => registry::registered(args),
+        Action::Rollback(args) => registry::rollback(args),
         Action::Show(args) => show::run(args),
         Action::Sign(args) => keys::sign(args),
         Action::Unregister(args) => register::unregister(args),

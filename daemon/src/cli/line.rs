@@ -1,0 +1,101 @@
+//! Asks the line that runs, over its HTTP interface: what the page can do, a terminal can.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Which line, and on whose word.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LineArgs {
+    /// Where the line that runs can be asked.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787", global = true)]
+    pub(super) url: String,
+    /// A file with a token that may do it there (`inspectd tokens add`); not needed where access is open.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// How it is asked.
+pub(super) enum Method<'a> {
+    Get,
+    Post(&'a Value),
+    Delete,
+}
+
+impl LineArgs {
+    /// What is there at a path below `/api/v1/`.
+    ///
+    /// # Errors
+    /// No line answers, or it refuses, in its own words.
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(path, Method::Get)
+    }
+
+    /// Changes something there.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn post(&self, path: &str, body: impl Serialize) -> anyhow::Result<Value> {
+        self.ask(path, Method::Post(&serde_json::to_value(body)?))
+    }
+
+    /// Removes something there.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(path, Method::Delete)
+    }
+
+    fn ask(&self, path: &str, method: Method<'_>) -> anyhow::Result<Value> {
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false);
+        let agent: ureq::Agent = config.proxy(None).build().into();
+        let url = format!("{}/api/v1/{path}", self.url.trim_end_matches('/'));
+        let token = self.token()?;
+        let unreachable = || format!("no line answers at {url}: does one run there? (`--url` names another place)");
+        let mut answer = match method {
+            Method::Get => {
+                let request = agent.get(&url);
+                let request = if let Some(token) = token { request.header("authorization", token) } else { request };
+                request.call().with_context(unreachable)?
+            }
+            Method::Delete => {
+                let request = agent.delete(&url).header("x-inspectd", "1");
+                let request = if let Some(token) = token { request.header("authorization", token) } else { request };
+                request.call().with_context(unreachable)?
+            }
+            Method::Post(body) => {
+                let request = agent.post(&url).header("x-inspectd", "1");
+                let request = if let Some(token) = token { request.header("authorization", token) } else { request };
+                request.send_json(body).with_context(unreachable)?
+            }
+        };
+        let status = answer.status();
+        let said: Value = answer.body_mut().read_json().unwrap_or(Value::Null);
+        if !status.is_success() {
+            bail!("the line says: {}", said["detail"].as_str().unwrap_or("nothing that this program understands"));
+        }
+        Ok(said)
+    }
+
+    fn token(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let token =
+            std::fs::read_to_string(path).with_context(|| format!("the token `{}` cannot be read", path.display()))?;
+        Ok(Some(format!("Bearer {}", token.trim())))
+    }
+}
+
+/// A text of an answer; empty where it is none.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Enough of a digest to tell models apart.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
