@@ -116,6 +116,29 @@ impl Program {
         answer.body_mut().read_json().unwrap_or_else(|error| panic!("GET {path} is not JSON: {error}"))
     }
 
+    /// Changes something.
+    ///
+    /// # Panics
+    /// If the answer is not success and JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, text) = self.refused(path, body);
+        assert!((200..300).contains(&status), "POST {path}: {status} {text}\n{}", self.output());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("POST {path} is not JSON: {error}"))
+    }
+
+    /// The same where a refusal is expected: status and body.
+    ///
+    /// # Panics
+    /// If there is no answer at all.
+    pub fn refused(&self, path: &str, body: &Value) -> (u16, String) {
+        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+        let agent: ureq::Agent = config.build().into();
+        let answer = agent.post(format!("{}{path}", self.url)).header("x-inspectd", "1").send_json(body);
+        let mut answer = answer.unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.output()));
+        let text = answer.body_mut().read_to_string().unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        (answer.status().as_u16(), text)
+    }
+
     /// The line's counts, after checking the law on them.
     pub fn counts(&self) -> Counts {
         Counts::of(&self.get("/api/v1/line")["counts"])

@@ -80,11 +80,11 @@ impl Desk {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offers the parts that came since the last time; how many there were.
+    /// Offers the parts that came since the last time, and shows each to `see`; how many there were.
     ///
     /// # Errors
     /// The log cannot be written; the parts are offered again.
-    pub fn follow(&self, store: &Store, budget: &Budget) -> Result<usize, LogError> {
+    pub fn follow(&self, store: &Store, budget: &Budget, see: &mut dyn FnMut(&Inspection)) -> Result<usize, LogError> {
         let seen = self.lock().seen;
         let news = store.after(seen, 256);
         for stored in &news {
@@ -93,6 +93,7 @@ impl Desk {
                 self.lock().offer(Item::of(inspection), budget)?;
             }
             self.lock().seen = inspection.id;
+            see(inspection);
         }
         Ok(news.len())
     }

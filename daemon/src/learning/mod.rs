@@ -3,6 +3,7 @@
 //! - [`desk`]: the queue and the labels, with the log that keeps them.
 //! - [`registry`]: every model, where it comes from, and which one decides.
 //! - [`promote`]: puts a model in force between two parts, and takes it back.
+//! - [`guard`]: takes a model back that holds back far more than the one before.
 //! - [`jobs`]: freezes what was labelled, trains a candidate, judges it.
 //! - [`kinds`]: a label that no model knows becomes a kind at once.
 //!
@@ -11,6 +12,7 @@
 mod config;
 mod desk;
 mod event;
+mod guard;
 mod jobs;
 mod kinds;
 mod labels;
@@ -22,7 +24,7 @@ pub mod shots;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,6 +39,9 @@ pub use promote::PromoteError;
 pub use queue::{Budget, Offer, Queue};
 pub use registry::{Model, Origin, Promotion, Registry, RegistryError};
 
+use stages::inspection::Inspection;
+
+use crate::access::Who;
 use crate::background::yield_to_the_line;
 use crate::supervise::{Board, Kitchen, Prepared};
 
@@ -61,6 +66,7 @@ pub struct Learning {
     changing: Mutex<Option<promote::Warm>>,
     /// Labels whose kinds may have to be registered anew.
     kinds: Mutex<BTreeMap<Arc<str>, kinds::State>>,
+    guard: Mutex<guard::Guard>,
 }
 
 /// The threads of the loop.
@@ -80,7 +86,16 @@ impl Learning {
         let registry = Arc::new(Registry::open(&state.join("models"))?);
         let kitchen = Kitchen { registry: Some(registry.clone()), ..kitchen };
         let jobs = Jobs::open(&state.join("jobs"));
-        Ok(Learning { desk, registry, jobs, kitchen, section, changing: Mutex::default(), kinds: Mutex::default() })
+        Ok(Learning {
+            desk,
+            registry,
+            jobs,
+            kitchen,
+            section,
+            changing: Mutex::default(),
+            kinds: Mutex::default(),
+            guard: Mutex::default(),
+        })
     }
 
     /// Works from now on.
@@ -119,14 +134,25 @@ impl Learning {
 
     fn follow(&self, board: &Arc<Board>) {
         let budget = self.budget(&board.recipe.load());
+        let mut alarm = None;
         loop {
-            match self.desk.follow(&board.store, &budget) {
-                Ok(0) => return,
+            let mut see = |part: &Inspection| {
+                let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+                alarm = guard.part(&part.model, part.verdict).or(alarm.take());
+            };
+            match self.desk.follow(&board.store, &budget, &mut see) {
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!("the review queue: {error}");
-                    return;
+                    break;
                 }
+            }
+        }
+        if let Some(words) = alarm {
+            tracing::warn!("the model that was just promoted is taken back: {words}");
+            if let Err(error) = self.rollback(board, &Who::program(), Some(format!("taken back by itself: {words}"))) {
+                tracing::error!("{error}");
             }
         }
     }

@@ -123,6 +123,14 @@ impl Learning {
         self.registry.promoted(promotion.clone())?;
         board.line.swap_recipe(prepared.in_force.clone());
         board.recipe.store(Arc::new(prepared));
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        match model.origin {
+            // A new kind is there to hold parts back that passed before.
+            Origin::FewShot { .. } => guard.rest(),
+            _ if rollback => guard.rest(),
+            _ => guard.promoted(&model.digest, &previous),
+        }
+        drop(guard);
         tracing::info!("model {} is in force from the next part on, instead of {previous}", model.digest);
         *warm = Some(Warm { prepared: (*before).clone(), since: Instant::now() });
         Ok(promotion)

@@ -1,0 +1,328 @@
+//! The whole learning loop on real images: a line that was never taught `patches` sees them, puts them before a person, learns the kind
+//! on the spot, trains a candidate, judges it, promotes it under traffic, refuses a worse one, and takes back a forced one by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use system_tests::{Counts, Program, binary, data, wait_for};
+
+/// The kind that the first model never saw.
+const NEW: &str = "patches";
+/// Input of the networks here: small, so that the test is quick.
+const SIZE: &str = "160";
+/// Images of each label that the line plays at first, from the train side; the first model learned from others.
+const PLAYED: usize = 40;
+/// Images of each label that the first model learned from.
+const LEARNED: usize = 120;
+/// A training may take so long on a machine that builds at the same time.
+const LONG: Duration = Duration::from_secs(600);
+
+struct Image {
+    path: PathBuf,
+    label: String,
+    side: String,
+}
+
+struct Rig {
+    dir: tempfile::TempDir,
+    binary: PathBuf,
+    images: Vec<Image>,
+    played: usize,
+}
+
+impl Rig {
+    fn new(binary: PathBuf, data: &Path) -> Rig {
+        let root = data.join("neu-surface-defects");
+        let list = fs::read_to_string(root.join("split.csv")).expect("the fixed split");
+        let image = |line: &str| {
+            let mut parts = line.split(',');
+            let mut next = || parts.next().expect("path, label, split").to_owned();
+            Image { path: root.join(next()), label: next(), side: next() }
+        };
+        let images = list.lines().skip(1).map(image).collect();
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(dir.path().join("camera")).expect("a folder");
+        Rig { dir, binary, images, played: 0 }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// The images of a label on one side, in the list's order.
+    fn of(&self, label: &str, side: &str) -> Vec<&Image> {
+        self.images.iter().filter(|image| image.label == label && image.side == side).collect()
+    }
+
+    fn labels(&self) -> BTreeSet<String> {
+        self.images.iter().map(|image| image.label.clone()).collect()
+    }
+
+    /// What the first model is made of: five labels, some of the train side to learn from, the test side as the golden set.
+    fn base(&self) -> String {
+        let mut list = String::from("path,label,split\n");
+        let folder = self.dir.path().join("base");
+        for label in self.labels().iter().filter(|label| *label != NEW) {
+            let learned = self.of(label, "train").into_iter().take(LEARNED);
+            for image in learned.chain(self.of(label, "test")) {
+                let name = image.path.file_name().expect("a file").to_string_lossy().into_owned();
+                fs::create_dir_all(&folder).expect("a folder");
+                fs::copy(&image.path, folder.join(&name)).expect("a copy");
+                list += &format!("{name},{label},{}\n", image.side);
+            }
+        }
+        fs::write(folder.join("split.csv"), list).expect("a list");
+        self.path("base")
+    }
+
+    fn train_first(&self, base: &str) -> String {
+        let bundle = self.path("first.bundle");
+        let split = format!("{base}/split.csv");
+        let arguments =
+            ["train", "--data", base, "--split", &split, "--out", &bundle, "--priority", "normal", "--json"];
+        let own = ["--size", SIZE, "--epochs", "0", "--no-near"];
+        let output = Command::new(&self.binary).args(arguments).args(own).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        bundle
+    }
+
+    fn start(&self, base: &str, per_hour: usize, size: &str) -> Program {
+        let config = format!(
+            r#"
+            format = 1
+            [line]
+            name = "strip"
+            recipe = "recipe.toml"
+            [source]
+            kind = "folder"
+            path = "camera"
+            mode = "watch"
+            rate = 25.0
+            serial_from_name = true
+            [store]
+            dir = "state"
+            [api]
+            listen = "127.0.0.1:0"
+            [access]
+            mode = "open"
+            [learning]
+            data = "{base}"
+            split = "{base}/split.csv"
+            train = ["--size", "{size}", "--epochs", "0", "--no-near"]
+            [learning.gate]
+            review_margin = 0.05
+            "#
+        );
+        let recipe = format!(
+            r#"
+            name = "strip"
+            version = 1
+            bundle = "first.bundle"
+            deadline_ms = 20000
+            [review]
+            per_hour = {per_hour}
+            audit_fraction = 0.0
+            "#
+        );
+        fs::write(self.path("line.toml"), config).expect("written");
+        fs::write(self.path("recipe.toml"), recipe).expect("written");
+        Program::start(&self.binary, &["run", "--config", &self.path("line.toml")])
+    }
+
+    /// Puts images before the camera, labels mixed. Their serial numbers end in their labels.
+    fn play(&mut self, images: &[(PathBuf, String)]) {
+        let mut by_label: BTreeMap<&str, Vec<&PathBuf>> = BTreeMap::new();
+        for (path, label) in images {
+            by_label.entry(label).or_default().push(path);
+        }
+        let most = by_label.values().map(Vec::len).max().unwrap_or(0);
+        for round in 0..most {
+            for (label, paths) in &by_label {
+                let Some(path) = paths.get(round) else { continue };
+                self.played += 1;
+                let name = format!("{:05}-{label}.jpg", self.played);
+                let unfinished = self.dir.path().join("unfinished");
+                fs::copy(path, &unfinished).expect("a copy");
+                fs::rename(unfinished, self.dir.path().join("camera").join(name)).expect("in place");
+            }
+        }
+    }
+
+    fn some(&self, side: &str, from: usize, count: usize) -> Vec<(PathBuf, String)> {
+        let of = |label: &String| {
+            let images = self.of(label, side).into_iter().skip(from).take(count);
+            images.map(|image| (image.path.clone(), image.label.clone())).collect::<Vec<_>>()
+        };
+        self.labels().iter().flat_map(of).collect()
+    }
+}
+
+fn wait_long<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "waited {LONG:?} for {what}");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn all_seen(line: &Program, parts: usize) -> Counts {
+    wait_long("all parts", || Some(line.counts()).filter(|it| it.triggered >= parts as u64 && it.in_flight == 0))
+}
+
+/// Every record, oldest first.
+fn records(line: &Program) -> Vec<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    loop {
+        let before = all.last().map_or(String::new(), |part| format!("&before={}", part["id"]));
+        let page = line.get(&format!("/api/v1/inspections?limit=100{before}"));
+        all.extend(page["items"].as_array().expect("items").iter().cloned());
+        if page["next"].is_null() {
+            all.reverse();
+            return all;
+        }
+    }
+}
+
+fn truth(part: &Value) -> &str {
+    part["serial"].as_str().expect("a serial number").split_once('-').expect("a label").1
+}
+
+fn digest(line: &Program) -> String {
+    line.get("/api/v1/models")["champion"].as_str().expect("a champion").to_owned()
+}
+
+/// Starts a training and waits for its end.
+fn train(line: &Program) -> Value {
+    let job = line.post("/api/v1/jobs", &json!({}));
+    let id = job["id"].as_u64().expect("a number");
+    wait_long("the training", || {
+        let job = line.get(&format!("/api/v1/jobs/{id}"));
+        (!["waiting", "running", "judging"].contains(&job["state"].as_str().expect("a state"))).then_some(job)
+    })
+}
+
+#[test]
+fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
+    let (Some(binary), Some(data)) = (binary(), data()) else { return };
+    let mut rig = Rig::new(binary, &data);
+    let base = rig.base();
+    rig.train_first(&base);
+
+    // One part in six is of the new kind; the queue may take one in five of all.
+    let first = rig.some("train", LEARNED, PLAYED);
+    let budget = first.len() / 5;
+    let line = rig.start(&base, budget, SIZE);
+    rig.play(&first);
+    all_seen(&line, first.len());
+    let before = records(&line);
+    assert!(before.iter().all(|part| part["label"] != NEW), "nobody has taught it that");
+    let queue = wait_for("the queue", || {
+        let queue = line.get("/api/v1/queue?limit=200");
+        (queue["waiting"].as_u64() == Some(budget as u64)).then_some(queue)
+    });
+    let items = queue["items"].as_array().expect("items");
+    let found = items.iter().filter(|item| truth(item) == NEW).count();
+    println!("{found} of {PLAYED} new parts are among the {} of {} that the queue took", items.len(), first.len());
+    assert!(5 * found >= 4 * PLAYED, "{found} of {PLAYED} new parts surfaced");
+    assert!(
+        items.iter().all(|item| !item["reasons"].as_array().expect("reasons").is_empty()),
+        "each knows why it is there"
+    );
+
+    // Five labels, and the line knows the kind.
+    let new: Vec<&Value> = items.iter().filter(|item| truth(item) == NEW).collect();
+    let was = digest(&line);
+    for item in &new[..5] {
+        line.post(&format!("/api/v1/inspections/{}/label", item["id"]), &json!({ "answer": "label", "label": NEW }));
+    }
+    let asked = Instant::now();
+    wait_for("the kind", || {
+        let models = line.get("/api/v1/models");
+        let champion = models["models"].as_array()?.iter().find(|model| model["state"] == "champion")?.clone();
+        champion["made_by"].as_str()?.contains("from 5 labelled parts").then_some(())
+    });
+    let took = asked.elapsed();
+    println!("the kind was in force {took:?} after the fifth label");
+    assert!(took < Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 5 }), "{took:?}");
+    assert_ne!(digest(&line), was);
+    let seen = line.counts().triggered as usize;
+    let again: Vec<_> = rig.of(NEW, "test").iter().take(10).map(|it| (it.path.clone(), it.label.clone())).collect();
+    rig.play(&again);
+    all_seen(&line, seen + 10);
+    let named = records(&line)[seen..].iter().filter(|part| part["label"] == NEW).count();
+    println!("{named} of 10 further parts are named after five labels");
+    assert!(named >= 8, "{named} of 10");
+
+    // The rest of the queue, then a training.
+    for item in items.iter().filter(|item| !new[..5].iter().any(|done| done["id"] == item["id"])) {
+        let answer = json!({ "answer": "label", "label": truth(item) });
+        line.post(&format!("/api/v1/inspections/{}/label", item["id"]), &answer);
+    }
+    wait_for("the last kind", || {
+        let models = line.get("/api/v1/models");
+        let made = |model: &Value| model["made_by"].as_str().is_some_and(|words| words.contains("from 20 labelled"));
+        models["models"].as_array()?.iter().find(|model| model["state"] == "champion").filter(|it| made(it)).map(drop)
+    });
+    let job = train(&line);
+    assert_eq!(job["state"], "done", "{job:#}");
+    println!("gate: {:#}", job["gate"]["words"]);
+    assert_eq!(job["gate"]["passed"], true, "{:#}", job["gate"]);
+    let candidate = job["candidate"].as_str().expect("a candidate").to_owned();
+
+    // Promotion under traffic: no part without a model, none lost, the models in one sequence.
+    let (seen, traffic) = (line.counts().triggered as usize, rig.some("train", LEARNED, 20));
+    rig.play(&traffic);
+    wait_for("traffic", || (line.counts().triggered as usize > seen + 20).then_some(()));
+    let promotion = line.post(&format!("/api/v1/models/{candidate}/promote"), &json!({}));
+    assert_eq!(promotion["forced"], false);
+    all_seen(&line, seen + traffic.len());
+    let during = &records(&line)[seen..];
+    assert_eq!(during.len(), traffic.len());
+    let by: Vec<&str> = during.iter().map(|part| part["model"].as_str().expect("a model")).collect();
+    let switch = by.iter().position(|model| *model == candidate).expect("the candidate decided some");
+    assert!(switch > 0 && by[switch..].iter().all(|model| *model == candidate), "one after the other: {by:?}");
+
+    // What it is for.
+    let (seen, fresh) = (line.counts().triggered as usize, rig.some("test", 0, 60));
+    rig.play(&fresh);
+    all_seen(&line, seen + fresh.len());
+    let after = &records(&line)[seen..];
+    let of_new: Vec<&Value> = after.iter().filter(|part| truth(part) == NEW).collect();
+    let right = of_new.iter().filter(|part| part["label"] == NEW).count();
+    println!("{right} of {} parts of the new kind are right after the training", of_new.len());
+    assert!(right * 100 >= of_new.len() * 95, "{right} of {}", of_new.len());
+
+    // A restart keeps the champion; a deliberately worse candidate (an input of 32 px) is refused.
+    line.terminate();
+    let line = rig.start(&base, budget, "32");
+    assert_eq!(digest(&line), candidate);
+    let job = train(&line);
+    assert_eq!(job["state"], "done", "{job:#}");
+    assert_eq!(job["gate"]["passed"], false, "{:#}", job["gate"]);
+    println!("worse: {:#}", job["gate"]["words"]);
+    let worse = job["candidate"].as_str().expect("a candidate").to_owned();
+    let refused = line.refused(&format!("/api/v1/models/{worse}/promote"), &json!({}));
+    assert!(refused.0 == 409 && refused.1.contains("reason"), "{refused:?}");
+
+    // Forced all the same, it is taken back by itself. The guard compares with the parts before, so there must be some.
+    let seen = line.counts().triggered as usize;
+    rig.play(&rig.some("train", LEARNED, 15));
+    all_seen(&line, seen + 90);
+    let promotion = line.post(&format!("/api/v1/models/{worse}/promote"), &json!({ "reason": "to see what happens" }));
+    assert_eq!(promotion["forced"], true);
+    rig.play(&rig.some("train", LEARNED, PLAYED));
+    wait_long("the way back", || (digest(&line) == candidate).then_some(()));
+    let back = line.get(&format!("/api/v1/models/{candidate}"));
+    let last = back["promotions"].as_array().expect("promotions").last().expect("one").clone();
+    assert!(last["rollback"] == true && last["by"] == "program", "{last:#}");
+    println!("taken back: {}", last["reason"]);
+    line.counts();
+}
