@@ -33,7 +33,7 @@ const STAGES: [string, number][] = [
 ];
 const KEEP = 500;
 const DEADLINE_MS = 500;
-const MODEL_DIGEST = '5e3c9a1f7b2d4c6e8a0f1b3d5c7e9f2a4b6d8c0e1f3a5b7d9c2e4f6a8b0d1c3e';
+export const MODEL_DIGEST = '5e3c9a1f7b2d4c6e8a0f1b3d5c7e9f2a4b6d8c0e1f3a5b7d9c2e4f6a8b0d1c3e';
 
 export class MockLine {
   scenario: Scenario = { ...USUAL };

@@ -1,10 +1,13 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
-// `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state.
+// `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state;
+// `learning.ts` names those of labelling and training.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { LineState, LineStatus, Verdict } from '../src/lib/api';
 import { alertsOf } from './alerts.ts';
+import { json, problem } from './answers.ts';
+import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
 
@@ -29,6 +32,7 @@ function routes(): Connect.NextHandleFunction {
   line.backfill(600);
   const clients = new Set<ServerResponse>();
   const send = (text: string) => clients.forEach((c) => c.write(text));
+  const learning = new MockLearning(line, () => send(event('learning', {})));
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
   }, TICK_MS).unref();
@@ -36,16 +40,17 @@ function routes(): Connect.NextHandleFunction {
 
   return (req, res, next) => {
     const url = new URL(req.url ?? '/', 'http://mock');
-    if (url.pathname === '/mock') return set(line, clients, url.searchParams, res);
+    if (url.pathname === '/mock') return set(line, learning, clients, url.searchParams, res);
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
-    answer(line, clients, url, req, res);
+    answer(line, learning, clients, url, req, res);
   };
 }
 
-function answer(line: MockLine, clients: Set<ServerResponse>, url: URL, req: IncomingMessage, res: ServerResponse): void {
+function answer(line: MockLine, learning: MockLearning, clients: Set<ServerResponse>, url: URL, req: IncomingMessage, res: ServerResponse): void {
   const path = url.pathname.slice('/api/v1'.length);
-  if (path === '/session') return json(res, { open: true, needs_setup: false, who: { name: 'open', role: 'admin', via: 'open' } });
+  if (path === '/session') return json(res, learning.session());
+  if (learning.answer(path, req, res)) return;
   if (path === '/line') return json(res, line.status());
   if (path === '/line/trend') return json(res, line.trend());
   if (path === '/events') return subscribe(line, clients, req, res);
@@ -56,7 +61,7 @@ function answer(line: MockLine, clients: Set<ServerResponse>, url: URL, req: Inc
     return json(res, { items, next: items.at(-1)?.id ?? null, rebuilding: false });
   }
   const [, id, image] = /^\/inspections\/(\d+)(\/image)?$/.exec(path) ?? [];
-  const part = line.parts.find((p) => p.id === Number(id));
+  const part = learning.part(Number(id)) ?? line.parts.find((p) => p.id === Number(id));
   if (!part) return problem(res, 404, `no part ${id ?? path}`);
   if (!image) return json(res, part);
   if (!part.has_image) return problem(res, 404, 'no picture was kept');
@@ -81,7 +86,7 @@ function acknowledge(line: MockLine, clients: Set<ServerResponse>, id: string, r
   json(res, alert);
 }
 
-function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
+function set(line: MockLine, learning: MockLearning, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
   line.scenario = {
     state: (want.get('state') as LineState | null) ?? USUAL.state,
     state_reason: want.get('reason'),
@@ -91,6 +96,7 @@ function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams
     store: (want.get('store') as LineStatus['store']['state'] | null) ?? USUAL.store,
     down: want.has('down'),
   };
+  learning.set(want);
   line.alerts = alertsOf(want.getAll('alert'), Date.now());
   clients.forEach((c) => c.write(event('alerts', { active: line.alerts, recent: [] })));
   if (want.has('clear')) line.clear();
@@ -99,11 +105,3 @@ function set(line: MockLine, clients: Set<ServerResponse>, want: URLSearchParams
 }
 
 const event = (name: string, data: unknown, id?: number) => `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
-
-function json(res: ServerResponse, body: unknown): void {
-  res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-}
-
-function problem(res: ServerResponse, status: number, detail: string): void {
-  res.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify({ type: 'about:blank', title: 'Not found', status, detail }));
-}

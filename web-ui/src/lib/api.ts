@@ -36,7 +36,7 @@ export class ApiError extends Error {
 /** A hung daemon must not hang the page with it. */
 const ANSWER_WITHIN_MS = 10_000;
 
-async function read<T>(path: string): Promise<T> {
+export async function read<T>(path: string): Promise<T> {
   const response = await fetch(API + path, {
     headers: { accept: 'application/json' },
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
@@ -46,10 +46,10 @@ async function read<T>(path: string): Promise<T> {
 }
 
 /** Changes something. The header is what no page of another site can send; the daemon insists on it. */
-export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
+export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
   const response = await fetch(API + path, {
     method,
-    headers: { accept: 'application/json', 'x-inspectd': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: { accept: 'application/json', 'x-inspectd': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...more },
     body: body === undefined ? null : JSON.stringify(body),
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   });

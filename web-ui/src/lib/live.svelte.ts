@@ -44,6 +44,8 @@ export class Live {
   now = $state.raw(Date.now());
   lastTriggerAt = $state.raw<number | null>(null);
   statusAt = $state.raw<number | null>(null);
+  /** Grows whenever labels, jobs or models are no longer what they were. */
+  learningNews = $state.raw(0);
 
   #dwell = new Dwell();
   #arrived: Inspection[] = [];
@@ -89,6 +91,7 @@ export class Live {
       if (event === 'inspection') this.#part(JSON.parse(data) as Inspection);
       else if (event === 'status') this.#newStatus(JSON.parse(data) as LineStatus);
       else if (event === 'alerts') this.alerts = (JSON.parse(data) as Alerts).active;
+      else if (event === 'learning') this.learningNews += 1;
       else if (event === 'gap') void this.#reread();
     } catch (error) {
       // One event that cannot be read must not end the connection: on resuming, it would come again and again.

@@ -33,6 +33,17 @@ class SessionState {
 
 export const session = new SessionState();
 
+const ROLES = ['kiosk', 'operator', 'engineer', 'admin'] as const;
+type Role = (typeof ROLES)[number];
+
+/** Why whoever is signed in may not do what asks for this role, in the daemon's words; null when they may. */
+export function whyNot(least: Role): string | null {
+  const who = session.current?.who;
+  if (!who) return session.current?.open ? null : `Nobody is signed in, and this needs the role ${least}.`;
+  const rank = (role: string | null) => ROLES.indexOf(role as Role);
+  return rank(who.role) >= rank(least) ? null : `\`${who.name}\` is ${who.role ?? 'nobody'}, and this needs the role ${least}.`;
+}
+
 /** What went wrong, as a sentence. */
 export function wordsOf(error: unknown): string {
   const words = error instanceof ApiError ? error.message : 'The daemon cannot be reached';

@@ -1,0 +1,86 @@
+// What the models page shows: models, training jobs, and what a person told them to do.
+
+import { deleteJob, promote, readJob, readJobs, readModels, rollBack, startJob, tellJob, type Job, type JobDetail, type Models } from './learning';
+import { ended } from './learn-words';
+
+/** While something is training its progress is asked for; events tell of the rest. */
+const PROGRESS_MS = 2_000;
+const REREAD_MS = 15_000;
+
+export class ModelsState {
+  models = $state.raw<Models | null>(null);
+  jobs = $state.raw<Job[] | null>(null);
+  /** Of the job that is picked. */
+  detail = $state.raw<JobDetail | null>(null);
+  /** Why models or jobs could not be read. */
+  problem = $state.raw<string | null>(null);
+  /** What was refused, in the daemon's words. */
+  refused = $state.raw<string | null>(null);
+  busy = $state(false);
+
+  #wanted: number | null = null;
+
+  start(): () => void {
+    void this.read();
+    const progress = setInterval(() => {
+      if (this.jobs?.some((job) => !ended(job))) void this.read();
+    }, PROGRESS_MS);
+    const reread = setInterval(() => void this.read(), REREAD_MS);
+    return () => {
+      clearInterval(progress);
+      clearInterval(reread);
+    };
+  }
+
+  async read(): Promise<void> {
+    try {
+      const [models, jobs] = await Promise.all([readModels(), readJobs(), this.#readDetail().catch(() => null)]);
+      this.models = models;
+      this.jobs = jobs.jobs;
+      this.problem = null;
+    } catch (error) {
+      this.problem = wordsOf(error);
+    }
+  }
+
+  /** The job whose curve and log are wanted. */
+  async pick(id: number | null): Promise<void> {
+    if (id === this.#wanted) return;
+    this.#wanted = id;
+    this.detail = null;
+    await this.#readDetail().catch((error: unknown) => (this.problem = wordsOf(error)));
+  }
+
+  train = () => this.#do(startJob);
+  tell = (id: number, what: 'cancel' | 'pause' | 'resume') => this.#do(() => tellJob(id, what));
+  remove = (id: number) => this.#do(() => deleteJob(id));
+  promote = (digest: string, reason: string | null) => this.#do(() => promote(digest, reason));
+  rollBack = (reason: string) => this.#do(() => rollBack(reason));
+
+  async #readDetail(): Promise<void> {
+    const id = this.#wanted;
+    if (id === null) return;
+    const detail = await readJob(id);
+    if (id === this.#wanted) this.detail = detail;
+  }
+
+  /** Whether it was done. One at a time: a button pressed twice must not promote twice. */
+  async #do<T>(act: () => Promise<T>): Promise<T | null> {
+    if (this.busy) return null;
+    this.busy = true;
+    this.refused = null;
+    try {
+      const done = await act();
+      await this.read();
+      return done;
+    } catch (error) {
+      this.refused = wordsOf(error);
+      await this.read();
+      return null;
+    } finally {
+      this.busy = false;
+    }
+  }
+}
+
+const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

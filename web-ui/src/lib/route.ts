@@ -1,0 +1,15 @@
+// Which page the address names. The part behind # is never sent to the daemon.
+
+export type Route =
+  | { page: 'live'; part: number | null }
+  | { page: 'review' }
+  /** A digest's beginning, or `job-4`. */
+  | { page: 'models'; pick: string | null };
+
+export function routeOf(hash: string): Route {
+  if (hash === '#review') return { page: 'review' };
+  const models = /^#models(?:\/([0-9a-f]+|job-\d+))?$/.exec(hash);
+  if (models) return { page: 'models', pick: models[1] ?? null };
+  const part = /^#part\/(\d+)$/.exec(hash)?.[1];
+  return { page: 'live', part: part ? Number(part) || null : null };
+}

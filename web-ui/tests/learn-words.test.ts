@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import type { Gate, GateRate } from '../src/lib/learning';
+import { estimatesOf, etaWord, missingOf, pWord, reasonsOf, reasonWord, regressedOf, rough, standing } from '../src/lib/learn-words';
+import { dayOf, paceOf, tallied } from '../src/lib/pace';
+import { routeOf } from '../src/lib/route';
+
+const rate = (change: Partial<GateRate> = {}): GateRate => ({ champion: 2, candidate: 1, lost: 0, won: 1, margin: 0.02, p: 0.003, non_inferior: true, missing: null, ...change });
+const estimates = { share: 0.01, audited: 40, bad: 12, good: 28, escape_rate: 0.083, escape_ci: [0.015, 0.354] as [number, number], overkill_rate: null, overkill_ci: null };
+
+describe('reasons', () => {
+  it('says why in words, and the numbers behind them', () => {
+    expect(reasonsOf({ reasons: [{ reason: 'low_margin', detail: 'scratch 0.52, good 0.47' }, { reason: 'audit', detail: ' ' }] })).toEqual([
+      { words: 'The model can hardly tell two labels apart', detail: 'scratch 0.52, good 0.47' },
+      { words: 'Picked at random, to check the line', detail: null },
+    ]);
+  });
+  it('shows a reason of a newer daemon by its name', () => {
+    expect(reasonWord('too_shiny')).toBe('Too shiny');
+  });
+});
+
+describe('estimates', () => {
+  it('gives rate and interval, or nothing', () => {
+    expect(estimatesOf({ estimates })).toEqual([
+      { name: 'Escapes', percent: '8.3', interval: '1.5 to 35 %' },
+      { name: 'Overkill', percent: null, interval: null },
+    ]);
+  });
+  it('never calls a small share nothing', () => {
+    expect([rough(0), rough(0.0004), rough(0.05), rough(1)]).toEqual(['0', 'under 0.1', '5.0', '100']);
+  });
+});
+
+describe('the gate', () => {
+  const gate: Gate = {
+    passed: false,
+    flips: [],
+    words: [],
+    sets: [
+      { name: 'golden', n_good: 1, n_bad: 1, escapes: rate(), overkill: rate(), classes: [{ name: 'pit', n: 9, champion_right: 9, candidate_right: 7, regressed: true }, { name: 'dent', n: 9, champion_right: 9, candidate_right: 9, regressed: false }] },
+      { name: 'newest', n_good: 1, n_bad: 1, escapes: rate({ non_inferior: false, missing: 84 }), overkill: rate(), classes: [] },
+    ],
+  };
+  it('tells "no" from "not known yet"', () => {
+    expect([rate(), rate({ non_inferior: false }), rate({ non_inferior: false, missing: 84 })].map(standing)).toEqual(['yes', 'no', 'unknown']);
+  });
+  it('says what is missing, and who lost', () => {
+    expect(missingOf(gate)).toEqual(['Newest labels: 84 more bad parts with a label, and the gate can tell about escapes.']);
+    expect(regressedOf(gate).map((c) => [c.name, c.set])).toEqual([['pit', 'Golden set']]);
+  });
+  it('never calls a p-value nothing', () => {
+    expect([pWord(0.0004), pWord(0.0312)]).toEqual(['< 0.001', '0.031']);
+  });
+});
+
+it('tells how long, no finer than it knows', () => {
+  expect([3, 44, 120, 5_400, 7_500, -1, NaN].map(etaWord)).toEqual(['a few seconds', 'about 40 s', 'about 2 min', 'about 1 h 30 min', 'about 2 h 5 min', 'not known yet', 'not known yet']);
+});
+
+describe('pace', () => {
+  const every = (ms: number, n: number, from = 0) => Array.from({ length: n }, (_, i) => from + i * ms);
+  it('is that of the run that goes on', () => {
+    expect(paceOf(every(1_000, 30), 30_000)).toBeCloseTo(60);
+    expect(paceOf([...every(1_000, 5), ...every(2_000, 10, 90_000)], 110_000)).toBeCloseTo(30);
+  });
+  it('is not told from too little, after a pause, or from nothing', () => {
+    expect(paceOf([], 0)).toBeNull();
+    expect(paceOf(every(1_000, 2), 2_000)).toBeNull();
+    expect(paceOf(every(1_000, 30), 90_000)).toBeNull();
+    expect(paceOf([5, 5, 5], 6)).toBeNull();
+  });
+  it('counts a day at a time, never under nothing', () => {
+    const at = Date.UTC(2026, 2, 1, 12);
+    const one = tallied(null, 1, at);
+    expect(tallied(one, 1, at)).toEqual({ day: dayOf(at), count: 2 });
+    expect(tallied(one, 1, at + 86_400_000).count).toBe(1);
+    expect(tallied(null, -1, at).count).toBe(0);
+  });
+});
+
+it.each([
+  ['', { page: 'live', part: null }],
+  ['#part/12', { page: 'live', part: 12 }],
+  ['#part/x', { page: 'live', part: null }],
+  ['#review', { page: 'review' }],
+  ['#models', { page: 'models', pick: null }],
+  ['#models/5e3c', { page: 'models', pick: '5e3c' }],
+  ['#models/job-4', { page: 'models', pick: 'job-4' }],
+  ['#models/<b>', { page: 'live', part: null }],
+])('%j names a page', (hash, route) => {
+  expect(routeOf(hash)).toEqual(route);
+});
