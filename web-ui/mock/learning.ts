@@ -1,5 +1,5 @@
 // Made-up labelling: a queue of parts that the line was unsure of, and what happens to an answer.
-// `POST /mock?queue=empty|full`, `?role=kiosk`, `?refuse=WORDS` (the next answer), `?answers=down|up`, `?train` puts it in another state.
+// `POST /mock?queue=empty|full`, `?role=kiosk`, `?refuse=WORDS` (the next answer), `?answers=down|up`, `?train=0.5`, `?failed` puts it in another state.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Inspection } from '../src/lib/api';
@@ -51,6 +51,7 @@ export class MockLearning {
     if (want.has('answers')) this.#down = want.get('answers') === 'down';
     if (want.get('queue') === 'empty') this.#queue = [];
     if (want.get('queue') === 'full') this.#fill();
+    if (want.has('failed')) this.training.fail();
     if (want.has('train')) this.training.start('anna', Number(want.get('train')) || 0.45);
     this.changed();
   }

@@ -12,6 +12,8 @@ const EPOCHS = 60;
 
 const digest = (seed: number) => Array.from({ length: 64 }, (_, i) => Math.floor(16 * noise(seed, i)).toString(16)).join('');
 
+const TOO_MUCH = 'the worker was ended by the system: it asked for 6.2 GiB and `train.memory_gib` allows 4; lower `train.batch` or raise the ceiling';
+
 type Held = { job: Job; ranMs: number; since: number | null; log: string[] };
 
 export class MockTraining {
@@ -45,7 +47,7 @@ export class MockTraining {
     this.#jobs = [
       this.#job(6, 'done', '200 new labels', 'schedule', 3.2, { candidate: digest(4), gate: this.#gate(true) }),
       this.#job(5, 'done', 'by hand', 'kerstin', 28.5, { candidate: digest(3), gate: this.#gate(false) }),
-      this.#job(4, 'failed', '200 new labels', 'schedule', 52, { reason: 'the worker was ended by the system: it asked for 6.2 GiB and `train.memory_gib` allows 4; lower `train.batch` or raise the ceiling' }),
+      this.#job(4, 'failed', '200 new labels', 'schedule', 52, { reason: TOO_MUCH }),
       this.#job(3, 'done', 'by hand', 'kerstin', 80.5, { candidate: MODEL_DIGEST, gate: this.#gate(true) }),
     ];
   }
@@ -104,6 +106,13 @@ export class MockTraining {
     this.#jobs = [held, ...this.#jobs];
     this.changed();
     return this.#now(held);
+  }
+
+  /** The newest one has failed. */
+  fail(): void {
+    const id = Math.max(0, ...this.#jobs.map((held) => held.job.id)) + 1;
+    this.#jobs = [this.#job(id, 'failed', '200 new labels', 'schedule', 0.1, { reason: TOO_MUCH }), ...this.#jobs];
+    this.changed();
   }
 
   tell(id: number, what: string): Job | null {

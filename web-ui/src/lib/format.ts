@@ -39,3 +39,12 @@ export function span(milliseconds: number): string {
   if (min < 90) return `${min} min`;
   return `${Math.floor(min / 60)} h ${min % 60} min`;
 }
+
+/** "14:03" of today, "2026-03-01 14:03" of other days. */
+export function when(rfc3339: string, now = Date.now()): string {
+  const at = new Date(rfc3339);
+  if (Number.isNaN(at.getTime())) return rfc3339;
+  const time = at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  const day = at.toLocaleDateString('en-CA');
+  return day === new Date(now).toLocaleDateString('en-CA') ? time : `${day} ${time}`;
+}

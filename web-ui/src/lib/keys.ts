@@ -57,3 +57,6 @@ export function actOf(pressed: Pressed, labels: readonly KeyedLabel[], shownMs: 
 export function typing(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
+
+/** What a person typed, as the name of a label: `Edge  chip` becomes `edge_chip`. */
+export const nameOf = (typed: string) => typed.trim().toLowerCase().replace(/\s+/g, '_');

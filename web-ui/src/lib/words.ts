@@ -39,6 +39,12 @@ export function labelWord(label: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** The daemon's words as a sentence of the page; names stand in them between backquotes. */
+export function sentence(words: string): string {
+  const plain = words.replaceAll('`', '').trim();
+  return plain.charAt(0).toUpperCase() + plain.slice(1) + (/[.!?]$/.test(plain) ? '' : '.');
+}
+
 const REGION = [
   ['upper left', 'top', 'upper right'],
   ['left', 'centre', 'right'],
