@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { actOf, BOUNCE_MS, keyed } from '../src/lib/keys';
+import { actOf, BOUNCE_MS, keyed, nameOf } from '../src/lib/keys';
 import type { LearningLabel } from '../src/lib/learning';
 
 const label = (name: string, verdict: LearningLabel['verdict'] = 'fail'): LearningLabel => ({ name, verdict, origin: 'model', count: 0 });
@@ -47,4 +47,8 @@ describe('actOf', () => {
     expect(press('z', {}, 0)).toEqual({ do: 'undo' });
     expect(press('1', {}, BOUNCE_MS)).not.toBeNull();
   });
+});
+
+it('makes a name of what was typed', () => {
+  expect([' Edge  Burr ', 'pit', '   '].map(nameOf)).toEqual(['edge_burr', 'pit', '']);
 });

@@ -43,11 +43,19 @@ describe('Lineup', () => {
     lineup.answered(1);
     lineup.take(items(1, 2), before);
     expect(ids()).toEqual([2]);
+    const early = lineup.ask();
     lineup.settled(1);
-    lineup.take(items(1, 2), before);
+    lineup.take(items(1, 2), early);
     expect(ids()).toEqual([2]);
     lineup.take(items(1, 2), lineup.ask());
     expect(ids()).toEqual([1, 2]);
+  });
+
+  it('does not go back to an older reply that was slow', () => {
+    const slow = lineup.ask();
+    lineup.take(items(3, 4), lineup.ask());
+    lineup.take(items(1, 2, 3, 4), slow);
+    expect(ids()).toEqual([1, 3, 4]);
   });
 
   it('puts what comes back before all others, once', () => {

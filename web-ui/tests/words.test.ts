@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { count, ms, percent, span } from '../src/lib/format';
-import { alsoFound, labelWord, reasonOf, regionOf } from '../src/lib/words';
+import { count, ms, percent, span, when } from '../src/lib/format';
+import { alsoFound, labelWord, reasonOf, regionOf, sentence } from '../src/lib/words';
 import { heat, part } from './parts';
 
 const scratch = part({
@@ -56,6 +56,11 @@ it('writes labels as words', () => {
   expect(labelWord('edge_chip')).toBe('Edge chip');
 });
 
+it('makes sentences of the daemon’s words and leaves names in them alone', () => {
+  expect(sentence('lower `train.memory_gib`')).toBe('Lower train.memory_gib.');
+  expect(sentence('gone!')).toBe('Gone!');
+});
+
 describe('numbers', () => {
   it('never rounds a flaw away', () => {
     expect(percent(0.99996)).toBe('99.9');
@@ -67,6 +72,12 @@ describe('numbers', () => {
     expect(ms(31_400)).toBe('31');
     expect(ms(1_500_000)).toBe('1,500');
     expect(count(1234567)).toBe('1,234,567');
+  });
+  it('names the day only where it is another', () => {
+    const now = new Date(2026, 2, 1, 14, 0);
+    expect(when(new Date(2026, 2, 1, 9, 5).toISOString(), now.getTime())).toBe('09:05');
+    expect(when(new Date(2026, 1, 28, 9, 5).toISOString(), now.getTime())).toBe('2026-02-28 09:05');
+    expect(when('never')).toBe('never');
   });
   it('tells spans', () => {
     expect([span(-5), span(8_900), span(200_000), span(7_500_000)]).toEqual(['0 s', '8 s', '3 min', '2 h 5 min']);

@@ -9,6 +9,7 @@ export class Lineup {
   /** Answered here; the number of the ask after which the daemon's word about them counts again, null until it has the answer. */
   #answered = new Map<number, number | null>();
   #asks = 0;
+  #taken = 0;
   #at: number | null = null;
 
   /** In order, each once. */
@@ -38,6 +39,9 @@ export class Lineup {
 
   /** The daemon's queue, as the ask of that number found it. */
   take(items: readonly QueueItem[], ask: number): void {
+    // An older reply that was slow on its way.
+    if (ask < this.#taken) return;
+    this.#taken = ask;
     const current = this.current;
     for (const [id, since] of this.#answered) if (since !== null && ask > since) this.#answered.delete(id);
     // Somebody else may have answered it meanwhile; under a person's eyes it stays until they move.

@@ -14,6 +14,7 @@ const ANSWERS = 'inspectd.answers.';
 const TALLY = 'inspectd.tally.';
 const AHEAD = 3;
 const CARDS_KEPT = 12;
+const KNOWN_KEPT = 1_000;
 /** Each answer is an event: the queue is not read more often than this. */
 const READ_EVERY_MS = 1_500;
 /** For a daemon whose events do not come. */
@@ -21,6 +22,7 @@ const REREAD_MS = 15_000;
 
 class Review {
   learning = $state.raw<Learning | null>(null);
+  queueRead = $state(false);
   /** Why the queue could not be read. */
   problem = $state.raw<string | null>(null);
   items = $state.raw<QueueItem[]>([]);
@@ -51,7 +53,8 @@ class Review {
   #cards = new Map<number, Card>();
   /** New labels of this screen that the daemon may not know yet, with what they mean. */
   #fresh = $state.raw(new Map<string, 'fail' | 'review'>());
-  #servedWaiting = 0;
+  /** Waiting parts beyond those that the daemon lists. */
+  #notListed = 0;
   #readAt = -Infinity;
   #due: ReturnType<typeof setTimeout> | undefined;
   #watched = false;
@@ -106,7 +109,8 @@ class Review {
   /** The review page is open: pictures of what comes next are read ahead. */
   watch(on: boolean): void {
     this.#watched = on;
-    if (on) {
+    if (!on) this.queueRead = false;
+    else {
       this.#show();
       void this.read();
     }
@@ -127,10 +131,14 @@ class Review {
     this.#readAt = performance.now();
     const ask = this.#lineup.ask();
     try {
-      const [learning, queue] = await Promise.all([readLearning(), readQueue()]);
+      // Without the page only the number at the top is shown.
+      const [learning, queue] = await Promise.all([readLearning(), this.#watched ? readQueue() : null]);
       this.learning = learning;
-      this.#lineup.take(queue.items, ask);
-      this.#servedWaiting = queue.waiting - queue.items.length;
+      if (queue) {
+        this.#lineup.take(queue.items, ask);
+        this.#notListed = queue.waiting - queue.items.length;
+        this.queueRead = true;
+      }
       this.problem = null;
     } catch (error) {
       this.problem = error instanceof Error ? error.message : String(error);
@@ -142,7 +150,8 @@ class Review {
   answer(item: QueueItem, body: AnswerBody): void {
     if (!this.#pipeline) return;
     this.notice = null;
-    this.#known.set(item.id, item);
+    // From the queue it says more than from the part's record.
+    if (!this.#known.has(item.id)) this.#known.set(item.id, item);
     const full = this.#withVerdict(body);
     this.#noteFresh(full);
     this.#lineup.answered(item.id);
@@ -203,18 +212,27 @@ class Review {
 
   #show(): void {
     this.items = this.#lineup.items;
-    for (const item of this.items) this.#known.set(item.id, item);
+    this.#remember(this.items);
     const current = this.#lineup.current;
     if (current?.id !== this.current?.id) this.shownAt = performance.now();
     this.current = current;
     this.place = this.#lineup.place;
-    this.waiting = this.learning ? this.#servedWaiting + this.items.length : null;
+    this.waiting = this.#watched && this.queueRead ? this.#notListed + this.items.length : (this.learning?.queue.waiting ?? null);
     if (!this.#watched) return;
     this.card = current && this.#cardOf(current.id);
     for (const item of this.#lineup.next(AHEAD)) this.#cardOf(item.id);
     const wanted = new Set([current?.id, ...this.#lineup.next(AHEAD).map((item) => item.id)]);
     // Those just answered are kept for an undo; the oldest go.
     for (const id of this.#cards.keys()) if (this.#cards.size > CARDS_KEPT && !wanted.has(id)) this.#cards.delete(id);
+  }
+
+  /** Records by id, for names and for what comes back; the oldest go, since a screen may stay open for weeks. */
+  #remember(items: readonly QueueItem[]): void {
+    for (const item of items) {
+      this.#known.delete(item.id);
+      this.#known.set(item.id, item);
+    }
+    for (const id of this.#known.keys()) if (this.#known.size > KNOWN_KEPT) this.#known.delete(id);
   }
 
   #cardOf(id: number): Card {

@@ -41,7 +41,7 @@ export function whyNot(least: Role): string | null {
   const who = session.current?.who;
   if (!who) return session.current?.open ? null : `Nobody is signed in, and this needs the role ${least}.`;
   const rank = (role: string | null) => ROLES.indexOf(role as Role);
-  return rank(who.role) >= rank(least) ? null : `\`${who.name}\` is ${who.role ?? 'nobody'}, and this needs the role ${least}.`;
+  return rank(who.role) >= rank(least) ? null : `${who.name} is ${who.role ?? 'nobody'}, and this needs the role ${least}.`;
 }
 
 /** What went wrong, as a sentence. */
