@@ -69,6 +69,14 @@ describe('Lineup', () => {
     expect([current(), ids()]).toEqual([3, [3, 4]]);
   });
 
+  it('puts what came back last before what came back earlier', () => {
+    lineup.answered(1);
+    lineup.answered(2);
+    lineup.back(item(2));
+    lineup.back(item(1));
+    expect([current(), ids()]).toEqual([1, [1, 2, 3, 4]]);
+  });
+
   it('takes an answer for a part that is not in it', () => {
     lineup.answered(77);
     expect(current()).toBe(1);
