@@ -53,7 +53,13 @@ export class ModelsState {
 
   train = () => this.#do(startJob);
   tell = (id: number, what: 'cancel' | 'pause' | 'resume') => this.#do(() => tellJob(id, what));
-  remove = (id: number) => this.#do(() => deleteJob(id));
+  remove = (id: number) =>
+    this.#do(async () => {
+      await deleteJob(id);
+      // Its curve and log are not asked for any more.
+      if (this.#wanted === id) this.#wanted = this.detail = null;
+      return true;
+    });
   promote = (digest: string, reason: string | null) => this.#do(() => promote(digest, reason));
   rollBack = (reason: string) => this.#do(() => rollBack(reason));
 

@@ -1,7 +1,7 @@
 // What the person who labels sees and does, on the review page and in a part's record: the queue, the answers on their way,
 // the labels and their figures.
 
-import { readInspection } from './api';
+import { ApiError, readInspection } from './api';
 import { Card } from './card.svelte';
 import { keyed } from './keys';
 import { itemOf, readLearning, readQueue, readQueueItem, sendAnswer, sendUndo, type AnswerBody, type Learning, type LearningLabel, type QueueItem } from './learning';
@@ -58,6 +58,7 @@ class Review {
   #readAt = -Infinity;
   #due: ReturnType<typeof setTimeout> | undefined;
   #watched = false;
+  #absent = false;
 
   /** For as long as the page is open; gives the way to end it. */
   start(): () => void {
@@ -93,7 +94,9 @@ class Review {
       if (pipeline.unsent) event.preventDefault();
     };
     const clock = setInterval(() => this.#copyPace(), 1_000);
-    const reread = setInterval(() => void this.read(), REREAD_MS);
+    const reread = setInterval(() => {
+      if (!this.#absent) void this.read();
+    }, REREAD_MS);
     window.addEventListener('online', hurry);
     window.addEventListener('beforeunload', leaving);
     return () => {
@@ -142,6 +145,8 @@ class Review {
       this.problem = null;
     } catch (error) {
       this.problem = error instanceof Error ? error.message : String(error);
+      // A daemon that does not learn is not asked over and over; whoever opens the page asks again.
+      this.#absent = error instanceof ApiError && error.status === 404;
     }
     this.#show();
   }
