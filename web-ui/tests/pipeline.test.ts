@@ -327,6 +327,19 @@ describe('Pipeline', () => {
     });
   });
 
+  it('leaves what is on its way to its successor when it is stopped', async () => {
+    pipeline.answer(1, label('pit'));
+    pipeline.stop();
+    const then = kept;
+    await daemon.take();
+    expect([kept, pipeline.unsent]).toEqual([then, 1]);
+    const successor = open();
+    successor.start();
+    expect(daemon.asked.map((e) => [e.id, e.key, e.tried])).toEqual([[1, 'key 1', true], [1, 'key 1', true]]);
+    await daemon.take();
+    expect(successor.unsent).toBe(0);
+  });
+
   it('sends nothing before it is started or after it is stopped', async () => {
     pipeline.stop();
     pipeline.answer(1, label('pit'));

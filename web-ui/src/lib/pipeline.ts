@@ -106,8 +106,10 @@ export class Pipeline {
     this.#go();
   }
 
+  /** What is on its way then counts as sent at least once: whoever goes on asks again with its key. */
   stop(): void {
     this.#running = false;
+    this.#busy = null;
     clearTimeout(this.#retry);
   }
 
@@ -158,8 +160,9 @@ export class Pipeline {
     this.#options
       .send(entry)
       .then(
-        (answer) => this.#taken(entry, answer),
-        (error: unknown) => this.#failed(entry, error, before),
+        // After a stop another pipeline may own what was kept.
+        (answer) => this.#busy === entry && this.#taken(entry, answer),
+        (error: unknown) => this.#busy === entry && this.#failed(entry, error, before),
       );
   }
 

@@ -39,7 +39,9 @@ type Role = (typeof ROLES)[number];
 /** Why whoever is signed in may not do what asks for this role, in the daemon's words; null when they may. */
 export function whyNot(least: Role): string | null {
   const who = session.current?.who;
-  if (!who) return session.current?.open ? null : `Nobody is signed in, and this needs the role ${least}.`;
+  // Not known yet: the daemon will say.
+  if (!session.current) return null;
+  if (!who) return session.current.open ? null : `Nobody is signed in, and this needs the role ${least}.`;
   const rank = (role: string | null) => ROLES.indexOf(role as Role);
   return rank(who.role) >= rank(least) ? null : `${who.name} is ${who.role ?? 'nobody'}, and this needs the role ${least}.`;
 }
