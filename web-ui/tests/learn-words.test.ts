@@ -9,8 +9,8 @@ const estimates = { share: 0.01, audited: 40, bad: 12, good: 28, escape_rate: 0.
 
 describe('reasons', () => {
   it('says why in words, and the numbers behind them', () => {
-    expect(reasonsOf({ reasons: [{ reason: 'low_margin', detail: 'scratch 0.52, good 0.47' }, { reason: 'audit', detail: ' ' }] })).toEqual([
-      { words: 'The model can hardly tell two labels apart', detail: 'scratch 0.52, good 0.47' },
+    expect(reasonsOf({ reasons: [{ reason: 'low_margin', detail: 'scratch 0.52, edge_chip 0.47' }, { reason: 'audit', detail: ' ' }] })).toEqual([
+      { words: 'The model can hardly tell two labels apart', detail: 'scratch 0.52, edge chip 0.47' },
       { words: 'Picked at random, to check the line', detail: null },
     ]);
   });

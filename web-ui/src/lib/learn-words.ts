@@ -15,8 +15,8 @@ const REASON: Record<QueueReason, string> = {
 
 export const reasonWord = (reason: string) => REASON[reason as QueueReason] ?? labelWord(reason);
 
-/** "scratch 0.52, good 0.47" and the like stand after the words, where there are any. */
-export const reasonsOf = (item: Pick<QueueItem, 'reasons'>) => item.reasons.map(({ reason, detail }) => ({ words: reasonWord(reason), detail: detail.trim() || null }));
+/** "scratch 0.52, edge chip 0.47" and the like stand after the words, where there are any. */
+export const reasonsOf = (item: Pick<QueueItem, 'reasons'>) => item.reasons.map(({ reason, detail }) => ({ words: reasonWord(reason), detail: detail.replaceAll('_', ' ').trim() || null }));
 
 const REASON_SHORT: Record<QueueReason, string> = {
   low_margin: 'close call',
