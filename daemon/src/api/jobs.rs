@@ -1,6 +1,5 @@
 //! `/api/v1/jobs`: trainings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,6 +14,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::Sent;
 use super::inspections::{blocking, part_id};
+use super::models::pictured;
 use super::problem::Problem;
 use crate::access::Who;
 use crate::audit::Deed;
@@ -74,7 +74,14 @@ struct DatasetView {
     /// Labelled, but the picture is gone.
     gone: usize,
     /// Pictures of each label.
-    labels: BTreeMap<String, usize>,
+    labels: Vec<LabelImages>,
+}
+
+/// Pictures of a label.
+#[derive(Debug, Serialize, ToSchema)]
+struct LabelImages {
+    name: String,
+    count: usize,
 }
 
 /// What a training does.
@@ -158,6 +165,7 @@ impl From<Progress> for ProgressView {
 impl From<Dataset> for DatasetView {
     fn from(dataset: Dataset) -> DatasetView {
         let Dataset { digest, images, labelled, held_out, golden, labels, gone } = dataset;
+        let labels = labels.into_iter().map(|(name, count)| LabelImages { name, count }).collect();
         DatasetView { digest, images, labelled, held_out, golden, gone, labels }
     }
 }
@@ -165,7 +173,7 @@ impl From<Dataset> for DatasetView {
 impl JobView {
     fn of(api: &Api, job: Job, progress: Option<Progress>) -> JobView {
         let registry = &api.board.learning.registry;
-        let gate = job.candidate.as_ref().and_then(|candidate| registry.find(candidate).ok()?.gate);
+        let gate = job.candidate.as_ref().and_then(|candidate| registry.find(candidate).ok()?.gate).map(pictured);
         let during = match job.state {
             JobState::Running => api.board.trend.usual_p99_us(60),
             _ => job.p99_during_us,

@@ -96,13 +96,36 @@ pub(super) struct PromotionView {
     forced: bool,
     /// A way back.
     rollback: bool,
+    /// When another model took its place; none: it decides still.
+    #[schema(required = true)]
+    ended: Option<EndView>,
+}
+
+/// The end of a model's time.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PromotionEnd)]
+struct EndView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = String)]
+    by: Arc<str>,
+    why: String,
 }
 
 impl From<&Promotion> for PromotionView {
     fn from(promotion: &Promotion) -> PromotionView {
         let Promotion { digest, previous, at, by, reason, forced, rollback, .. } = promotion.clone();
-        PromotionView { digest, previous, at, by, reason, forced, rollback }
+        PromotionView { digest, previous, at, by, reason, forced, rollback, ended: None }
     }
+}
+
+/// The gate's findings, with the addresses of the pictures of parts that are judged otherwise.
+pub(super) fn pictured(mut gate: serde_json::Value) -> serde_json::Value {
+    for flip in gate["flips"].as_array_mut().into_iter().flatten() {
+        let id = flip["key"].as_str().and_then(|key| key.strip_prefix("line/")?.split('.').next()?.parse::<u64>().ok());
+        flip["image"] = id.map(|id| format!("/api/v1/inspections/{id}/image")).into();
+    }
+    gate
 }
 
 impl ModelsView {
@@ -120,8 +143,17 @@ impl ModelsView {
 
 impl RegisteredView {
     fn of(model: Model, champion: &Arc<str>, previous: Option<&Arc<str>>, promotions: &[Promotion]) -> RegisteredView {
-        let own: Vec<PromotionView> =
-            promotions.iter().filter(|it| it.digest == model.digest).map(PromotionView::from).collect();
+        let own = promotions.iter().enumerate().filter(|(_, it)| it.digest == model.digest);
+        let own: Vec<PromotionView> = own
+            .map(|(at, it)| {
+                let ended = promotions.get(at + 1).map(|next| EndView {
+                    at: next.at,
+                    by: next.by.clone(),
+                    why: next.reason.clone().unwrap_or_else(|| "another model was promoted".into()),
+                });
+                PromotionView { ended, ..PromotionView::from(it) }
+            })
+            .collect();
         let state = match (&model.digest == champion, Some(&model.digest) == previous) {
             (true, _) => StateWord::Champion,
             (false, true) => StateWord::Previous,
@@ -133,7 +165,8 @@ impl RegisteredView {
             Origin::FewShot { label, shots } => (format!("kind `{label}` from {shots} labelled parts"), None),
             Origin::Job { number, dataset } => (format!("training job {number}"), Some(dataset.clone())),
         };
-        let Model { digest, name, labels, parent, at, by, gate, .. } = model;
+        let gate = model.gate.clone().map(pictured);
+        let Model { digest, name, labels, parent, at, by, .. } = model;
         RegisteredView { digest, name, labels, state, made_at: at, made_by, by, parent, dataset, gate, promotions: own }
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use models::bundle::Disposition;
 use models_train::evaluation::intervals::{self, Interval};
 use serde::{Deserialize, Serialize};
+use stages::inspection::Inspection;
 use stages::sample::Why;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +19,7 @@ use super::Api;
 use super::body::Sent;
 use super::inspections::{blocking, part_id};
 use super::problem::Problem;
-use super::view::VerdictWord;
+use super::view::{ScoreView, VerdictWord};
 use crate::access::Who;
 use crate::learning::{Answer, DeskError, Item, Learning, Way, names};
 use crate::supervise::Board;
@@ -80,6 +81,8 @@ pub(super) struct ItemView {
     label: Option<Arc<str>>,
     /// How much a look is worth, 0 to 1: oddity, diversity and rarity.
     value: f32,
+    /// What the model said, in its order; empty while the record cannot be found.
+    scores: Vec<ScoreView>,
     reasons: Vec<ReasonView>,
     /// SHA-256 of the graph that decided it.
     #[schema(value_type = String)]
@@ -97,6 +100,7 @@ impl ItemView {
             verdict: VerdictWord::split(item.verdict).0,
             label: item.label.clone(),
             value,
+            scores: Vec::new(),
             reasons: reasons.collect(),
             model: item.model.clone(),
         }
@@ -151,6 +155,10 @@ pub(super) async fn queue(
         items.extend(second.into_iter().map(ItemView::second_opinion));
         items.sort_by(|a, b| b.value.total_cmp(&a.value));
         items.truncate(limit);
+        drop(desk);
+        for item in &mut items {
+            item.scores = api.board.store.get(item.id)?.map(|stored| scores(&stored.inspection)).unwrap_or_default();
+        }
         Ok(Json(QueueView { waiting, items }))
     })
     .await
@@ -192,6 +200,7 @@ pub(super) async fn item(
     blocking(move || {
         let Board { store, learning, .. } = &*api.board;
         let found = store.get(id)?;
+        let scores = found.as_ref().map(|stored| scores(&stored.inspection)).unwrap_or_default();
         let desk = learning.desk.lock();
         let view = if desk.labels.wants_second(id, &who.name) {
             desk.labels.about(id).last().map(|given| (given.item.clone(), ItemView::second_opinion(&given.item)))
@@ -200,9 +209,14 @@ pub(super) async fn item(
             item.map(|item| (item.clone(), ItemView::of(&item, item.value())))
         };
         let (item, view) = view.ok_or_else(|| Problem::not_found(format!("no part {id} is on record")))?;
+        let view = ItemView { scores, ..view };
         Ok(Json(ItemDetail { item: view, neighbours: neighbours(learning, &desk.labels, &item) }))
     })
     .await
+}
+
+fn scores(inspection: &Inspection) -> Vec<ScoreView> {
+    inspection.scores.iter().map(ScoreView::from).collect()
 }
 
 /// Labelled parts that the same trunk saw, nearest first.
@@ -232,11 +246,32 @@ pub(super) enum Said {
     Label {
         /// 1 to 64 characters.
         label: String,
+        /// Of a new kind: what it means for a part; `fail` if absent.
+        #[serde(default)]
+        verdict: Option<Means>,
     },
     /// It cannot be told.
     Unsure {},
     /// Not now.
     Skip {},
+}
+
+/// What a new kind means for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = NewKindMeans)]
+pub(super) enum Means {
+    Fail,
+    Review,
+}
+
+impl From<Means> for Disposition {
+    fn from(means: Means) -> Disposition {
+        match means {
+            Means::Fail => Disposition::Fail,
+            Means::Review => Disposition::Review,
+        }
+    }
 }
 
 /// What an answer was.
@@ -332,7 +367,7 @@ pub(super) async fn label(
 ) -> Result<Json<AnswerView>, Problem> {
     let id = part_id(id)?;
     let answer = match said {
-        Said::Label { label } => Answer::Label { label: label.into() },
+        Said::Label { label, verdict } => Answer::Label { label: label.into(), means: verdict.map(Means::into) },
         Said::Unsure {} => Answer::Unsure,
         Said::Skip {} => Answer::Skip,
     };
@@ -389,15 +424,28 @@ pub(super) struct UndoneView {
     id: u64,
 }
 
+/// Which answer.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = Undo)]
+pub(super) struct Undo {
+    /// Only if the last answer is about this part: so that asking twice does not take back two.
+    id: Option<u64>,
+}
+
 /// Takes back the caller's last answer.
-#[utoipa::path(post, path = "/api/v1/labels/undo", operation_id = "undo_label", responses(
+#[utoipa::path(post, path = "/api/v1/labels/undo", operation_id = "undo_label", request_body = Undo, responses(
     (status = 200, body = UndoneView),
-    (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none, or it is about another part"),
 ))]
-pub(super) async fn undo(State(api): State<Api>, who: Who) -> Result<Json<UndoneView>, Problem> {
+pub(super) async fn undo(
+    State(api): State<Api>,
+    who: Who,
+    Sent(undo): Sent<Undo>,
+) -> Result<Json<UndoneView>, Problem> {
     blocking(move || {
         let learning = &api.board.learning;
-        let id = learning.desk.undo(&who.name)?;
+        let id = learning.desk.undo(&who.name, undo.id)?;
         let label = {
             let desk = learning.desk.lock();
             let undone = desk.labels.about(id).filter(|given| given.undone).last();
@@ -595,7 +643,7 @@ impl From<DeskError> for Problem {
         match error {
             DeskError::NoPart(_) => Problem::not_found(words),
             DeskError::Name(_) => Problem::unprocessable(words),
-            DeskError::NothingToUndo => Problem::conflict(words),
+            DeskError::NothingToUndo | DeskError::AnotherPart { .. } => Problem::conflict(words),
             DeskError::Store(error) => error.into(),
             DeskError::Log(_) => Problem::internal(words),
         }

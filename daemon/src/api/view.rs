@@ -173,7 +173,7 @@ pub(super) struct InspectionView {
 /// A label with its score.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LabelScore)]
-struct ScoreView {
+pub(super) struct ScoreView {
     #[schema(value_type = String)]
     label: Arc<str>,
     /// Probability, 0 to 1.
@@ -281,6 +281,12 @@ impl InspectionView {
                 after_us: late.after_us,
             }),
         }
+    }
+}
+
+impl From<&LabelScore> for ScoreView {
+    fn from(score: &LabelScore) -> ScoreView {
+        score.clone().into()
     }
 }
 

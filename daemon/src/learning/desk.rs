@@ -28,6 +28,14 @@ pub enum DeskError {
     /// There is nothing to take back.
     #[error("there is no answer of yours that could be taken back")]
     NothingToUndo,
+    /// The last answer is about another part.
+    #[error("your last answer is about part {last}, not {of}: nothing is taken back")]
+    AnotherPart {
+        /// As asked.
+        of: u64,
+        /// The part of the last answer.
+        last: u64,
+    },
     /// The part cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -126,14 +134,18 @@ impl Desk {
         Ok(Given { answered, item, undone: false })
     }
 
-    /// Takes back the last answer of a person; the part that it was about.
+    /// Takes back the last answer of a person; the part that it was about. With `of` only if it was about that part: so one who asks
+    /// twice does not take back two.
     ///
     /// # Errors
-    /// There is none, or it could not be kept.
-    pub fn undo(&self, by: &Arc<str>) -> Result<u64, DeskError> {
+    /// There is none, it is about another part, or it could not be kept.
+    pub fn undo(&self, by: &Arc<str>, of: Option<u64>) -> Result<u64, DeskError> {
         let mut state = self.lock();
         let given = state.labels.last_by(by).ok_or(DeskError::NothingToUndo)?;
         let (number, id) = (given.answered.number, given.answered.id);
+        if let Some(of) = of.filter(|&of| of != id) {
+            return Err(DeskError::AnotherPart { of, last: id });
+        }
         state.keep(Event::Undone { number, by: by.clone(), at: Timestamp::now() })?;
         Ok(id)
     }
@@ -201,13 +213,13 @@ fn snapshot(queue: &Queue, labels: &Labels) -> Vec<Event> {
 }
 
 fn checked(answer: Answer) -> Result<Answer, DeskError> {
-    let Answer::Label { label } = answer else { return Ok(answer) };
+    let Answer::Label { label, means } = answer else { return Ok(answer) };
     let name = label.trim();
     let plain = |c: char| !c.is_control() && c != '/' && c != ',';
     if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(plain) {
         return Err(DeskError::Name(label.to_string()));
     }
-    Ok(Answer::Label { label: name.into() })
+    Ok(Answer::Label { label: name.into(), means })
 }
 
 impl Item {

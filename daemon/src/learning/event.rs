@@ -50,6 +50,9 @@ pub enum Answer {
     Label {
         /// Its name.
         label: Arc<str>,
+        /// Of a new kind: what it means for a part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        means: Option<Disposition>,
     },
     /// It cannot be told.
     Unsure,
@@ -61,7 +64,7 @@ impl Answer {
     /// The label, where it is one.
     pub fn label(&self) -> Option<&Arc<str>> {
         match self {
-            Answer::Label { label } => Some(label),
+            Answer::Label { label, .. } => Some(label),
             Answer::Unsure | Answer::Skip => None,
         }
     }

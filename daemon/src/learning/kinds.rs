@@ -12,6 +12,7 @@ use models::heads::appearance::{Eye, Views};
 use models::heads::prototypes::MAX_SHOTS;
 use models::image;
 
+use super::event::Answer;
 use super::promote::{Word, entry_of};
 use super::registry::Origin;
 use super::{Learning, shots};
@@ -71,9 +72,14 @@ impl Learning {
         if manifest.labels.iter().any(|own| own.name == **label) {
             return Ok(());
         }
-        let parts: Vec<u64> = {
+        let (parts, means) = {
             let desk = self.desk.lock();
-            desk.labels.all().filter(|(_, labelled)| labelled.label == label).map(|(id, _)| id).collect()
+            let those: Vec<_> = desk.labels.all().filter(|(_, labelled)| labelled.label == label).collect();
+            let said = those.iter().rev().find_map(|(_, labelled)| match &labelled.given.answered.answer {
+                Answer::Label { means, .. } => *means,
+                Answer::Unsure | Answer::Skip => None,
+            });
+            (those.into_iter().map(|(id, _)| id).collect::<Vec<u64>>(), said.unwrap_or(Disposition::Fail))
         };
         // The newest: a kind may drift, too.
         let newest = &parts[parts.len().saturating_sub(MAX_SHOTS)..];
@@ -97,7 +103,7 @@ impl Learning {
             let lost = looks.iter().filter_map(|look| look.as_ref().err()).next().map(|error| format!("{error:#}"));
             let looks: Vec<_> = looks.into_iter().flatten().collect();
             ensure!(!looks.is_empty(), "no picture of its parts can be read: {}", lost.unwrap_or_default());
-            head.register(label, Disposition::Fail, &looks)?;
+            head.register(label, means, &looks)?;
         }
         shots::put(&mut bundle, &head)?;
         let origin = Origin::FewShot { label: label.clone(), shots: newest.len() };

@@ -1,5 +1,5 @@
-// The part of the contract that is about learning: labels, training jobs, models. Types by hand until the OpenAPI document
-// has them; then each becomes `Schemas['...']` as in api.ts, and nothing else changes.
+// The part of the interface that is about learning: labels, training jobs, models. The shapes are those of the OpenAPI document, with
+// the gate's findings, which it leaves open, spelled out; a type test below holds the two together.
 
 import { read, send, type Inspection, type Verdict } from './api';
 
@@ -14,7 +14,7 @@ export interface LearningLabel {
   count: number;
 }
 
-export type QueueReason = 'low_margin' | 'heads_disagree' | 'unlike' | 'drifted' | 'audit' | 'override' | 'second_opinion';
+export type QueueReason = 'low_margin' | 'heads_disagree' | 'unlike' | 'audit' | 'second_opinion';
 
 export type Interval = [low: number, high: number];
 
@@ -47,7 +47,6 @@ export interface QueueItem {
   reasons: { reason: QueueReason; detail: string }[];
   /** SHA-256 of the graph that judged it. */
   model: string;
-  queued_at: string;
 }
 
 export interface Neighbour {
@@ -72,8 +71,9 @@ export interface Answer {
   label: string | null;
   by: string;
   at: string;
-  override: boolean;
-  new_kind: null | { label: string; shots: number; needed: number; state: string };
+  way: 'queue' | 'override' | 'second_opinion';
+  undone: boolean;
+  new_kind: null | { label: string; shots: number; trouble: string | null };
 }
 
 /** One line of a part's provenance. */
@@ -83,7 +83,7 @@ export interface GivenAnswer {
   by: string;
   at: string;
   undone: boolean;
-  reason: 'queue' | 'override' | 'second_opinion';
+  way: 'queue' | 'override' | 'second_opinion';
 }
 
 export type JobState = 'waiting' | 'running' | 'paused' | 'judging' | 'done' | 'failed' | 'cancelled';
@@ -98,8 +98,9 @@ export interface Job {
   ended_at: string | null;
   /** Why it failed. */
   reason: string | null;
-  dataset: { digest: string; images: number; labelled: number; held_out: number; golden: number; labels: { name: string; count: number }[] };
-  progress: null | { stage: 'head' | 'all_layers'; done: number; epoch: number; loss: number; accuracy: number; eta_s: number };
+  /** None before it is frozen. */
+  dataset: null | { digest: string; images: number; labelled: number; held_out: number; golden: number; gone: number; labels: { name: string; count: number }[] };
+  progress: null | { stage: 'features' | 'head' | 'all_layers'; done: number; epoch: number; loss: number; accuracy: number; eta_s: number };
   candidate: string | null;
   gate: Gate | null;
   line_p99_us: { before: number | null; during: number | null };
@@ -107,7 +108,7 @@ export interface Job {
 
 export interface CurvePoint {
   at_s: number;
-  stage: 'head' | 'all_layers';
+  stage: 'features' | 'head' | 'all_layers';
   epoch: number;
   loss: number;
   accuracy: number;
@@ -131,16 +132,19 @@ export interface GateRate {
 }
 
 export interface GateSet {
-  name: 'golden' | 'newest' | 'shadow';
+  name: string;
   n_good: number;
   n_bad: number;
-  escapes: GateRate;
-  overkill: GateRate;
+  /** None where there is no part to tell it by. */
+  escapes: GateRate | null;
+  overkill: GateRate | null;
+  reviews: GateRate | null;
   classes: { name: string; n: number; champion_right: number; candidate_right: number; regressed: boolean }[];
 }
 
 export interface Flip {
-  path_or_id: string;
+  /** Path in the frozen data set. */
+  key: string;
   truth: string;
   champion: Verdict;
   candidate: Verdict;
@@ -151,6 +155,8 @@ export interface Gate {
   passed: boolean;
   sets: GateSet[];
   flips: Flip[];
+  /** All of them; the list may be cut. */
+  flips_total: number;
   words: string[];
 }
 
@@ -174,8 +180,6 @@ export interface Model {
   state: 'champion' | 'previous' | 'candidate' | 'retired';
   gate: Gate | null;
   promotions: Promotion[];
-  /** Judged by it in this process. */
-  parts: number;
 }
 
 /** Newest first. */
@@ -197,15 +201,15 @@ export const readModels = () => read<Models>('/models');
 const once = (key: string) => ({ 'idempotency-key': key });
 
 export const sendAnswer = (id: number, body: AnswerBody, key: string) => send<Answer>('POST', `/inspections/${id}/label`, body, once(key));
-export const sendUndo = (key: string) => send<{ id: number }>('POST', '/labels/undo', {}, once(key));
+export const sendUndo = (id: number, key: string) => send<{ id: number }>('POST', '/labels/undo', { id }, once(key));
 export const startJob = () => send<Job>('POST', '/jobs', {}, once(crypto.randomUUID()));
 export const tellJob = (id: number, what: 'cancel' | 'pause' | 'resume') => send<Job>('POST', `/jobs/${id}/${what}`, {});
 export const deleteJob = (id: number) => send('DELETE', `/jobs/${id}`);
-export const promote = (digest: string, reason: string | null) => send<Model>('POST', `/models/${digest}/promote`, { reason });
-export const rollBack = (reason: string) => send<{ champion: string; previous: string | null }>('POST', '/models/rollback', { reason });
+export const promote = (digest: string, reason: string | null) => send<Promotion>('POST', `/models/${digest}/promote`, { reason });
+export const rollBack = (reason: string) => send<Promotion>('POST', '/models/rollback', { reason });
 
 /** A part that is not, or no longer, in the queue, as a thing to label. */
 export function itemOf(part: Inspection): QueueItem {
   const { id, triggered_at, serial, verdict, label, scores, model } = part;
-  return { id, triggered_at, serial, verdict, label, scores, model, value: 0, reasons: [], queued_at: triggered_at };
+  return { id, triggered_at, serial, verdict, label, scores, model, value: 0, reasons: [] };
 }

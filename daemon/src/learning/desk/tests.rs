@@ -20,7 +20,7 @@ fn item(id: u64) -> Item {
 fn answer(desk: &Desk, id: u64, label: &str, by: &str) -> Result<(), LogError> {
     let mut state = desk.lock();
     let way = if state.queue.get(id).is_some() { Way::Queue } else { Way::Override };
-    let answer = Answer::Label { label: label.into() };
+    let answer = Answer::Label { label: label.into(), means: None };
     let number = state.labels.next_number();
     let answered = Answered { number, id, answer, by: by.into(), at: Timestamp::UNIX_EPOCH, way };
     state.keep(Event::Answered { answered, item: Box::new(item(id)) })
@@ -48,7 +48,7 @@ proptest! {
             match step {
                 0 | 1 => desk.lock().offer(item(id), &budget).expect("kept"),
                 2 => answer(&desk, id, "scratch", "anna").expect("kept"),
-                _ => drop(desk.undo(&"anna".into())),
+                _ => drop(desk.undo(&"anna".into(), None)),
             }
         }
         let before = picture(&desk);
@@ -96,9 +96,9 @@ proptest! {
 #[test]
 fn a_name_must_be_one() {
     for name in ["", "  ", "a\nb", "a/b", "a,b", &"x".repeat(65)] {
-        let refused = checked(Answer::Label { label: name.into() });
+        let refused = checked(Answer::Label { label: name.into(), means: None });
         assert!(matches!(refused, Err(DeskError::Name(_))), "{name:?}");
     }
-    let taken = checked(Answer::Label { label: " Lötstelle kalt ".into() }).expect("a name");
+    let taken = checked(Answer::Label { label: " Lötstelle kalt ".into(), means: None }).expect("a name");
     assert_eq!(taken.label().map(|label| &**label), Some("Lötstelle kalt"));
 }

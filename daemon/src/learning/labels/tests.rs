@@ -18,7 +18,7 @@ fn item(id: u64, verdict: Verdict, why: Why) -> Item {
 }
 
 fn said(labels: &mut Labels, id: u64, by: &str, label: &str, way: Way) {
-    let answer = Answer::Label { label: label.into() };
+    let answer = Answer::Label { label: label.into(), means: None };
     let answered = Answered { number: labels.next_number(), id, answer, by: by.into(), at: Timestamp::UNIX_EPOCH, way };
     labels.answer(answered, item(id, Verdict::Pass, Why::LowMargin));
 }
@@ -75,7 +75,7 @@ fn only_audited_parts_tell_rates() {
         (Verdict::Pass, Why::LowMargin, "scratch"),
     ];
     for (id, (verdict, why, label)) in (1..).zip(cases) {
-        let answer = Answer::Label { label: label.into() };
+        let answer = Answer::Label { label: label.into(), means: None };
         let answered =
             Answered { number: id, id, answer, by: "anna".into(), at: Timestamp::UNIX_EPOCH, way: Way::Queue };
         labels.answer(answered, item(id, verdict, why));
@@ -103,7 +103,7 @@ proptest! {
             let answer = match label {
                 0 => Answer::Skip,
                 1 => Answer::Unsure,
-                _ => Answer::Label { label: ["a", "b"][label - 2].into() },
+                _ => Answer::Label { label: ["a", "b"][label - 2].into(), means: None },
             };
             let way = if labels.wants_second(id, by) { Way::SecondOpinion } else { Way::Queue };
             let answered = Answered { number: labels.next_number(), id, answer, by: by.into(), at: Timestamp::UNIX_EPOCH, way };
