@@ -39,6 +39,7 @@ lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 
 accept: build ## the long accuracy runs: synthetic line, steel, few-shot, good-only and more; the program `accept` takes their names
 	$(dir $(BIN))accept
+	INSPECTD_LOOP_KILLS=30 cargo nextest run --workspace --profile soak --no-capture -E 'binary(learning) & test(killed)'
 
 bench: build ## parts per second and added latency beside a bare loop of the same calls
 	cargo bench -q --workspace --profile dev --bench pipeline

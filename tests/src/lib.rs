@@ -131,12 +131,19 @@ impl Program {
     /// # Panics
     /// If there is no answer at all.
     pub fn refused(&self, path: &str, body: &Value) -> (u16, String) {
+        self.try_post(path, body).unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.output()))
+    }
+
+    /// The same for a program that may be killed meanwhile.
+    ///
+    /// # Errors
+    /// There is no whole answer.
+    pub fn try_post(&self, path: &str, body: &Value) -> Result<(u16, String), ureq::Error> {
         let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
         let agent: ureq::Agent = config.build().into();
-        let answer = agent.post(format!("{}{path}", self.url)).header("x-inspectd", "1").send_json(body);
-        let mut answer = answer.unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.output()));
-        let text = answer.body_mut().read_to_string().unwrap_or_else(|error| panic!("POST {path}: {error}"));
-        (answer.status().as_u16(), text)
+        let mut answer = agent.post(format!("{}{path}", self.url)).header("x-inspectd", "1").send_json(body)?;
+        let text = answer.body_mut().read_to_string()?;
+        Ok((answer.status().as_u16(), text))
     }
 
     /// The line's counts, after checking the law on them.

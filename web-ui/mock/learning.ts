@@ -1,5 +1,5 @@
 // Made-up labelling: a queue of parts that the line was unsure of, and what happens to an answer.
-// `POST /mock?queue=empty|full`, `?role=kiosk`, `?refuse=WORDS` (the next answer), `?answers=down|up`, `?train=0.5`, `?failed` puts it in another state.
+// `POST /mock?queue=empty|full`, `?role=kiosk`, `?refuse=WORDS` (the next answer), `?answers=down|up`, `?trouble=WORDS` (of new labels), `?train=0.5`, `?failed` puts it in another state.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Inspection } from '../src/lib/api';
@@ -17,6 +17,7 @@ export class MockLearning {
   role: Role = 'admin';
   #refuse: string | null = null;
   #down = false;
+  #trouble: string | null = null;
   /** The line forgets its parts after a minute; those that somebody may look at stay here. */
   #kept = new Map<number, Inspection>();
   #queue: QueueItem[] = [];
@@ -48,6 +49,7 @@ export class MockLearning {
   set(want: URLSearchParams): void {
     if (want.has('role')) this.role = want.get('role') as Role;
     if (want.has('refuse')) this.#refuse = want.get('refuse');
+    if (want.has('trouble')) this.#trouble = want.get('trouble') || null;
     if (want.has('answers')) this.#down = want.get('answers') === 'down';
     if (want.get('queue') === 'empty') this.#queue = [];
     if (want.get('queue') === 'full') this.#fill();
@@ -74,7 +76,7 @@ export class MockLearning {
       on(/^\/queue\/(\d+)$/, (id) => found(this.#detail(Number(id)))) ||
       on(/^\/inspections\/(\d+)\/label$/, (id) => json(res, { answers: this.#given.filter((given) => given.id === Number(id)) })) ||
       on(/^\/inspections\/(\d+)\/label$/, (id) => this.#take(Number(id), req, res), 'POST', 'operator') ||
-      on(/^\/labels\/undo$/, () => this.#undo(req, res), 'POST', 'operator') ||
+      on(/^\/labels\/undo$/, () => void this.#undo(req, res), 'POST', 'operator') ||
       on(/^\/jobs$/, () => json(res, { jobs: this.training.jobs() })) ||
       on(/^\/jobs\/(\d+)$/, (id) => found(this.training.job(Number(id)))) ||
       on(/^\/jobs$/, () => json(res, this.training.start(by), 201), 'POST', 'engineer') ||
@@ -82,8 +84,8 @@ export class MockLearning {
       on(/^\/jobs\/(\d+)$/, (id) => (this.training.remove(Number(id)) ? res.writeHead(204).end() : found(null)), 'DELETE', 'engineer') ||
       on(/^\/models$/, () => json(res, this.training.models())) ||
       on(/^\/models\/([0-9a-f]{64})$/, (digest) => found(this.training.model(digest!))) ||
-      on(/^\/models\/([0-9a-f]{64})\/promote$/, async (digest) => done(this.training.promote(digest!, ((await bodyOf(req)).reason as string | null) ?? null, by), () => this.training.model(digest!)), 'POST', 'engineer') ||
-      on(/^\/models\/rollback$/, async () => done(this.training.rollBack(String((await bodyOf(req)).reason ?? ''), by), () => this.training.models()), 'POST', 'engineer')
+      on(/^\/models\/([0-9a-f]{64})\/promote$/, async (digest) => done(this.training.promote(digest!, ((await bodyOf(req)).reason as string | null) ?? null, by), () => this.training.promotion()), 'POST', 'engineer') ||
+      on(/^\/models\/rollback$/, async () => done(this.training.rollBack(String((await bodyOf(req)).reason ?? ''), by), () => this.training.promotion()), 'POST', 'engineer')
     );
   }
 
@@ -109,6 +111,7 @@ export class MockLearning {
 
   async #take(id: number, req: IncomingMessage, res: ServerResponse): Promise<void> {
     const body = (await bodyOf(req)) as AnswerBody;
+    if (body.answer === 'label' && !/^[^/,\p{Cc}]{1,64}$/u.test(body.label)) return problem(res, 422, `\`${body.label}\` is no name for a label: give 1 to 64 characters without line breaks, \`/\` and \`,\``);
     const key = String(req.headers['idempotency-key'] ?? '');
     const replay = this.#replies.get(key);
     if (replay) return json(res, replay);
@@ -125,22 +128,27 @@ export class MockLearning {
     this.#queue = this.#queue.filter((item) => item.id !== id);
     const label = body.answer === 'label' ? body.label : null;
     const isNew = label !== null && !this.#labels.some((known) => known.name === label);
-    if (isNew) this.#labels.push({ name: label, verdict: (body.answer === 'label' && body.verdict) || 'fail', origin: 'new', count: 0 });
-    const given = { answer: body.answer, label, by: 'anna', at: new Date().toISOString(), undone: false, reason: item ? ('queue' as const) : ('override' as const) };
+    // A kind is there from its first label on, unless something is in its way.
+    if (isNew) this.#labels.push({ name: label, verdict: (body.answer === 'label' && body.verdict) || 'fail', origin: this.#trouble ? 'new' : 'registered', count: 0 });
+    const given = { answer: body.answer, label, by: 'anna', at: new Date().toISOString(), undone: false, way: item ? ('queue' as const) : ('override' as const) };
     this.#given.push({ ...given, id, item });
-    const answer: Answer = { id, answer: body.answer, label, by: given.by, at: given.at, override: label !== null && label !== part.label, new_kind: isNew ? { label, shots: 1, needed: 3, state: 'collecting' } : null };
+    const shots = this.#given.filter((other) => !other.undone && other.label === label).length;
+    const isKind = label !== null && !LABELS.some((own) => own.name === label);
+    const answer: Answer = { ...given, id, new_kind: isKind ? { label, shots, trouble: this.#trouble } : null };
     this.#replies.set(key, answer);
     this.changed();
     json(res, answer);
   }
 
-  #undo(req: IncomingMessage, res: ServerResponse): void {
+  async #undo(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { id } = (await bodyOf(req)) as { id?: number | null };
     const key = String(req.headers['idempotency-key'] ?? '');
     const replay = this.#replies.get(key);
     if (replay) return json(res, replay);
     if (this.#down) return problem(res, 503, 'the store is busy');
     const last = this.#given.filter((given) => !given.undone).at(-1);
     if (!last) return problem(res, 409, 'there is no answer of yours to take back');
+    if (typeof id === 'number' && id !== last.id) return problem(res, 409, `your last answer is about part ${last.id}, not ${id}: nothing is taken back`);
     last.undone = true;
     if (last.item) this.#queue = [last.item, ...this.#queue];
     this.#replies.set(key, { id: last.id });
@@ -173,6 +181,6 @@ export class MockLearning {
       [],
     ][i % 5]!;
     const { id, triggered_at, serial, verdict, label, model } = part;
-    return { id, triggered_at, serial, verdict, label, scores, model, value: 0.95 - 0.02 * i, reasons: i % 5 === 3 ? more : [close, ...more], queued_at: triggered_at };
+    return { id, triggered_at, serial, verdict, label, scores, model, value: 0.95 - 0.02 * i, reasons: i % 5 === 3 ? more : [close, ...more] };
   }
 }

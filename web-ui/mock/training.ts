@@ -1,7 +1,7 @@
 // Made-up models and training jobs. A job lives by the clock: its curve is drawn as far as it has come.
 
 import type { Inspection, Verdict } from '../src/lib/api';
-import type { CurvePoint, Gate, GateRate, GateSet, Job, JobDetail, Model, Models } from '../src/lib/learning';
+import type { CurvePoint, Flip, Gate, GateRate, GateSet, Job, JobDetail, Model, Models, Promotion } from '../src/lib/learning';
 import { MODEL_DIGEST } from './line.ts';
 import { noise } from './picture.ts';
 
@@ -27,27 +27,27 @@ export class MockTraining {
     private readonly changed: () => void,
   ) {
     const made = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString();
-    const base = { name: 'surface-defects', labels: LABELS, gate: null, promotions: [], parts: 0 };
+    const base = { name: 'surface-defects', labels: LABELS, gate: null, promotions: [] };
     this.#models = [
       { ...base, digest: digest(4), made_at: made(3), made_by: 'training job 6', parent: MODEL_DIGEST, dataset: digest(24), state: 'candidate', gate: this.#gate(true) },
       { ...base, digest: digest(3), made_at: made(28), made_by: 'training job 5', parent: MODEL_DIGEST, dataset: digest(23), state: 'candidate', gate: this.#gate(false) },
       {
-        ...base, digest: MODEL_DIGEST, made_at: made(80), made_by: 'training job 3', parent: digest(1), dataset: digest(22), state: 'champion', parts: 128_440, gate: this.#gate(true),
+        ...base, digest: MODEL_DIGEST, made_at: made(80), made_by: 'training job 3', parent: digest(1), dataset: digest(22), state: 'champion', gate: this.#gate(true),
         promotions: [{ at: made(76), by: 'kerstin', reason: null, forced: false, ended: null }],
       },
       {
-        ...base, digest: digest(1), made_at: made(500), made_by: 'recipe', parent: null, dataset: null, state: 'previous', parts: 904_112,
+        ...base, digest: digest(1), made_at: made(500), made_by: 'the recipe\'s own', parent: null, dataset: null, state: 'previous',
         promotions: [{ at: made(490), by: 'kerstin', reason: 'first model of this line', forced: true, ended: { at: made(76), by: 'kerstin', why: 'surface-defects from training job 3 was promoted' } }],
       },
       {
-        ...base, digest: digest(2), made_at: made(200), made_by: 'few-shot kind `burr`', parent: digest(1), dataset: digest(21), state: 'retired', labels: [...LABELS, 'burr'], parts: 2_310,
+        ...base, digest: digest(2), made_at: made(200), made_by: 'kind `burr` from 3 labelled parts', parent: digest(1), dataset: digest(21), state: 'retired', labels: [...LABELS, 'burr'],
         promotions: [{ at: made(190), by: 'anna', reason: 'burr since the new tool', forced: true, ended: { at: made(188), by: 'kerstin', why: 'rolled back: too much overkill on cast parts' } }],
       },
     ];
     this.#jobs = [
-      this.#job(6, 'done', '200 new labels', 'schedule', 3.2, { candidate: digest(4), gate: this.#gate(true) }),
+      this.#job(6, 'done', '200 new labels', 'program', 3.2, { candidate: digest(4), gate: this.#gate(true) }),
       this.#job(5, 'done', 'by hand', 'kerstin', 28.5, { candidate: digest(3), gate: this.#gate(false) }),
-      this.#job(4, 'failed', '200 new labels', 'schedule', 52, { reason: TOO_MUCH }),
+      this.#job(4, 'failed', '200 new labels', 'program', 52, { reason: TOO_MUCH }),
       this.#job(3, 'done', 'by hand', 'kerstin', 80.5, { candidate: MODEL_DIGEST, gate: this.#gate(true) }),
     ];
   }
@@ -59,6 +59,11 @@ export class MockTraining {
 
   model(digest: string): Model | null {
     return this.models().models.find((m) => m.digest === digest) ?? null;
+  }
+
+  /** The one that is in force. */
+  promotion(): Promotion {
+    return this.#models.find((m) => m.digest === this.#champion)!.promotions.at(-1)!;
   }
 
   /** What was wrong, or null. */
@@ -111,7 +116,7 @@ export class MockTraining {
   /** The newest one has failed. */
   fail(): void {
     const id = Math.max(0, ...this.#jobs.map((held) => held.job.id)) + 1;
-    this.#jobs = [this.#job(id, 'failed', '200 new labels', 'schedule', 0.1, { reason: TOO_MUCH }), ...this.#jobs];
+    this.#jobs = [this.#job(id, 'failed', '200 new labels', 'program', 0.1, { reason: TOO_MUCH }), ...this.#jobs];
     this.changed();
   }
 
@@ -151,8 +156,8 @@ export class MockTraining {
       started_at: state === 'waiting' ? null : new Date(at + 2_000).toISOString(),
       ended_at: ended ? new Date(at + ranMs).toISOString() : null,
       reason: null,
-      dataset: {
-        digest: digest(20 + id), images: 1180 + 40 * id, labelled: 160 + 30 * id, held_out: 60, golden: 379,
+      dataset: state === 'waiting' ? null : {
+        digest: digest(20 + id), images: 1180 + 40 * id, labelled: 160 + 30 * id, held_out: 60, golden: 379, gone: id % 2 ? 3 : 0,
         labels: LABELS.map((name, i) => ({ name, count: name === 'good' ? 96 + id : Math.round(6 + 30 * noise(i, id)) })),
       },
       progress: null, candidate: null, gate: null,
@@ -175,17 +180,21 @@ export class MockTraining {
     if (!['running', 'paused'].includes(held.job.state)) return held.job;
     const done = ran / JOB_MS;
     const last = point(held.job.id, Math.max(0, Math.floor(done * EPOCHS) - 1));
-    return { ...held.job, progress: { stage: last.stage, done, epoch: last.epoch, loss: last.loss, accuracy: last.accuracy, eta_s: (JOB_MS - ran) / 1000 } };
+    return { ...held.job, progress: progressOf(done, last) };
   }
 
   #gate(passed: boolean): Gate {
     const parts = this.flipped();
     const verdicts: [Verdict, Verdict][] = passed ? [['pass', 'fail'], ['fail', 'pass'], ['review', 'fail']] : [['fail', 'pass'], ['fail', 'pass'], ['fail', 'review'], ['pass', 'fail'], ['pass', 'review']];
-    const flips = verdicts.flatMap(([champion, candidate], i) => {
+    const flips = verdicts.flatMap(([champion, candidate], i): Flip[] => {
       const part = parts[(i * 3) % Math.max(1, parts.length)];
-      return part ? [{ path_or_id: String(part.id), truth: part.truth?.label ?? 'good', champion, candidate, image: i === 3 ? null : `/api/v1/inspections/${part.id}/image` }] : [];
+      if (!part) return [];
+      const truth = part.truth?.label ?? 'good';
+      // What was there before the line ran has no picture in its records.
+      if (i === 1) return [{ key: `base/${truth}_0${i}47.jpg`, truth, champion, candidate, image: null }];
+      return [{ key: `line/${part.id}.jpg`, truth, champion, candidate, image: `/api/v1/inspections/${part.id}/image` }];
     });
-    return { passed, flips, ...(passed ? PASSED : NOT_PASSED) };
+    return { passed, flips, flips_total: passed ? flips.length : 61, ...(passed ? PASSED : NOT_PASSED) };
   }
 }
 
@@ -199,20 +208,46 @@ const classes = (regressed: Record<string, [number, number, number]>): GateSet['
 
 const PASSED: Pick<Gate, 'sets' | 'words'> = {
   sets: [
-    { name: 'golden', n_good: 259, n_bad: 120, escapes: rate(4, 2, 0, 2, 0.02, 0.0008, true), overkill: rate(5, 4, 1, 2, 0.02, 0.004, true), classes: classes({}) },
-    { name: 'newest', n_good: 41, n_bad: 19, escapes: rate(2, 0, 0, 2, 0.05, 0.021, true), overkill: rate(1, 1, 0, 0, 0.05, 0.018, true), classes: [] },
-    { name: 'shadow', n_good: 2310, n_bad: 64, escapes: rate(3, 2, 1, 2, 0.02, 0.031, true), overkill: rate(22, 17, 3, 8, 0.01, 0.00002, true), classes: [] },
+    { name: 'golden', n_good: 259, n_bad: 120, escapes: rate(4, 2, 0, 2, 0.02, 0.018, true), overkill: rate(5, 4, 1, 2, 0.02, 0.004, true), reviews: rate(14, 12, 3, 5, 0.03, 0.002, true), classes: classes({}) },
+    { name: 'newest', n_good: 0, n_bad: 19, escapes: rate(2, 0, 0, 2, 0.02, 0.21, false, 97), overkill: null, reviews: rate(1, 1, 0, 0, 0.03, 0.56, false, 80), classes: [] },
+    { name: 'pooled', n_good: 259, n_bad: 139, escapes: rate(6, 2, 0, 4, 0.02, 0.0008, true), overkill: rate(5, 4, 1, 2, 0.02, 0.004, true), reviews: rate(15, 13, 3, 5, 0.03, 0.001, true), classes: [] },
   ],
-  words: ['non-inferior on escapes and overkill in every set', 'no class regressed'],
+  words: [
+    'The candidate passes the gate.',
+    'Escapes: shown not to be worse by 2 % (p = less than 0.001): passed 2 of 139 bad parts with the candidate, 6 with the champion (0 lost, 4 won).',
+    'Overkill: shown not to be worse by 2 % (p = 0.004): failed 4 of 259 good parts with the candidate, 5 with the champion (1 lost, 2 won).',
+    'Reviews: shown not to be worse by 3 % (p = 0.001): sent to a person 13 of 398 labelled parts with the candidate, 15 with the champion (3 lost, 5 won).',
+    'Escapes: the newest set alone has too few parts to tell (19 bad parts, at least 97 more are needed); it counts together with the other.',
+  ],
 };
 
 const NOT_PASSED: Pick<Gate, 'sets' | 'words'> = {
   sets: [
-    { name: 'golden', n_good: 259, n_bad: 120, escapes: rate(4, 9, 6, 1, 0.02, 0.62, false), overkill: rate(5, 3, 0, 2, 0.02, 0.003, true), classes: classes({ scratch: [24, 23, 19], crack: [17, 17, 15] }) },
-    { name: 'newest', n_good: 41, n_bad: 11, escapes: rate(1, 1, 0, 0, 0.05, 0.31, false, 84), overkill: rate(1, 0, 0, 1, 0.05, 0.019, true), classes: [] },
+    { name: 'golden', n_good: 259, n_bad: 120, escapes: rate(4, 9, 6, 1, 0.02, 0.62, false), overkill: rate(5, 3, 0, 2, 0.02, 0.003, true), reviews: rate(14, 12, 3, 5, 0.03, 0.002, true), classes: classes({ scratch: [24, 23, 19], crack: [17, 17, 15] }) },
+    { name: 'newest', n_good: 41, n_bad: 11, escapes: rate(1, 1, 0, 0, 0.02, 0.31, false, 84), overkill: rate(1, 0, 0, 1, 0.02, 0.12, false, 60), reviews: rate(2, 5, 4, 1, 0.03, 0.71, false), classes: [] },
+    { name: 'pooled', n_good: 300, n_bad: 131, escapes: rate(5, 10, 6, 1, 0.02, 0.58, false), overkill: rate(6, 3, 0, 3, 0.02, 0.001, true), reviews: rate(16, 17, 7, 6, 0.03, 0.08, false, 46), classes: [] },
   ],
-  words: ['inferior on escapes in the golden set: 9 of 120 bad parts pass, the champion lets 4 pass', 'newest labels: too few bad parts to tell about escapes', 'classes that lost: scratch, crack'],
+  words: [
+    'The candidate does not pass the gate.',
+    'Escapes: the candidate is worse (p = 0.031): passed 10 of 131 bad parts with the candidate, 5 with the champion (6 lost, 1 won), a rise of 3.82 %. More parts would not help.',
+    'Overkill: shown not to be worse by 2 % (p = 0.001): failed 3 of 300 good parts with the candidate, 6 with the champion (0 lost, 3 won).',
+    'Reviews: too few parts to show that it is not worse by 3 % (p = 0.080): sent to a person 17 of 431 labelled parts with the candidate, 16 with the champion (7 lost, 6 won). At these rates 46 more labelled parts are needed.',
+    'Class `scratch` (golden set): the candidate recognises 19 of 24, the champion 23 (p = 0.002): this blocks.',
+    'Class `crack` (golden set): the candidate recognises 15 of 17, the champion 17 (p = 0.004): this blocks.',
+  ],
 };
+
+/** Where the stages end, as shares of the whole. */
+const STAGE_ENDS: [CurvePoint['stage'], number][] = [['features', 0.1], ['head', 0.4], ['all_layers', 1]];
+
+/** As the daemon tells it: how far its stage is, not the whole. */
+function progressOf(share: number, last: CurvePoint): NonNullable<Job['progress']> {
+  const at = Math.max(0, STAGE_ENDS.findIndex(([, end]) => share < end));
+  const [stage, end] = STAGE_ENDS[at]!;
+  const from = STAGE_ENDS[at - 1]?.[1] ?? 0;
+  const reading = stage === 'features';
+  return { stage, done: (share - from) / (end - from), epoch: last.epoch, loss: reading ? 0 : last.loss, accuracy: reading ? 0 : last.accuracy, eta_s: ((end - share) * JOB_MS) / 1000 };
+}
 
 function point(seed: number, epoch: number): CurvePoint {
   const t = epoch / EPOCHS;
@@ -220,7 +255,7 @@ function point(seed: number, epoch: number): CurvePoint {
   const accuracy = 0.965 - 0.62 * Math.exp(-5.5 * t) + wobble(1) * (1 - t);
   return {
     at_s: ((epoch + 1) * JOB_MS) / EPOCHS / 1000,
-    stage: t < 0.35 ? 'head' : 'all_layers',
+    stage: STAGE_ENDS.find(([, end]) => t < end)?.[0] ?? 'all_layers',
     epoch: epoch + 1,
     loss: 0.12 + 1.6 * Math.exp(-5 * t) + wobble(2),
     accuracy,

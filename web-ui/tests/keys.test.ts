@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { actOf, BOUNCE_MS, keyed, nameOf } from '../src/lib/keys';
+import { actOf, alike, BOUNCE_MS, keyed, nameOf, nameTrouble } from '../src/lib/keys';
 import type { LearningLabel } from '../src/lib/learning';
 
 const label = (name: string, verdict: LearningLabel['verdict'] = 'fail'): LearningLabel => ({ name, verdict, origin: 'model', count: 0 });
@@ -49,6 +49,16 @@ describe('actOf', () => {
   });
 });
 
-it('makes a name of what was typed', () => {
-  expect([' Edge  Burr ', 'pit', '   '].map(nameOf)).toEqual(['edge_burr', 'pit', '']);
+describe('names', () => {
+  it('are what was typed, less the blanks that nobody sees', () => {
+    expect([' Lötstelle  kalt ', 'edge_chip', '   '].map(nameOf)).toEqual(['Lötstelle kalt', 'edge_chip', '']);
+  });
+  it('have 1 to 64 characters, none of which the daemon refuses', () => {
+    expect(['Grat (außen)', 'x'.repeat(64), '😀'.repeat(64)].map(nameTrouble)).toEqual([null, null, null]);
+    expect(['a/b', 'a,b', 'a\u0007b', 'x'.repeat(65)].map((name) => nameTrouble(name) === null)).toEqual([false, false, false, false]);
+  });
+  it('that look the same are the same', () => {
+    const some = [label('edge_chip'), label('Burr'), label('burr')];
+    expect(['Edge chip', 'burr', 'BURR', 'edge', ''].map((name) => alike(name, some)?.name ?? null)).toEqual(['edge_chip', 'burr', 'Burr', null, null]);
+  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Gate, GateRate } from '../src/lib/learning';
-import { estimatesOf, etaWord, missingOf, pWord, reasonsOf, reasonWord, regressedOf, rough, standing } from '../src/lib/learn-words';
+import type { Gate, GateRate, GateSet } from '../src/lib/learning';
+import { estimatesOf, etaWord, flipName, missingOf, pWord, reasonsOf, reasonWord, regressedOf, rough, rowsOf, setWord, stageWord, standing, untoldOf } from '../src/lib/learn-words';
 import { dayOf, paceOf, tallied } from '../src/lib/pace';
 import { routeOf } from '../src/lib/route';
 
@@ -32,21 +32,44 @@ describe('estimates', () => {
 });
 
 describe('the gate', () => {
+  const set = (name: string): GateSet => ({ name, n_good: 2, n_bad: 1, escapes: rate(), overkill: rate(), reviews: rate(), classes: [] });
   const gate: Gate = {
     passed: false,
     flips: [],
+    flips_total: 0,
     words: [],
     sets: [
-      { name: 'golden', n_good: 1, n_bad: 1, escapes: rate(), overkill: rate(), classes: [{ name: 'pit', n: 9, champion_right: 9, candidate_right: 7, regressed: true }, { name: 'dent', n: 9, champion_right: 9, candidate_right: 9, regressed: false }] },
-      { name: 'newest', n_good: 1, n_bad: 1, escapes: rate({ non_inferior: false, missing: 84 }), overkill: rate(), classes: [] },
+      { ...set('golden'), classes: [{ name: 'pit', n: 9, champion_right: 9, candidate_right: 7, regressed: true }, { name: 'dent', n: 9, champion_right: 9, candidate_right: 9, regressed: false }] },
+      { ...set('newest'), escapes: rate({ non_inferior: false, missing: 300 }) },
+      { ...set('pooled'), escapes: rate({ non_inferior: false, missing: 84 }), reviews: rate({ non_inferior: false, missing: 5 }) },
     ],
   };
   it('tells "no" from "not known yet"', () => {
     expect([rate(), rate({ non_inferior: false }), rate({ non_inferior: false, missing: 84 })].map(standing)).toEqual(['yes', 'no', 'unknown']);
   });
   it('says what is missing, and who lost', () => {
-    expect(missingOf(gate)).toEqual(['Newest labels: 84 more bad parts with a label, and the gate can tell about escapes.']);
+    expect(missingOf(gate)).toEqual([
+      '84 more bad parts with a label, and the gate can tell about escapes.',
+      '5 more parts with a label, and the gate can tell about parts held for review.',
+    ]);
     expect(regressedOf(gate).map((c) => [c.name, c.set])).toEqual([['pit', 'Golden set']]);
+  });
+  it('has a row for each rate that could be told, of the parts to which it can happen', () => {
+    expect(rowsOf(set('golden')).map((row) => [row.name, row.of])).toEqual([['Escapes', 1], ['Overkill', 2], ['Held for review', 3]]);
+    expect(rowsOf({ ...set('golden'), n_good: 0, overkill: null }).map((row) => row.name)).toEqual(['Escapes', 'Held for review']);
+  });
+  it('says which rates could not be told, and why', () => {
+    const none = { escapes: null, overkill: null, reviews: null };
+    const sets = [{ ...set('golden'), n_good: 0, overkill: null }, { ...set('newest'), n_bad: 0, escapes: null }, { ...set('pooled'), ...none, n_good: 0, n_bad: 0 }];
+    expect(untoldOf({ ...gate, sets })).toEqual(['Golden set: no good parts to tell overkill by.', 'Newest labels: no bad parts to tell escapes by.', 'All together: no labelled parts to judge by.']);
+    expect(untoldOf(gate)).toEqual([]);
+  });
+  it('names sets and stages, those of a newer daemon by their names', () => {
+    expect(['golden', 'pooled', 'last_week'].map(setWord)).toEqual(['Golden set', 'All together', 'Last week']);
+    expect(['features', 'all_layers', 'cooling_down'].map(stageWord)).toEqual(['Reading the pictures', 'Training all layers', 'Cooling down']);
+  });
+  it('names the parts of the line by their number, others by their file', () => {
+    expect(['line/123.jpg', 'base/x.jpg', 'base/pit/07.png', 'line/a.jpg', 'x.jpg'].map(flipName)).toEqual(['#123', 'x.jpg', '07.png', 'a.jpg', 'x.jpg']);
   });
   it('never calls a p-value nothing', () => {
     expect([pWord(0.0004), pWord(0.0312)]).toEqual(['< 0.001', '0.031']);

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { QueueItem } from '../src/lib/learning';
 import { Lineup } from '../src/lib/lineup';
 
-const item = (id: number): QueueItem => ({ id, triggered_at: '', serial: null, verdict: 'fail', label: 'pit', scores: [], value: 1 / id, reasons: [], model: '', queued_at: '' });
+const item = (id: number): QueueItem => ({ id, triggered_at: '', serial: null, verdict: 'fail', label: 'pit', scores: [], value: 1 / id, reasons: [], model: '' });
 const items = (...ids: number[]) => ids.map(item);
 
 describe('Lineup', () => {

@@ -298,15 +298,14 @@ describe('Pipeline', () => {
       expect(undone).toEqual([[41, null]]);
     });
 
-    it('says which part the daemon took back instead', async () => {
+    it('leaves everything as it stands where the last answer was given on another screen', async () => {
       pipeline.answer(1, label('pit'));
-      pipeline.answer(2, label('pit'));
-      await daemon.take();
       await daemon.take();
       pipeline.undo();
-      await daemon.take(1);
-      expect(undone).toEqual([[1, 2]]);
-      expect(pipeline.standing).toEqual([]);
+      expect(daemon.asked.at(-1)?.id).toBe(1);
+      await daemon.fail(new ApiError(409, 'your last answer is about part 7'));
+      expect(refused.map((r) => [r.entry.id, r.words])).toEqual([[1, 'your last answer is about part 7']]);
+      expect([undone, pipeline.standing.map((e) => e.id)]).toEqual([[], [1]]);
     });
 
     it('tells when there is nothing to take back', async () => {

@@ -48,8 +48,6 @@ enum Action {
     Promote(registry::Promote),
     /// Teach a model a new kind of defect from 1 to 20 pictures, without training: writes a new bundle.
     Register(register::Register),
-    /// List the models of the line that runs: which one decides, where each comes from, who promoted it.
-    Registered(registry::Registered),
     /// Go back to the model that was in force before, from the next part on.
     Rollback(registry::Rollback),
     /// Say what a model is: labels, thresholds, preprocessing, heads, provenance, certificate.
@@ -74,7 +72,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::List(args) => list::run(args),
         Action::Promote(args) => registry::promote(args),
         Action::Register(args) => register::register(args),
-        Action::Registered(args) => registry::registered(args),
         Action::Rollback(args) => registry::rollback(args),
         Action::Show(args) => show::run(args),
         Action::Sign(args) => keys::sign(args),

@@ -1,6 +1,7 @@
 // What a key means to the person who labels. Apart from the screen, so that it can be tested.
 
 import type { LearningLabel } from './learning';
+import { labelWord } from './words';
 
 /** A label with the key that gives it; null where the digits have run out. */
 export interface KeyedLabel extends LearningLabel {
@@ -58,5 +59,19 @@ export function typing(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
-/** What a person typed, as the name of a label: `Edge  chip` becomes `edge_chip`. */
-export const nameOf = (typed: string) => typed.trim().toLowerCase().replace(/\s+/g, '_');
+/** What a person typed, as the name of a label: as they write it, less the blanks that nobody sees. */
+export const nameOf = (typed: string) => typed.trim().replace(/\s+/g, ' ');
+
+const LONGEST_NAME = 64;
+
+/** Why the daemon would not take it for a name, or null. */
+export function nameTrouble(name: string): string | null {
+  if ([...name].length > LONGEST_NAME) return `A name has ${LONGEST_NAME} characters at most.`;
+  return /[/,\p{Cc}]/u.test(name) ? 'A name has no slash, no comma and no control character.' : null;
+}
+
+/** The label that looks the same on the screen, where there is one: `Edge chip` beside `edge_chip` could not be told apart. */
+export function alike<T extends { name: string }>(name: string, labels: readonly T[]): T | null {
+  const looks = (name: string) => labelWord(name).toLowerCase();
+  return labels.find((label) => label.name === name) ?? labels.find((label) => looks(label.name) === looks(name)) ?? null;
+}

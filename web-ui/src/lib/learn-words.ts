@@ -7,9 +7,7 @@ const REASON: Record<QueueReason, string> = {
   low_margin: 'The model can hardly tell two labels apart',
   heads_disagree: 'Two ways of judging this part disagree',
   unlike: 'It looks like nothing that has been labelled yet',
-  drifted: 'Pictures look different from those the model learned from',
   audit: 'Picked at random, to check the line',
-  override: 'Somebody corrected the verdict',
   second_opinion: 'A second opinion, to see how far people agree',
 };
 
@@ -22,9 +20,7 @@ const REASON_SHORT: Record<QueueReason, string> = {
   low_margin: 'close call',
   heads_disagree: 'heads disagree',
   unlike: 'unlike others',
-  drifted: 'drifted',
   audit: 'audit',
-  override: 'corrected',
   second_opinion: 'second opinion',
 };
 
@@ -85,10 +81,13 @@ export const JOB_WORD: Record<Job['state'], string> = {
 
 export const MODEL_WORD: Record<Model['state'], string> = { champion: 'Champion', previous: 'Previous', candidate: 'Candidate', retired: 'Retired' };
 
-export const SET_WORD: Record<GateSet['name'], string> = { golden: 'Golden set', newest: 'Newest labels', shadow: 'Shadow run' };
+/** Both sets together: only there does the gate ask for its margins. */
+const POOLED = 'pooled';
+const SET_WORD: Record<string, string> = { golden: 'Golden set', newest: 'Newest labels', [POOLED]: 'All together' };
+export const setWord = (name: string) => SET_WORD[name] ?? labelWord(name);
 
-const STAGE_WORD = { head: 'the head', all_layers: 'all layers' } as const;
-export const stageWord = (stage: string) => STAGE_WORD[stage as keyof typeof STAGE_WORD] ?? labelWord(stage).toLowerCase();
+const STAGE_WORD = { features: 'Reading the pictures', head: 'Training the head', all_layers: 'Training all layers' } as const;
+export const stageWord = (stage: string) => STAGE_WORD[stage as keyof typeof STAGE_WORD] ?? labelWord(stage);
 
 export const ended = (job: Pick<Job, 'state'>) => job.state === 'done' || job.state === 'failed' || job.state === 'cancelled';
 
@@ -103,14 +102,47 @@ export function pWord(p: number): string {
   return p < 0.001 ? '< 0.001' : p.toFixed(3);
 }
 
-/** What labels are missing before the gate can tell, a sentence for each set and rate. */
-export function missingOf(gate: Gate): string[] {
+export interface GateRow {
+  name: 'Escapes' | 'Overkill' | 'Held for review';
+  /** Parts to which it can happen, as words and as a number. */
+  kind: 'bad' | 'good' | 'labelled';
+  of: number;
+  rate: GateRate;
+}
+
+/** The rates of a set that could be told. */
+export function rowsOf(set: GateSet): GateRow[] {
+  const all: (Omit<GateRow, 'rate'> & { rate: GateRate | null })[] = [
+    { name: 'Escapes', kind: 'bad', of: set.n_bad, rate: set.escapes },
+    { name: 'Overkill', kind: 'good', of: set.n_good, rate: set.overkill },
+    { name: 'Held for review', kind: 'labelled', of: set.n_good + set.n_bad, rate: set.reviews },
+  ];
+  return all.flatMap((row) => (row.rate ? [{ ...row, rate: row.rate }] : []));
+}
+
+/** Rates that have no row, and why: a row that is not there must not pass for one that is fine. */
+export function untoldOf(gate: Gate): string[] {
   return gate.sets.flatMap((set) => {
-    const rates: [string, string, GateRate][] = [['escapes', 'bad', set.escapes], ['overkill', 'good', set.overkill]];
-    return rates.flatMap(([what, kind, rate]) =>
-      rate.missing ? [`${SET_WORD[set.name] ?? set.name}: ${rate.missing} more ${kind} parts with a label, and the gate can tell about ${what}.`] : [],
-    );
+    if (set.n_good + set.n_bad === 0) return [`${setWord(set.name)}: no labelled parts to judge by.`];
+    return [
+      ...(set.escapes || set.n_bad ? [] : [`${setWord(set.name)}: no bad parts to tell escapes by.`]),
+      ...(set.overkill || set.n_good ? [] : [`${setWord(set.name)}: no good parts to tell overkill by.`]),
+    ];
   });
 }
 
-export const regressedOf = (gate: Gate) => gate.sets.flatMap((set) => set.classes.filter((c) => c.regressed).map((c) => ({ ...c, set: SET_WORD[set.name] ?? set.name })));
+/** What labels are missing before the gate can tell, a sentence for each rate. A set alone may stay open: the gate does not ask. */
+export function missingOf(gate: Gate): string[] {
+  return gate.sets
+    .filter((set) => set.name === POOLED)
+    .flatMap(rowsOf)
+    .flatMap(({ name, kind, rate }) => (rate.missing ? [`${rate.missing} more ${kind === 'labelled' ? '' : `${kind} `}parts with a label, and the gate can tell about ${name === 'Held for review' ? 'parts held for review' : name.toLowerCase()}.`] : []));
+}
+
+export const regressedOf = (gate: Gate) => gate.sets.flatMap((set) => set.classes.filter((c) => c.regressed).map((c) => ({ ...c, set: setWord(set.name) })));
+
+/** A path in the data set as people name the part: the line's own by their number, others by their file. */
+export function flipName(key: string): string {
+  const id = /^line\/(\d+)\.[^/]*$/.exec(key)?.[1];
+  return id ? `#${id}` : key.slice(key.lastIndexOf('/') + 1);
+}

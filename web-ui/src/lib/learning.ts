@@ -201,7 +201,8 @@ export const readModels = () => read<Models>('/models');
 const once = (key: string) => ({ 'idempotency-key': key });
 
 export const sendAnswer = (id: number, body: AnswerBody, key: string) => send<Answer>('POST', `/inspections/${id}/label`, body, once(key));
-export const sendUndo = (id: number, key: string) => send<{ id: number }>('POST', '/labels/undo', { id }, once(key));
+/** Refused where the last answer is about another part; null takes back the last one, whatever it is about. */
+export const sendUndo = (id: number | null, key: string) => send<{ id: number }>('POST', '/labels/undo', { id }, once(key));
 export const startJob = () => send<Job>('POST', '/jobs', {}, once(crypto.randomUUID()));
 export const tellJob = (id: number, what: 'cancel' | 'pause' | 'resume') => send<Job>('POST', `/jobs/${id}/${what}`, {});
 export const deleteJob = (id: number) => send('DELETE', `/jobs/${id}`);

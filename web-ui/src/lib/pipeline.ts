@@ -2,7 +2,7 @@
 // order they were given, and stay until the daemon has said what became of them. Without a browser, so that it can be tested.
 
 import { ApiError } from './api';
-import type { AnswerBody } from './learning';
+import type { Answer, AnswerBody } from './learning';
 
 export type Entry =
   | { kind: 'answer'; key: string; id: number; body: AnswerBody; at: number; /** Sent at least once: the daemon may have it. */ tried: boolean }
@@ -15,6 +15,9 @@ export interface Refused {
   status: number;
   words: string;
 }
+
+/** What the daemon says of an entry that it took; of a new label also how its kind stands. */
+export type Reply = Pick<Answer, 'id'> & Partial<Pick<Answer, 'new_kind'>>;
 
 /** What outlives a reload. */
 interface Kept {
@@ -32,13 +35,13 @@ export interface Store {
 }
 
 export interface PipelineOptions {
-  send: (entry: Entry) => Promise<{ id: number }>;
+  send: (entry: Entry) => Promise<Reply>;
   store: Store;
   /** Anything that a screen shows of it is different now. */
   onChange?: () => void;
-  onTaken?: (entry: GivenEntry, answer: { id: number }) => void;
+  onTaken?: (entry: GivenEntry, reply: Reply) => void;
   onRefused?: (refused: Refused) => void;
-  /** The daemon took back the answer for another part than the one meant. */
+  /** The daemon took back the answer for a part; `meant` is null where only the daemon knew which. */
   onUndone?: (took: number, meant: number | null) => void;
   /** The session has ended: trying again will not help until somebody signs in. */
   onUnauthorized?: () => void;
@@ -161,23 +164,21 @@ export class Pipeline {
       .send(entry)
       .then(
         // After a stop another pipeline may own what was kept.
-        (answer) => this.#busy === entry && this.#taken(entry, answer),
+        (reply) => this.#busy === entry && this.#taken(entry, reply),
         (error: unknown) => this.#busy === entry && this.#failed(entry, error, before),
       );
   }
 
-  #taken(entry: Entry, answer: { id: number }): void {
+  #taken(entry: Entry, reply: Reply): void {
     this.#settle(entry);
     if (entry.kind === 'answer') {
       this.#kept.given = [...this.#kept.given, entry].slice(-REMEMBERED);
     } else {
       this.#kept.given = this.#kept.given.filter((e) => e.key !== entry.of);
-      // The daemon takes back its own last one. Was it another's, then that answer does not stand either.
-      if (answer.id !== entry.id) this.#forgetLast(answer.id);
     }
     this.#changed();
-    if (entry.kind === 'answer') this.#options.onTaken(entry, answer);
-    else this.#options.onUndone(answer.id, entry.id);
+    if (entry.kind === 'answer') this.#options.onTaken(entry, reply);
+    else this.#options.onUndone(reply.id, entry.id);
     this.#go();
   }
 
@@ -226,11 +227,6 @@ export class Pipeline {
     this.#failures = 0;
     this.trouble = null;
     this.#kept.entries = this.#kept.entries.filter((e) => e !== entry);
-  }
-
-  #forgetLast(id: number): void {
-    const last = this.#kept.given.filter((e) => e.id === id).at(-1);
-    this.#kept.given = this.#kept.given.filter((e) => e !== last);
   }
 
   #changed(): void {

@@ -4,7 +4,7 @@
 import { ApiError, readInspection } from './api';
 import { Card } from './card.svelte';
 import { keyed } from './keys';
-import { itemOf, readLearning, readQueue, readQueueItem, sendAnswer, sendUndo, type AnswerBody, type Learning, type LearningLabel, type QueueItem } from './learning';
+import { itemOf, readLearning, readQueue, readQueueItem, sendAnswer, sendUndo, type Answer, type AnswerBody, type Learning, type LearningLabel, type QueueItem } from './learning';
 import { Lineup } from './lineup';
 import { paceOf, tallied, type Tally } from './pace';
 import { Pipeline, type GivenEntry, type Refused } from './pipeline';
@@ -19,6 +19,13 @@ const KNOWN_KEPT = 1_000;
 const READ_EVERY_MS = 1_500;
 /** For a daemon whose events do not come. */
 const REREAD_MS = 15_000;
+
+export interface NotLearned {
+  label: string;
+  /** Parts that carry it. */
+  shots: number;
+  trouble: string;
+}
 
 class Review {
   learning = $state.raw<Learning | null>(null);
@@ -38,6 +45,8 @@ class Review {
   /** The newest answer that stands. */
   last = $state.raw<GivenEntry | null>(null);
   notice = $state.raw<string | null>(null);
+  /** A new label that the line could not learn. */
+  notLearned = $state.raw<NotLearned | null>(null);
   today = $state(0);
   pace = $state<number | null>(null);
   /** When the part on the screen came up there. */
@@ -64,11 +73,12 @@ class Review {
   start(): () => void {
     const name = session.current?.who?.name ?? 'open';
     const pipeline = new Pipeline({
-      send: (entry) => (entry.kind === 'answer' ? sendAnswer(entry.id, entry.body, entry.key) : sendUndo(entry.key)),
+      send: (entry) => (entry.kind === 'answer' ? sendAnswer(entry.id, entry.body, entry.key) : sendUndo(entry.id, entry.key)),
       store: storeOf(ANSWERS + name),
       onChange: () => this.#copy(),
-      onTaken: (entry) => {
+      onTaken: (entry, { new_kind: kind }) => {
         this.#lineup.settled(entry.id);
+        if (kind) this.#noteKind(kind);
         this.readSoon();
       },
       onRefused: (refused) => {
@@ -200,8 +210,8 @@ class Review {
   }
 
   async #undone(took: number, meant: number | null): Promise<void> {
-    if (meant !== null && took !== meant) this.notice = `The daemon took back the answer for part ${this.nameOf(took)}, not for ${this.nameOf(meant)}: look at both again.`;
-    if (took !== meant) await this.#bringBack(took);
+    // What was meant is up again already.
+    if (meant === null) await this.#bringBack(took);
     this.readSoon();
   }
 
@@ -278,6 +288,12 @@ class Review {
     const known = this.learning?.labels.some((other) => other.name === label);
     const verdict = known ? undefined : (body.verdict ?? this.#fresh.get(label));
     return verdict ? { answer, label, verdict } : { answer, label };
+  }
+
+  /** Trouble stays on the screen until somebody has seen it or the kind has none any more. */
+  #noteKind({ label, shots, trouble }: NonNullable<Answer['new_kind']>): void {
+    if (trouble !== null) this.notLearned = { label, shots, trouble };
+    else if (this.notLearned?.label === label) this.notLearned = null;
   }
 
   #noteFresh(body: AnswerBody): void {

@@ -7,7 +7,8 @@ use anyhow::Context;
 use models::bundle::{Bundle, sha256, signature_beside};
 use serde_json::{Value, json};
 
-use super::file_and_bundle;
+use super::{file_and_bundle, registry};
+use crate::cli::line::LineArgs;
 use crate::cli::{FAILURE, SUCCESS, out};
 use crate::words;
 
@@ -17,6 +18,12 @@ pub(super) struct Args {
     /// Bundles, and folders that hold some (`*.bundle`).
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The register of the line that runs there instead, as `http://127.0.0.1:8787`: which model decides, where each comes from.
+    #[arg(long, value_name = "URL", conflicts_with = "paths")]
+    line: Option<String>,
+    /// A file with a token that may look there; not needed where access is open.
+    #[arg(long, value_name = "FILE", requires = "line")]
+    token_file: Option<PathBuf>,
     /// One JSON line per model.
     #[arg(long)]
     json: bool,
@@ -24,6 +31,10 @@ pub(super) struct Args {
 
 /// Exit code 0 when all of them are whole.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(url) = &args.line {
+        let line = LineArgs { url: url.clone(), token_file: args.token_file.clone() };
+        return registry::list(&line, args.json);
+    }
     let mut files = Vec::new();
     for path in &args.paths {
         files.extend(bundles(path)?.into_iter().map(Some));

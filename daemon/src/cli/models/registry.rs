@@ -1,4 +1,4 @@
-//! `inspectd models registered|diff|promote|rollback`: the models of the line that runs.
+//! `inspectd models diff|promote|rollback`, and `list` and `show` with `--line`: the models of the line that runs.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -7,18 +7,6 @@ use serde_json::{Value, json};
 
 use crate::cli::line::{LineArgs, short, text};
 use crate::cli::{SUCCESS, out};
-
-/// Arguments of `models registered`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Registered {
-    #[command(flatten)]
-    line: LineArgs,
-    /// One model: its digest, or enough of its beginning.
-    digest: Option<String>,
-    /// One JSON object.
-    #[arg(long)]
-    json: bool,
-}
 
 /// Arguments of `models diff`.
 #[derive(Debug, clap::Args)]
@@ -54,18 +42,27 @@ pub(super) struct Rollback {
     reason: Option<String>,
 }
 
-pub(super) fn registered(args: &Registered) -> anyhow::Result<ExitCode> {
-    let path = args.digest.as_ref().map_or("models".to_owned(), |digest| format!("models/{digest}"));
-    let said = args.line.get(&path)?;
-    if args.json {
-        out::json(&said)?;
-    } else if args.digest.is_some() {
-        head(&said)?;
-        said["promotions"].as_array().into_iter().flatten().try_for_each(promotion)?;
-        words(&said)?;
+/// The register, one line a model.
+pub(super) fn list(line: &LineArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let said = line.get("models")?;
+    if json {
+        out::json(&said)?
     } else {
-        said["models"].as_array().into_iter().flatten().try_for_each(head)?;
+        said["models"].as_array().into_iter().flatten().try_for_each(head)?
     }
+    Ok(ExitCode::from(SUCCESS))
+}
+
+/// One model of the register, its promotions, and what the gate found.
+pub(super) fn show(line: &LineArgs, digest: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let said = line.get(&format!("models/{digest}"))?;
+    if json {
+        out::json(&said)?;
+        return Ok(ExitCode::from(SUCCESS));
+    }
+    head(&said)?;
+    said["promotions"].as_array().into_iter().flatten().try_for_each(promotion)?;
+    words(&said)?;
     Ok(ExitCode::from(SUCCESS))
 }
 

@@ -7,16 +7,23 @@ use models::bundle::{Bundle, Certificate, Compared, Disposition, Label, Manifest
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{certify, file_and_bundle};
+use super::{certify, file_and_bundle, registry};
+use crate::cli::line::LineArgs;
 use crate::cli::{SUCCESS, out};
 use crate::config;
 
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The model; default: the one that ships with the program.
+    /// The model; default: the one that ships with the program. With `--line` its digest, or enough of its beginning.
     #[arg(value_name = "BUNDLE")]
     bundle: Option<PathBuf>,
+    /// A model of the register of the line that runs there instead, as `http://127.0.0.1:8787`.
+    #[arg(long, value_name = "URL", requires = "bundle")]
+    line: Option<String>,
+    /// A file with a token that may look there; not needed where access is open.
+    #[arg(long, value_name = "FILE", requires = "line")]
+    token_file: Option<PathBuf>,
     /// The state directory, where `certify` records what it finds.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -43,6 +50,10 @@ struct Summary {
 
 /// Exit code 0 when the bundle is whole.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let (Some(url), Some(digest)) = (&args.line, &args.bundle) {
+        let line = LineArgs { url: url.clone(), token_file: args.token_file.clone() };
+        return registry::show(&line, &digest.to_string_lossy(), args.json);
+    }
     let (bytes, bundle) = file_and_bundle(args.bundle.as_deref())?;
     let state = args.state.clone().unwrap_or_else(config::default_state_dir);
     let summary = Summary::new(args.bundle.as_deref(), &bytes, bundle, &state);
