@@ -195,8 +195,8 @@ pub fn audited(id: u64, fraction: f32) -> bool {
     drawn_by_lot(id ^ 0x6175_6469_7400_0000, fraction)
 }
 
-/// Whether the lot falls on an id: spread evenly over ids.
-pub(crate) fn drawn_by_lot(id: u64, fraction: f32) -> bool {
+/// Whether the lot falls on an id: spread evenly over ids. The pictures of passed parts are kept by it.
+pub fn drawn_by_lot(id: u64, fraction: f32) -> bool {
     // SplitMix64's finaliser (Steele, Lea and Flood, 2014); its top 53 bits are a fraction.
     let mut mixed = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -127,6 +127,8 @@ impl Rig {
             version = 1
             bundle = "first.bundle"
             deadline_ms = 20000
+            [evidence]
+            pass_fraction = 0.5
             [review]
             per_hour = {per_hour}
             audit_fraction = 0.0
@@ -291,6 +293,11 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     assert_eq!(job["state"], "done", "{job:#}");
     println!("gate: {:#}", job["gate"]["words"]);
     assert_eq!(job["gate"]["passed"], true, "{:#}", job["gate"]);
+    assert!(
+        job["gate"]["shadow"]["n"].as_u64() >= Some(50),
+        "the live line was looked at: {:#}",
+        job["gate"]["shadow"]
+    );
     let candidate = job["candidate"].as_str().expect("a candidate").to_owned();
 
     // Promotion under traffic: no part without a model, none lost, the models in one sequence.

@@ -99,7 +99,7 @@ export class MockTraining {
     const job = this.#now(held);
     const ran = this.#ran(held);
     const curve = Array.from({ length: Math.floor((ran / JOB_MS) * EPOCHS) }, (_, epoch) => point(id, epoch));
-    return { ...job, curve, log: [...held.log, ...curve.slice(-12).map((p) => `epoch ${p.epoch} (${p.stage}): loss ${p.loss.toFixed(3)}, accuracy ${p.accuracy.toFixed(3)}`), ...(job.reason ? [`error: ${job.reason}`] : [])] };
+    return { ...job, curve, log: [...held.log, ...curve.filter((p) => p.stage !== 'features').slice(-12).map((p) => `epoch ${p.epoch} (${p.stage}): loss ${p.loss.toFixed(3)}, accuracy ${p.accuracy.toFixed(3)}`), ...(job.reason ? [`error: ${job.reason}`] : [])] };
   }
 
   start(by: string, share = 0): Job {

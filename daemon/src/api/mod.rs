@@ -15,6 +15,7 @@ mod health;
 mod idempotency;
 mod inspections;
 mod jobs;
+mod learning;
 mod line;
 mod models;
 mod openapi;
@@ -74,7 +75,7 @@ fn routes() -> (Router<Api>, Rules) {
         .post("/api/v1/labels/undo", label, review::undo)
         .get("/api/v1/queue", look(Area::Models), review::queue)
         .get("/api/v1/queue/{id}", look(Area::Models), review::item)
-        .get("/api/v1/learning", look(Area::Models), review::learning)
+        .get("/api/v1/learning", look(Area::Models), learning::learning)
         .get("/api/v1/jobs", look(Area::Models), jobs::list)
         .post("/api/v1/jobs", train, jobs::start)
         .get("/api/v1/jobs/{id}", look(Area::Models), jobs::one)

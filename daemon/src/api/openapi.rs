@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, events, gate, health, idempotency, inspections, jobs, line, models, picture, problem, review,
-    session, tokens, users,
+    alerts, audit, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture, problem,
+    review, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -40,7 +40,7 @@ use crate::access::{Need, Scope};
         review::label,
         review::labels,
         review::undo,
-        review::learning,
+        learning::learning,
         jobs::list,
         jobs::one,
         jobs::start,

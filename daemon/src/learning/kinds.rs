@@ -23,46 +23,39 @@ use crate::words;
 /// Numbers of pictures at which a kind is registered anew: more would change little and load a model each time.
 const STEPS: [usize; 7] = [1, 2, 3, 5, 8, 13, MAX_SHOTS];
 
-/// How a kind stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
-    /// It is to be registered on this person's word.
-    Asked(Arc<str>),
-    /// It could not be.
-    Failed(String),
+/// How a kind stands that is not registered as it should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// It is to be registered, on this person's word.
+    asked: Option<Arc<str>>,
+    /// Why it could not be, the last time.
+    failed: Option<String>,
 }
 
 impl Learning {
     /// A person said or took back a label: its kind is registered anew, soon.
     pub fn ask_for_kind(&self, label: &Arc<str>, by: &Arc<str>) {
-        self.kinds().insert(label.clone(), State::Asked(by.clone()));
+        self.kinds().entry(label.clone()).or_default().asked = Some(by.clone());
     }
 
-    /// How a kind stands that is not registered: why it could not be, or that it will be.
+    /// Why a kind could not be registered, the last time.
     pub fn kind_trouble(&self, label: &str) -> Option<String> {
-        match self.kinds().get(label)? {
-            State::Asked(_) => None,
-            State::Failed(words) => Some(words.clone()),
-        }
+        self.kinds().get(label)?.failed.clone()
     }
 
     /// One round: registers what was asked for.
     pub(super) fn register_kinds(&self, board: &Arc<Board>) {
         self.cool_down();
         let mut kinds = self.kinds();
-        let asked = kinds.iter().find_map(|(label, state)| match state {
-            State::Asked(by) => Some((label.clone(), by.clone())),
-            State::Failed(_) => None,
-        });
-        let Some((label, by)) = asked else { return };
-        kinds.remove(&label);
+        let asked = kinds.iter_mut().find_map(|(label, state)| Some((label.clone(), state.asked.take()?)));
         drop(kinds);
-        if let Err(error) = self.register_kind(board, &label, &by) {
-            let words = words::of(&error);
+        let Some((label, by)) = asked else { return };
+        let failed = self.register_kind(board, &label, &by).err().map(|error| words::of(&error));
+        if let Some(words) = &failed {
             tracing::error!("the kind `{label}` is not registered: {words}");
-            // Unless it was asked for again meanwhile.
-            self.kinds().entry(label).or_insert(State::Failed(words));
         }
+        self.kinds().entry(label).or_default().failed = failed;
+        self.kinds().retain(|_, state| *state != State::default());
     }
 
     /// Registers a kind from the parts that carry its label, or takes it out where none does.

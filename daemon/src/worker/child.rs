@@ -19,6 +19,7 @@ use super::Message;
 /// - It dies with its parent.
 /// - `idle`: it runs when nothing else wants the processor (SCHED_IDLE; the kernel derives the idle class for its disk access
 ///   from that, see ioprio_set(2)).
+/// - It is the first to go where the machine runs out of memory.
 /// - Its private memory stays below the ceiling (RLIMIT_DATA, which counts what can be written, not what is mapped from files);
 ///   beyond it allocations fail, and the parent says so.
 ///
@@ -29,6 +30,8 @@ pub fn enter(memory_ceiling_mib: u64, idle: bool) -> anyhow::Result<Reporter> {
     if idle {
         set_self_policy(Policy::Idle, 0).map_err(|()| anyhow!("idle priority: {}", io::Error::last_os_error()))?;
     }
+    // Where memory runs out, this goes before the line does. Raising it needs no right; where it cannot be done, nothing is lost.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     let bytes = memory_ceiling_mib << 20;
     setrlimit(Resource::RLIMIT_DATA, bytes, bytes)
         .with_context(|| format!("memory ceiling {memory_ceiling_mib} MiB"))?;

@@ -9,6 +9,7 @@ mod demo;
 mod events;
 mod hygiene;
 mod inspect;
+mod learning;
 mod models;
 mod run;
 mod support;

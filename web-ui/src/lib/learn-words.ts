@@ -82,7 +82,7 @@ export const JOB_WORD: Record<Job['state'], string> = {
 export const MODEL_WORD: Record<Model['state'], string> = { champion: 'Champion', previous: 'Previous', candidate: 'Candidate', retired: 'Retired' };
 
 /** Both sets together: only there does the gate ask for its margins. */
-const POOLED = 'pooled';
+export const POOLED = 'pooled';
 const SET_WORD: Record<string, string> = { golden: 'Golden set', newest: 'Newest labels', [POOLED]: 'All together' };
 export const setWord = (name: string) => SET_WORD[name] ?? labelWord(name);
 

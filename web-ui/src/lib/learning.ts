@@ -1,5 +1,5 @@
 // The part of the interface that is about learning: labels, training jobs, models. The shapes are those of the OpenAPI document, with
-// the gate's findings, which it leaves open, spelled out; a type test below holds the two together.
+// the gate's findings, which it leaves open, spelled out.
 
 import { read, send, type Inspection, type Verdict } from './api';
 

@@ -180,7 +180,11 @@ class Review {
     this.notice = null;
     const last = this.#pipeline.standing.at(-1);
     const id = this.#pipeline.undo();
-    if (last?.body.answer === 'label') this.#tally(-1);
+    if (last?.body.answer === 'label') {
+      this.#tally(-1);
+      // It counted this part; the next answer with the label tells anew.
+      if (this.notLearned?.label === last.body.label) this.notLearned = null;
+    }
     if (id !== null) void this.#bringBack(id);
   }
 

@@ -1,6 +1,6 @@
 //! Champion and candidate on the same labelled parts, for the gate. Runs in a worker process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use models::bundle::{Bundle, Disposition};
@@ -27,6 +27,10 @@ pub struct Case {
     pub candidate: PathBuf,
     /// The frozen data set.
     pub data: PathBuf,
+    /// Pictures of parts of the live line that were drawn by lot, whatever became of them: nobody knows the truth, but how much would
+    /// change.
+    #[serde(default)]
+    pub shadow: Vec<PathBuf>,
     /// The recipe: its thresholds count for both.
     pub recipe: Recipe,
     /// Margins and the rest.
@@ -53,34 +57,51 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
         known(&candidate).or_else(|| known(&champion)).unwrap_or(Class::named(label).verdict) == Disposition::Pass
     };
     let entries: Vec<_> = folder.entries().iter().filter(|entry| entry.side == Side::Test).collect();
-    let mut outcomes = Vec::with_capacity(entries.len());
-    for (at, entry) in entries.iter().enumerate() {
-        if !go_on(at as f64 / entries.len() as f64) {
+    let all = entries.len() + case.shadow.len();
+    let mut outcomes = Vec::with_capacity(all);
+    for entry in entries {
+        if !go_on(outcomes.len() as f64 / all as f64) {
             return Ok(None);
         }
-        let bytes = std::fs::read(folder.path_of(entry)).with_context(|| format!("picture {}", entry.path))?;
-        let image = models::image::decode(&bytes).with_context(|| format!("picture {}", entry.path))?;
-        let said = |recipe: &RecipeInForce| -> anyhow::Result<Said> {
-            let mut tensor = vec![0.0; recipe.model.preprocess().tensor_len()];
-            recipe.model.preprocess().fill(image.view(), &mut tensor);
-            let decision = decide(&recipe.model.predict(&tensor)?, recipe);
-            let verdict = match decision.verdict {
-                Verdict::Pass => Disposition::Pass,
-                Verdict::Fail => Disposition::Fail,
-                Verdict::Review | Verdict::NoDecision(_) => Disposition::Review,
-            };
-            Ok(Said { verdict, label: decision.label.map_or_else(String::new, |label| label.to_string()) })
-        };
         let label = entry.label().to_owned();
         let truth = Some(Truth { good: good(&label), label });
         let set = if entry.path.starts_with(LINE) { Set::Newest } else { Set::Golden };
-        outcomes.push(Outcome {
-            set,
-            key: entry.path.clone(),
-            truth,
-            champion: said(&champion)?,
-            candidate: said(&candidate)?,
-        });
+        let [champion, candidate] = said([&champion, &candidate], &folder.path_of(entry))?;
+        outcomes.push(Outcome { set, key: entry.path.clone(), truth, champion, candidate });
+    }
+    for path in &case.shadow {
+        if !go_on(outcomes.len() as f64 / all as f64) {
+            return Ok(None);
+        }
+        // The store may have let go of it meanwhile.
+        if path.is_file() {
+            let [champion, candidate] = said([&champion, &candidate], path)?;
+            outcomes.push(Outcome {
+                set: Set::Shadow,
+                key: path.display().to_string(),
+                truth: None,
+                champion,
+                candidate,
+            });
+        }
     }
     Ok(Some(gate::judge(&outcomes, &case.terms)?))
+}
+
+/// What each of the models says of a picture, on the line's own path.
+fn said(models: [&RecipeInForce; 2], path: &Path) -> anyhow::Result<[Said; 2]> {
+    let words = || format!("picture {}", path.display());
+    let image = models::image::decode(&std::fs::read(path).with_context(words)?).with_context(words)?;
+    let one = |recipe: &RecipeInForce| -> anyhow::Result<Said> {
+        let mut tensor = vec![0.0; recipe.model.preprocess().tensor_len()];
+        recipe.model.preprocess().fill(image.view(), &mut tensor);
+        let decision = decide(&recipe.model.predict(&tensor)?, recipe);
+        let verdict = match decision.verdict {
+            Verdict::Pass => Disposition::Pass,
+            Verdict::Fail => Disposition::Fail,
+            Verdict::Review | Verdict::NoDecision(_) => Disposition::Review,
+        };
+        Ok(Said { verdict, label: decision.label.map_or_else(String::new, |label| label.to_string()) })
+    };
+    Ok([one(models[0])?, one(models[1])?])
 }

@@ -1,12 +1,14 @@
 //! Runs the job that waits: freeze, learn, judge, and put the candidate into the register.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use models::bundle::Bundle;
+use stages::sample::{audited, drawn_by_lot};
 
 use super::dataset;
 use super::job::{Job, JobState, Place, Point};
@@ -16,6 +18,7 @@ use crate::learning::Learning;
 use crate::learning::config::Promote;
 use crate::learning::promote::entry_of;
 use crate::learning::registry::Origin;
+use crate::store::Filter;
 use crate::supervise::Board;
 use crate::words;
 use crate::worker::{self, Worker, WorkerError};
@@ -132,7 +135,7 @@ impl Learning {
     }
 
     fn learn(&self, board: &Arc<Board>, job: &mut Job, place: &Place) -> anyhow::Result<Step> {
-        let path = |path: std::path::PathBuf| path.into_os_string();
+        let path = |path: PathBuf| path.into_os_string();
         let mut arguments = vec!["train".into(), "--data".into(), path(place.data())];
         arguments.extend(["--split".into(), path(place.data().join(dataset::LIST))]);
         arguments.extend(["--out".into(), path(place.candidate()), "--resume".into()]);
@@ -171,6 +174,7 @@ impl Learning {
             champion: place.champion(),
             candidate: place.candidate(),
             data: place.data(),
+            shadow: drawn_parts(board),
             recipe: prepared.in_force.recipe.clone(),
             terms: self.section.gate.clone(),
         };
@@ -229,4 +233,31 @@ impl Learning {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Parts of the shadow run, at most; and fewer than these would change their shares by accident.
+const SHADOW: usize = 500;
+const SHADOW_LEAST: usize = 50;
+/// Records that are looked through for them.
+const LOOKED_AT: usize = 50_000;
+
+/// Pictures of the newest parts whose pictures were kept because of the lot, whatever the model said of them: the line as it is.
+fn drawn_parts(board: &Board) -> Vec<PathBuf> {
+    let recipe = board.recipe.load().in_force.recipe.clone();
+    let drawn = |id: u64| drawn_by_lot(id, recipe.evidence.pass_fraction) || audited(id, recipe.review.audit_fraction);
+    let (mut paths, mut filter, mut looked) = (Vec::new(), Filter { limit: Filter::MAX_LIMIT, ..Filter::default() }, 0);
+    while looked < LOOKED_AT {
+        let page = board.store.query(&filter);
+        looked += page.items.len();
+        let parts = page.items.iter().map(|stored| &stored.inspection).filter(|part| drawn(part.id));
+        // A part without a decision tells nothing of the models.
+        let parts = parts.filter(|part| !part.scores.is_empty());
+        paths.extend(parts.filter_map(|part| Some(board.store.evidence_dir().join(part.evidence.as_ref()?))));
+        match page.next {
+            Some(next) if paths.len() < SHADOW => filter.before_id = Some(next),
+            _ => break,
+        }
+    }
+    paths.truncate(SHADOW);
+    if paths.len() < SHADOW_LEAST { Vec::new() } else { paths }
 }
