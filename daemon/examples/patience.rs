@@ -11,6 +11,7 @@ use models::image::Image;
 use models::preprocess::Preprocess;
 use models::weights::load_trunk;
 use models_train::batch::Prepare;
+use models_train::choice::Choice;
 use models_train::fit::Workers;
 use models_train::loss::Score;
 use models_train::net::Net;
@@ -63,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         limit: None,
         position: Position::default(),
         moments: None,
+        choice: Choice::Best,
         to_beat: head.stage_one,
     };
     let mut looks = vec![(0, head.stage_one, stage_two::measure(&net, &prepare(&test, false), &workers)?)];

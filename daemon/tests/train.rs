@@ -33,9 +33,10 @@ fn json(arguments: &[&str], folder: &Path) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Stripes up and down against stripes across, at any phase and brightness: 24 to learn from and 16 to measure on.
+/// Stripes up and down against stripes across, at any phase and brightness: 24 to learn from and 16 to measure on. `grouped.csv` is
+/// the list with groups of six.
 fn fill(folder: &Path) {
-    let mut split = String::from("path,label,split\n");
+    let (mut split, mut grouped) = (String::from("path,label,split\n"), String::from("path,label,split,group\n"));
     for index in 0..40_usize {
         let label = ["across", "upright"][index % 2];
         let pixel = |at: usize| {
@@ -49,7 +50,9 @@ fn fill(folder: &Path) {
         std::fs::write(folder.join(format!("{index}.png")), encode_png(image.view()).expect("an image"))
             .expect("written");
         split.push_str(&format!("{index}.png,{label},{side}\n"));
+        grouped.push_str(&format!("{index}.png,{label},{side},batch {}\n", index / 6));
     }
+    std::fs::write(folder.join("grouped.csv"), grouped).expect("written");
     std::fs::write(folder.join("split.csv"), split).expect("written");
 }
 
@@ -87,6 +90,31 @@ fn a_folder_becomes_a_bundle_that_eval_measures() {
 
     std::fs::write(data.join("split.csv"), "path,label,split\n0.png,oblique,test\n").expect("written");
     assert!(refusal(&eval, folder.path(), 1).contains("oblique"));
+}
+
+/// One batch of six images cannot tell which network is better for the others. The person is told, and finds it in the bundle.
+#[test]
+fn few_groups_choose_no_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fill(folder.path());
+    let common = ["--data", ".", "--no-near", "--steps", "20", "--priority", "normal"];
+    let train = |split: &str| {
+        let out = format!("{split}.bundle");
+        let output = inspectd(&[&["train", "--split", split, "--out", &out], &common[..]].concat(), folder.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        (said, Bundle::open(&folder.path().join(out)).expect("it was written"))
+    };
+    let ([text, log], grouped) = train("grouped.csv");
+    let note = grouped.manifest.provenance.network;
+    assert!(
+        note.contains("6 images are of one group") && text.contains(&note) && log.contains(&note),
+        "{note}: {text} {log}"
+    );
+    assert!(grouped.model_card.is_some_and(|card| card.contains(&note)));
+    let ([text, _], single) = train("split.csv");
+    assert_eq!(single.manifest.provenance.network, "", "images that stand for themselves choose as ever");
+    assert!(!text.contains("network:"), "{text}");
 }
 
 #[test]

@@ -289,7 +289,11 @@ fn summary(outcome: &Outcome, path: &Path) -> Value {
 fn text(outcome: &Outcome, path: &Path) -> String {
     let seconds = outcome.trained.spent.as_secs();
     let mut text = format!("wrote {} after {} min {} s\n", path.display(), seconds / 60, seconds % 60);
-    text += &format!("thresholds: {}\n", outcome.bundle.manifest.provenance.thresholds);
+    let provenance = &outcome.bundle.manifest.provenance;
+    if !provenance.network.is_empty() {
+        text += &format!("network: {}\n", provenance.network);
+    }
+    text += &format!("thresholds: {}\n", provenance.thresholds);
     text += &format!("\nOn the selection set:\n{}", outcome.selection);
     if let Some(test) = &outcome.test {
         text += &format!("\nOn the test set:\n{test}");

@@ -65,6 +65,9 @@ pub struct Provenance {
     /// How the scores were made to mean what they say; `None` where they are as the network gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// How the network was chosen, in words, where not as the best by the selection set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub network: String,
     /// How the thresholds were chosen, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub thresholds: String,

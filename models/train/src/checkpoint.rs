@@ -40,7 +40,7 @@ pub struct State {
     pub spent: Duration,
     /// The head's score after stage one.
     pub stage_one: Score,
-    /// The best score so far.
+    /// The score of the network kept so far.
     pub best: Score,
     /// Where the sampler stands, where batches follow from what was learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub struct Snapshot {
     pub state: State,
     /// The present weights.
     pub present: Weights,
-    /// The best ones, by the selection set.
+    /// Those to keep so far: the best ones by the selection set, or the latest.
     pub best: Weights,
     /// The optimiser's moments; empty before its first step.
     pub moments: Vec<u8>,

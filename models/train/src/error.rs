@@ -73,11 +73,11 @@ pub enum TrainError {
     Diverged(f32),
     /// The network is no better than a guess.
     #[error(
-        "the network learned nothing: its loss on the selection set is {loss:.3}, a guess has {guess:.3}; look whether \
-         the labels are right, and give more images or more time"
+        "the network learned nothing: its loss on the selection set (on the training images, where few groups are no judge) is \
+         {loss:.3}, a guess has {guess:.3}; look whether the labels are right, and give more images or more time"
     )]
     NothingLearned {
-        /// Mean loss on the selection set.
+        /// Mean loss on the selection set, or on what was learned last.
         loss: f32,
         /// The loss of finding all labels alike likely.
         guess: f32,

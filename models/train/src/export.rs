@@ -202,7 +202,9 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     let row = |label: &Label| format!("| {} | {} | {:.2} |\n", label.name, word(label.verdict), label.threshold);
     let labels: String = manifest.labels.iter().map(row).collect();
     let Preprocess { width, height, .. } = manifest.preprocess;
-    let Provenance { command, data_digest, seed, version, trunk, licences, thresholds, .. } = &manifest.provenance;
+    let Provenance { command, data_digest, seed, version, trunk, licences, network, thresholds, .. } =
+        &manifest.provenance;
+    let network = if network.is_empty() { String::new() } else { format!("- Network: {network}\n") };
     let calibration = match &manifest.provenance.calibration {
         Some(Calibration { temperature, images, ece_before, ece_after }) => format!(
             "- Scores: temperature {temperature:.2}, fitted on {images} images (calibration error {:.2} % before, {:.2} % after)\n",
@@ -215,9 +217,9 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
     format!(
         "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
          pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
-         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{calibration}- Thresholds: \
+         `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{network}{calibration}- Thresholds: \
          {thresholds}\n\n## \
-         Measured on the selection set\n\nThe epoch and the thresholds were chosen on these samples, so the figures flatter: \
+         Measured on the selection set\n\nChoices were made on these samples (above), so the figures flatter: \
          measure on your own test images with `inspectd eval`.\n\n```\n{report}```\n\n## Limits\n\nIt knows the surfaces, \
          lights and defects of its training data and no others. A defect that it was never shown may pass.\n\n## \
          Licences\n\n{licences}",

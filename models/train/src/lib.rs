@@ -6,6 +6,7 @@ pub mod batch;
 pub mod certify;
 pub mod check;
 pub mod checkpoint;
+pub mod choice;
 pub mod dataset;
 mod error;
 pub mod evaluation;

@@ -72,6 +72,15 @@ impl Score {
         self.right > other.right || (self.right == other.right && self.mean_loss() < other.mean_loss())
     }
 
+    /// Refuses a network that is no better than one that finds all labels alike likely: showing it as trained would be a lie.
+    ///
+    /// # Errors
+    /// [`TrainError::NothingLearned`].
+    pub(crate) fn better_than_a_guess(&self, classes: usize) -> Result<(), TrainError> {
+        let (loss, guess) = (self.mean_loss(), (classes as f32).ln());
+        if loss < guess { Ok(()) } else { Err(TrainError::NothingLearned { loss, guess }) }
+    }
+
     /// The score itself, unless its loss is no number.
     ///
     /// # Errors

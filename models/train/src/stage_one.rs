@@ -12,6 +12,7 @@ use half::slice::HalfFloatSliceExt;
 use models::zoo::mobilenet_v3_small::FEATURES;
 
 use crate::batch::{Prepare, Targets};
+use crate::choice::Choice;
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score, losses, score};
@@ -134,9 +135,11 @@ pub struct HeadTask<'a> {
     pub boost: f32,
     /// Longest time for the steps of learning.
     pub limit: Option<Duration>,
+    /// Which head is kept.
+    pub choice: Choice,
 }
 
-/// Teaches the head. Gives the best head by the selection set, and its score there.
+/// Teaches the head. Gives the best head by the selection set, or the last where that cannot tell, and its score there.
 ///
 /// # Errors
 /// When a sample cannot be loaded, training diverges or the observer stops it.
@@ -199,7 +202,7 @@ pub fn run(
             selection: Some(now),
             eta: course.eta(),
         };
-        if now.beats(&best.1) {
+        if task.choice.takes(&now, &best.1) {
             best = (head.clone(), now);
         }
         if !observe(&progress) {

@@ -1,7 +1,8 @@
 //! Stage two: all layers learn, or the last of them, at a small rate.
 //!
 //! How long it takes follows from the data: it ends when the selection set's loss has not fallen for a while. What is kept is the
-//! best network by the selection set. docs/TRAINING.md says how the defaults were chosen.
+//! best network by the selection set; where that cannot tell, the stage goes on to its end and keeps the last ([`Choice`]).
+//! docs/TRAINING.md says how the defaults were chosen.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Prepare;
+use crate::choice::Choice;
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score, losses, score};
@@ -164,7 +166,9 @@ pub struct NetTask<'a> {
     pub position: Position,
     /// The optimiser's moments there.
     pub moments: Option<Vec<u8>>,
-    /// The best so far, by the selection set: the network is given back only where it beats this.
+    /// Which network is kept.
+    pub choice: Choice,
+    /// The score of the network kept so far: another is given back only where it takes its place.
     pub to_beat: Score,
 }
 
@@ -174,7 +178,7 @@ pub struct Look<'a> {
     pub net: &'a Net,
     /// Its optimiser.
     pub(crate) optimizer: &'a ModuleOptimizer,
-    /// The best of this run, where one beat the start.
+    /// The network of this run to keep, where one took the place of the start.
     pub best: Option<(&'a Net, Score)>,
     /// How far the stage is.
     pub position: Position,
@@ -185,10 +189,11 @@ pub struct Look<'a> {
 /// Called after each look at the selection set.
 pub type Keep<'a> = dyn FnMut(&Look<'_>) -> Result<(), TrainError> + 'a;
 
-/// Teaches the layers. Gives the best network by the selection set and its score; `None` where none beat the start.
+/// Teaches the layers. Gives the network to keep and its score; `None` where none took the place of the start.
 ///
 /// # Errors
-/// When a sample cannot be loaded, training diverges, a checkpoint cannot be written or the observer stops it.
+/// When a sample cannot be loaded, training diverges or, by what the last network was taught, learns nothing, a checkpoint cannot be
+/// written or the observer stops it.
 pub fn run(
     settings: &StageTwo,
     mut task: NetTask<'_>,
@@ -200,12 +205,17 @@ pub fn run(
     let moments = task.moments.take();
     let mut run = Run::new(settings, &task, workers, net, moments)?;
     let mut best: Option<(Net, Score)> = None;
-    let patient = |position: &Position| settings.patience.is_none_or(|patience| position.waited < patience);
+    let patience = settings.patience.filter(|_| task.choice == Choice::Best);
+    let patient = |position: &Position| patience.is_none_or(|patience| position.waited < patience);
     while run.course.done() < 1.0 && patient(&run.position) {
         let seen = run.until_look(observe)?;
+        // Before it is kept, so that what is refused once is not taken after all where it goes on.
+        if task.choice == Choice::Last && run.course.done() >= 1.0 {
+            seen.better_than_a_guess(task.learn.classes)?;
+        }
         let now = measure(&run.net, &task.select, workers)?;
         run.position.look(now);
-        if now.beats(best.as_ref().map_or(&task.to_beat, |(_, score)| score)) {
+        if task.choice.takes(&now, best.as_ref().map_or(&task.to_beat, |(_, score)| score)) {
             best = Some((run.net.clone(), now));
         }
         let (net, optimizer, position) = (&run.net, &run.optimizer, run.position);

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::augment::Augment;
 use crate::batch::Prepare;
 use crate::checkpoint::{Checkpoint, Snapshot, State};
+use crate::choice::Choice;
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score};
@@ -27,7 +28,7 @@ use crate::stage_two::{self, Look, NetTask, Position, StageTwo};
 pub struct Data<'a> {
     /// To learn from.
     pub learn: &'a dyn Samples,
-    /// To choose the best network, the end of training and the thresholds by.
+    /// To choose the best network and the end of training by (as [`Settings::choice`] says), and the thresholds.
     pub select: &'a dyn Samples,
 }
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub shares: Vec<usize>,
     /// Share of a round's places that its hardest images take again (see [`crate::sampler::Plan::boost`]); 0: none.
     pub boost: f32,
+    /// Which network is kept.
+    pub choice: Choice,
     /// Frozen trunk.
     pub one: StageOne,
     /// All layers.
@@ -79,6 +82,7 @@ impl Settings {
             sampling: Sampling::Balanced,
             shares: Vec::new(),
             boost: 0.0,
+            choice: Choice::Best,
             one: StageOne::default(),
             two: StageTwo::default(),
             finish: None,
@@ -87,13 +91,14 @@ impl Settings {
 
     /// What makes two trainings the same, as text. The time limit, the threads, the lengths and the patience may differ.
     fn fingerprint(&self, start: &Start<'_>, data: &Data<'_>) -> String {
-        let Settings { classes, preprocess, seed, augment, loss, sampling, shares, boost, sharpness, .. } = self;
+        let Settings { classes, preprocess, seed, augment, loss, sampling, shares, boost, sharpness, choice, .. } =
+            self;
         let StageTwo { batch, accumulate, schedule, decay, last_layers, layer_decay, distill, .. } = &self.two;
         let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
         let trunk = digest_of(start.trunk);
         format!(
             "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {boost} {sharpness:?} {learn} {select} \
-             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill}"
+             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill} {choice:?}"
         )
     }
 }
@@ -126,7 +131,7 @@ pub struct Trained {
     pub weights: Weights,
     /// The selection set's score after stage one.
     pub stage_one: Score,
-    /// After stage two; the better of both is what counts, so this never is worse than `stage_one`.
+    /// After stage two. Where the selection set chooses, the better of both is kept, and this never is worse than `stage_one`.
     pub stage_two: Score,
     /// After the last pass of the head, at its input size.
     pub finish: Option<Score>,
@@ -165,7 +170,9 @@ pub fn train(
         false => None,
     };
     let (weights, score) = run.stage_two(snapshot, teacher.as_ref(), observe)?;
-    learned_something(score, settings.classes)?;
+    if settings.choice == Choice::Best || settings.two.steps(data.learn.len()) == 0 {
+        score.better_than_a_guess(settings.classes)?;
+    }
     let (mut weights, finish) = match (finish, &settings.finish) {
         (Some(finish), Some(one)) => run.finish(one, finish, &weights, observe).map(|(w, score)| (w, Some(score)))?,
         _ => (weights, None),
@@ -204,12 +211,6 @@ fn knows_places(samples: &dyn Samples) -> Result<bool, TrainError> {
         }
     }
     Ok(false)
-}
-
-/// Refuses a network that is no better than one that finds all labels alike likely: showing it as trained would be a lie.
-fn learned_something(score: Score, classes: usize) -> Result<(), TrainError> {
-    let (loss, guess) = (score.mean_loss(), (classes as f32).ln());
-    if loss < guess { Ok(()) } else { Err(TrainError::NothingLearned { loss, guess }) }
 }
 
 /// SHA-256 of weights, by name.
@@ -258,6 +259,7 @@ impl Run<'_> {
             sampling: (self.settings.sampling, &self.settings.shares),
             boost: self.settings.boost,
             limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
+            choice: self.settings.choice,
         }
     }
 
@@ -294,7 +296,7 @@ impl Run<'_> {
         Ok((Net { trunk, head }.to_weights(), score))
     }
 
-    /// All layers, from where the snapshot stands; gives the best of its best and what comes.
+    /// All layers, from where the snapshot stands; gives what is to be kept of its best and what comes.
     fn stage_two(
         &self,
         snapshot: Snapshot,
@@ -319,6 +321,7 @@ impl Run<'_> {
             limit: left,
             position: state.position,
             moments: (!moments.is_empty()).then_some(moments),
+            choice: settings.choice,
             to_beat: state.best,
         };
         let mut keep = |look: &Look<'_>| {

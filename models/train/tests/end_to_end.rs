@@ -12,12 +12,13 @@ use models::preprocess::Preprocess;
 use models::runtime::SessionOptions;
 use models::weights::load_trunk;
 use models_train::checkpoint::Checkpoint;
+use models_train::choice::Choice;
 use models_train::export::{self, Ingredients};
 use models_train::input::Batch;
 use models_train::loss::Score;
 use models_train::net::Trunk;
 use models_train::progress::Stage;
-use models_train::samples::{Class, Samples};
+use models_train::samples::{Class, Sample, Samples};
 use models_train::stage_two::{Length, distance};
 use models_train::{Data, Settings, Start, TrainError, Trained, evaluate, train, trunk};
 
@@ -39,11 +40,22 @@ fn run(
     resume: bool,
     stop_after: usize,
 ) -> Result<Trained, TrainError> {
-    let (learn, select) = (Lines { len: 160, seed: 1 }, Lines { len: 40, seed: 2 });
+    run_with(settings, &Lines { len: 40, seed: 2 }, checkpoint, resume, stop_after)
+}
+
+/// The same with another selection set.
+fn run_with(
+    settings: &Settings,
+    select: &dyn Samples,
+    checkpoint: Option<&Checkpoint>,
+    resume: bool,
+    stop_after: usize,
+) -> Result<Trained, TrainError> {
+    let learn = Lines { len: 160, seed: 1 };
     let weights = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     let start = Start { trunk: &weights, data_digest: "lines", checkpoint, resume };
     let mut looks = 0;
-    train(settings, &start, &Data { learn: &learn, select: &select }, None, &mut |progress| {
+    train(settings, &start, &Data { learn: &learn, select }, None, &mut |progress| {
         looks += usize::from(progress.stage == Stage::All && progress.selection.is_some());
         looks < stop_after
     })
@@ -154,6 +166,54 @@ fn hard_examples_are_learned_from_more_often_and_remembered_over_an_interruption
     settings.boost = 0.0;
     let plain = run(&settings, None, false, usize::MAX).unwrap();
     assert_ne!(plain.weights, whole.weights, "a boost draws other batches");
+}
+
+/// Samples under the other's label: a judge that is always wrong.
+struct Crossed(Lines);
+
+impl Samples for Crossed {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        1 - self.0.label(index)
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, TrainError> {
+        Ok(Sample { labels: vec![self.label(index)], ..self.0.load(index)? })
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0.name(index)
+    }
+}
+
+/// What a selection set that cannot tell says changes nothing: neither which network is kept nor when training ends.
+#[test]
+fn the_last_network_is_the_same_whatever_the_selection_set_and_after_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::beside(&folder.path().join("lines.bundle"));
+    let mut settings = settings();
+    settings.choice = Choice::Last;
+    settings.two.length = Length::Steps(12);
+    settings.two.look_every = Some(2);
+    let (some, others) = (Lines { len: 40, seed: 2 }, Crossed(Lines { len: 6, seed: 7 }));
+    let whole = run_with(&settings, &some, None, false, usize::MAX).unwrap();
+    settings.two.patience = Some(1);
+    let by_others = run_with(&settings, &others, None, false, usize::MAX).unwrap();
+    assert_eq!(by_others.weights, whole.weights, "a judge that is always wrong changes nothing");
+    assert!(matches!(run_with(&settings, &some, Some(&checkpoint), false, 3), Err(TrainError::Stopped)));
+    let resumed = run_with(&settings, &some, Some(&checkpoint), true, usize::MAX).unwrap();
+    assert_eq!((resumed.stage_two, &resumed.weights), (whole.stage_two, &whole.weights));
+    settings.two.length = Length::Steps(0);
+    let few = Lines { len: 6, seed: 7 };
+    let [head, same] = [&some, &few].map(|select| run_with(&settings, select, None, false, usize::MAX).unwrap());
+    assert_eq!(head.weights, same.weights, "nor does it choose the head");
+    settings.choice = Choice::Best;
+    settings.two.length = Length::Steps(12);
+    let refused = run_with(&settings, &others, None, false, usize::MAX).unwrap_err().to_string();
+    assert!(refused.contains("learned nothing"), "where it does choose, it is believed: {refused}");
 }
 
 #[test]

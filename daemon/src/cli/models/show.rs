@@ -108,6 +108,9 @@ impl Summary {
         for (key, value) in rows {
             out::line(format_args!("{key:<12} {value}"))?;
         }
+        if !provenance.network.is_empty() {
+            out::line(format_args!("{:<12} {}", "network", provenance.network))?;
+        }
         let width = labels.iter().map(|label| label.name.chars().count()).max().unwrap_or(0).max(5);
         out::line(format_args!("\n{:width$}  verdict  threshold", "label"))?;
         for Label { name, verdict, threshold } in labels {

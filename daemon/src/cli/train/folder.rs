@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use models::bundle::Bundle;
+use models::bundle::{Bundle, Provenance};
 use models::predictor::Predictor;
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
@@ -10,6 +10,7 @@ use models::weights::Weights;
 use models::zoo::mobilenet_v3_small;
 use models_train::check::{Look, near_groups};
 use models_train::checkpoint::Checkpoint;
+use models_train::choice::Choice;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::near::TrunkEmbed;
@@ -21,7 +22,7 @@ use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
 use super::{Args, Origin, Outcome};
 
-/// Share of the training images by which epochs and thresholds are chosen.
+/// Share of the training images by which epochs (where they can tell) and thresholds are chosen.
 const SELECTION: f32 = 0.1;
 
 pub(super) fn train(
@@ -44,7 +45,12 @@ pub(super) fn train(
     let preprocess = Preprocess::imagenet(size);
     let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let (learn, select) = cut(args, &folder, &trunk, &labels, observe)?;
+    let Cut { learn, select, groups } = cut(args, &folder, &trunk, &labels, observe)?;
+    let choice = Choice::by(&groups);
+    let network = choice.note(&groups);
+    if !network.is_empty() {
+        tracing::warn!("the network will be {network}");
+    }
     let learn = Subset { of: &files, indices: learn };
     let weighted = args.fit.class_weights.map(|beta| weighted(&learn, classes.len(), beta)).transpose()?;
     let select = Subset { of: &files, indices: select };
@@ -52,6 +58,7 @@ pub(super) fn train(
     settings.seed = args.seed;
     (settings.sampling, settings.augment) = (args.options.sampling, augment);
     settings.boost = args.options.boost();
+    settings.choice = choice;
     settings.threads = args.threads();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
@@ -68,7 +75,7 @@ pub(super) fn train(
     let trained = models_train::train(&settings, &start, &data, None, observe)?;
 
     let story = format!(
-        "{} images of {} labels; {} more chose the epoch and the thresholds. First the head on the frozen trunk, then all \
+        "{} images of {} labels; {} more to choose by. First the head on the frozen trunk, then all \
          layers.",
         learn.len(),
         classes.len(),
@@ -78,7 +85,7 @@ pub(super) fn train(
         name: root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into())).unwrap_or_default(),
         classes: &classes,
         preprocess: &preprocess,
-        provenance: args.provenance(digest, trunk_name, licences),
+        provenance: Provenance { network, ..args.provenance(digest, trunk_name, licences) },
         select: &select,
         aim: args.aim(),
         story,
@@ -88,7 +95,24 @@ pub(super) fn train(
     Ok(Outcome { trained, bundle, selection, test })
 }
 
-/// Indices to learn from and to choose by, with nothing that belongs together on both sides: groups of the list, the same bytes, near
+/// The learning side, cut.
+struct Cut {
+    /// Indices to learn from.
+    learn: Vec<usize>,
+    /// Indices to choose by.
+    select: Vec<usize>,
+    /// The group of each of the latter.
+    groups: Vec<usize>,
+}
+
+impl Cut {
+    fn new((learn, select): (Vec<usize>, Vec<usize>), groups: &[usize]) -> Cut {
+        let groups = select.iter().map(|&index| groups[index]).collect();
+        Cut { learn, select, groups }
+    }
+}
+
+/// Images to learn from and to choose by, with nothing that belongs together on both sides: groups of the list, the same bytes, near
 /// duplicates.
 fn cut(
     args: &Args,
@@ -96,11 +120,11 @@ fn cut(
     trunk: &Weights,
     labels: &[usize],
     observe: &mut Observer<'_>,
-) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
+) -> Result<Cut, TrainError> {
     let named = folder.groups(Some(Side::Train))?;
     // A trunk that has not learned to see finds nothing alike, or everything.
     if args.options.no_near || args.fit.from_scratch {
-        return Ok(cut_strictly(labels, &[&named], SELECTION, args.seed).0);
+        return Ok(Cut::new(cut_strictly(labels, &[&named], SELECTION, args.seed).0, &named));
     }
     let embed = TrunkEmbed::new(&trunk.only(&mobilenet_v3_small::layers())?, args.threads())?;
     let look = Look { embed: Some(&embed), cosine: None };
@@ -122,7 +146,7 @@ fn cut(
              the selection cut (`inspectd data check` lists them; a column `group` in a --split list says what belongs together)"
         ),
     }
-    Ok(sides)
+    Ok(Cut::new(sides, [&near, &named][by]))
 }
 
 /// The number of samples of each label, by which they are drawn as often as they come, and the samples with the labels' weights.
