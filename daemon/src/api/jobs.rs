@@ -18,7 +18,7 @@ use super::models::pictured;
 use super::problem::Problem;
 use crate::access::Who;
 use crate::audit::Deed;
-use crate::learning::{Dataset, Job, JobError, JobState, Jobs, Point};
+use crate::learning::{Dataset, Detail, Job, JobError, JobState, Jobs, Point};
 
 /// Trainings, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -219,7 +219,7 @@ pub(super) async fn one(
 ) -> Result<Json<JobDetailView>, Problem> {
     let id = part_id(id)?;
     blocking(move || {
-        let (job, progress, curve, log) = api.board.learning.jobs.detail(id)?;
+        let Detail { job, progress, curve, log } = api.board.learning.jobs.detail(id)?;
         let point = |Point { at_s, progress }| CurvePoint { at_s, progress: progress.into() };
         let curve = curve.into_iter().map(point).collect();
         Ok(Json(JobDetailView { job: JobView::of(&api, job, progress), curve, log }))

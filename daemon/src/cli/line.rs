@@ -19,7 +19,8 @@ pub(super) struct LineArgs {
 }
 
 /// How it is asked.
-pub(super) enum Method<'a> {
+#[derive(Clone, Copy)]
+enum Method<'a> {
     Get,
     Post(&'a Value),
     Delete,

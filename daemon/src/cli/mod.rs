@@ -77,7 +77,7 @@ pub enum Command {
     /// Look at a data set before anything is learned from it, or cut it into two sides.
     Data(data::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// List parts that wait for a person's look.
     Queue(queue::Args),
     /// Say what a part is.

@@ -28,7 +28,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Task {
     /// As `inspectd train`.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Champion and candidate on the same parts.
     Judge {
         /// What is to be compared.
@@ -41,7 +41,7 @@ enum Task {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reporter = child::enter(args.memory_ceiling, args.idle)?;
     let ended = match args.task {
-        Task::Train(task) => train::work(task, &reporter),
+        Task::Train(task) => train::work(*task, &reporter),
         Task::Judge { case } => judge(&case, &reporter),
     };
     let (message, code) = match ended {

@@ -33,7 +33,7 @@ use anyhow::Context;
 pub use config::LearningSection;
 pub use desk::{Desk, DeskError};
 pub use event::{Answer, Answered, Event, Item, Way, names};
-pub use jobs::{Case, Dataset, Job, JobError, JobState, Jobs, Point, judge};
+pub use jobs::{Case, Dataset, Detail, Job, JobError, JobState, Jobs, Point, judge};
 pub use labels::{Agreement, Audited, Given, Labelled, Labels};
 pub use promote::PromoteError;
 pub use queue::{Budget, Offer, Queue};

@@ -314,11 +314,11 @@ impl Keeper {
                 broken = Some("the recording thread is gone; restart the program".to_owned());
             }
             if let Some(late) = out.late {
-                self.send_late(books, Job::Late(late));
+                self.send_late(books, Job::Late(Box::new(late)));
             }
         }
         while let Some(late) = books.pop_loose() {
-            self.send_late(books, Job::Late(late));
+            self.send_late(books, Job::Late(Box::new(late)));
         }
         if eased {
             self.eased.notify_all();

@@ -14,7 +14,7 @@ use crate::record::{LateResult, Picture, RecordError, Recorder};
 /// What the recorder is to keep.
 pub(super) enum Job {
     Verdict(Box<Inspection>, Option<Picture>),
-    Late(LateResult),
+    Late(Box<LateResult>),
 }
 
 pub(super) struct Recording {
@@ -52,7 +52,7 @@ impl Recording {
         self.post.begin(Some(part), self.allowed);
         let kept = record_guarded(|| match job {
             Job::Verdict(inspection, picture) => self.recorder.record(*inspection, picture),
-            Job::Late(late) => self.recorder.late(late),
+            Job::Late(late) => self.recorder.late(*late),
         });
         self.post.end(0);
         if let Err(error) = kept {

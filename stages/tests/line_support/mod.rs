@@ -247,7 +247,7 @@ pub fn passed() -> Decision {
 pub enum Call {
     Opened(u64),
     Recorded { inspection: Box<Inspection>, picture: Option<Shown> },
-    Late(LateResult),
+    Late(Box<LateResult>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,7 +307,7 @@ impl Memory {
     }
 
     pub fn late(&self) -> Vec<LateResult> {
-        let late = |call| if let Call::Late(late) = call { Some(late) } else { None };
+        let late = |call| if let Call::Late(late) = call { Some(*late) } else { None };
         self.calls().into_iter().filter_map(late).collect()
     }
 
@@ -335,7 +335,7 @@ impl Recorder for Memory {
         kept
     }
     fn late(&self, result: LateResult) -> Result<(), RecordError> {
-        self.take(Call::Late(result))
+        self.take(Call::Late(Box::new(result)))
     }
 }
 

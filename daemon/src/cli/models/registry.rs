@@ -46,9 +46,9 @@ pub(super) struct Rollback {
 pub(super) fn list(line: &LineArgs, json: bool) -> anyhow::Result<ExitCode> {
     let said = line.get("models")?;
     if json {
-        out::json(&said)?
+        out::json(&said)?;
     } else {
-        said["models"].as_array().into_iter().flatten().try_for_each(head)?
+        said["models"].as_array().into_iter().flatten().try_for_each(head)?;
     }
     Ok(ExitCode::from(SUCCESS))
 }

@@ -1,6 +1,7 @@
 //! Freezes what a training learns from: every picture under a name of its own, a list with labels and sides, and a digest. Pictures are
 //! hard links where the disk allows it, so a version costs next to nothing, and no clean-up elsewhere takes a picture from it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +14,7 @@ use models_train::dataset::Folder;
 use models_train::split::Side;
 use serde::{Deserialize, Serialize};
 
-use super::super::Learning;
+use super::super::{Labelled, Learning};
 use crate::store::Store;
 
 /// Folder of the pictures that a person labelled on the line; those of the configured data lie in `base`.
@@ -50,6 +51,15 @@ struct Row {
     labels: Vec<String>,
     side: Side,
     group: Option<String>,
+}
+
+/// A labelled part of the line.
+struct Part {
+    id: u64,
+    /// Number of the answer that holds.
+    answer: u64,
+    label: Arc<str>,
+    serial: Option<Arc<str>>,
 }
 
 /// Freezes the configured data and all that people labelled into `dir`. Labels that are in dispute are left out.
@@ -102,22 +112,25 @@ fn base(data: &Path, split: Option<&Path>) -> anyhow::Result<Vec<Row>> {
 /// The labelled parts of the line, and how many have no picture any more. The newest answers are held out, label by label; all parts of
 /// one serial number stand on one side.
 fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usize)> {
-    let mut parts: Vec<(u64, u64, Arc<str>, Option<Arc<str>>)> = {
+    let mut parts: Vec<Part> = {
         let desk = learning.desk.lock();
-        let part = |(id, labelled): (u64, crate::learning::Labelled<'_>)| {
-            (labelled.given.answered.number, id, labelled.label.clone(), labelled.given.item.serial.clone())
+        let part = |(id, labelled): (u64, Labelled<'_>)| Part {
+            id,
+            answer: labelled.given.answered.number,
+            label: labelled.label.clone(),
+            serial: labelled.given.item.serial.clone(),
         };
         desk.labels.all().map(part).collect()
     };
-    parts.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    parts.sort_unstable_by_key(|part| Reverse(part.answer));
     let (mut rows, mut gone) = (Vec::new(), 0);
     let mut of_label: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-    for (_, _, label, _) in &parts {
-        *of_label.entry(label.clone()).or_default() += 1;
+    for part in &parts {
+        *of_label.entry(part.label.clone()).or_default() += 1;
     }
     let mut out: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut side_of: BTreeMap<Arc<str>, Side> = BTreeMap::new();
-    for (_, id, label, serial) in parts {
+    for Part { id, label, serial, .. } in parts {
         let evidence = store.get(id)?.and_then(|stored| stored.inspection.evidence.clone());
         let from = evidence.map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file());
         let Some(from) = from else {

@@ -65,6 +65,18 @@ struct State {
     closing: bool,
 }
 
+/// A job with what it does and did.
+pub struct Detail {
+    /// The job.
+    pub job: Job,
+    /// How far it is, while it runs.
+    pub progress: Option<Progress>,
+    /// Its curve.
+    pub curve: Vec<Point>,
+    /// The last 200 lines of its log.
+    pub log: Vec<String>,
+}
+
 /// The job that runs.
 struct Active {
     number: u64,
@@ -175,11 +187,11 @@ impl Jobs {
         state.jobs.values().rev().map(|job| (job.clone(), state.progress(job.number))).collect()
     }
 
-    /// A job, its progress, its curve and the last lines of its log.
+    /// All that there is to know of a job.
     ///
     /// # Errors
     /// There is none.
-    pub fn detail(&self, number: u64) -> Result<(Job, Option<Progress>, Vec<Point>, Vec<String>), JobError> {
+    pub fn detail(&self, number: u64) -> Result<Detail, JobError> {
         let state = self.lock();
         let (job, progress) = (state.job(number)?.clone(), state.progress(number));
         drop(state);
@@ -188,7 +200,7 @@ impl Jobs {
         let curve = text(place.curve()).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let log: Vec<String> = text(place.log()).lines().map(str::to_owned).collect();
         let last = log.len().saturating_sub(200);
-        Ok((job, progress, curve, log[last..].to_vec()))
+        Ok(Detail { job, progress, curve, log: log[last..].to_vec() })
     }
 
     fn wish(&self, number: u64, wish: Wish) -> Result<Job, JobError> {

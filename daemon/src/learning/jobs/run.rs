@@ -176,7 +176,7 @@ impl Learning {
             data: place.data(),
             shadow: drawn_parts(board),
             recipe: prepared.in_force.recipe.clone(),
-            terms: self.section.gate.clone(),
+            terms: self.section.gate,
         };
         fs::write(place.case(), serde_json::to_vec_pretty(&case)?).context("the case for the gate")?;
         let arguments = vec!["judge".into(), "--case".into(), place.case().into_os_string()];
