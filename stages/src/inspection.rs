@@ -95,7 +95,7 @@ pub struct Inspection {
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
     /// Whether a person should look, and why.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Sample::is_empty")]
     pub sample: Sample,
     /// What was wrong with the machine meanwhile: names of alerts. Filled by the recorder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -50,19 +50,14 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        *self == Sample::default()
+    }
+
     /// Whether a person should look.
     pub fn is_wanted(&self) -> bool {
         !self.reasons.is_empty()
-    }
-
-    /// The value of a look: that of the best reason.
-    pub fn value(&self) -> f32 {
-        self.reasons.iter().map(|reason| reason.value).fold(0.0, f32::max)
-    }
-
-    /// Whether the lot fell on it.
-    pub fn is_audited(&self) -> bool {
-        self.reasons.iter().any(|reason| reason.why == Why::Audit)
     }
 }
 

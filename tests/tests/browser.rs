@@ -34,6 +34,67 @@ async fn the_live_page_shows_the_line_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn parts_are_labelled_by_single_keys_and_the_model_page_shows_who_decides() {
+    let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let program = demo(&binary, state.path());
+    let url = program.url.clone();
+    browser
+        .visit(&url, async move |page| {
+            page.wait(
+                "parts in the queue",
+                "return Number(document.querySelector('[data-testid=waiting]')?.dataset.value ?? 0) >= 8",
+            )
+            .await;
+            page.click("nav-review").await;
+            keys_label_and_undo(&page, &program).await;
+            page.keep_screenshot("review.png").await;
+            page.run("document.querySelector('[data-testid=nav] a[href=\"#models\"]').click()").await;
+            let digest = program.get("/api/v1/models")["champion"].as_str().expect("a champion")[..8].to_owned();
+            let shown = format!(
+                "return document.querySelector('[data-testid=models]')?.textContent.includes('{digest}') ?? false"
+            );
+            page.wait("the champion", &shown).await;
+            page.keep_screenshot("models.png").await;
+            page.assert_quiet_console();
+            page.assert_nothing_left(&program.url);
+        })
+        .await;
+}
+
+/// Five parts by one key each, another label, an undo: what the keys said is what the daemon keeps.
+async fn keys_label_and_undo(page: &Page, program: &Program) {
+    let part = "return document.querySelector('[data-testid=review]')?.dataset.part || null";
+    let labelled = |expected: u64| async move {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while program.get("/api/v1/learning")["answers"]["labelled"] != expected {
+            assert!(tokio::time::Instant::now() < until, "waited for {expected} labels");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut seen = Vec::new();
+    for key in ['1', 'g', '2', '1', 'g'] {
+        let next = format!(
+            "const part = document.querySelector('[data-testid=review]')?.dataset.part; return part && !{} ? part : null",
+            format_args!("{}.includes(part)", json!(seen))
+        );
+        seen.push(page.wait("the next part", &next).await);
+        page.press(key).await;
+    }
+    labelled(5).await;
+    let label = |part: &serde_json::Value| {
+        let id = part.as_str().expect("an id").to_owned();
+        program.get(&format!("/api/v1/inspections/{id}/label"))["label"].clone()
+    };
+    let said: Vec<_> = seen.iter().map(label).collect();
+    assert_eq!(said, [json!("scratch"), json!("good"), json!("pit"), json!("scratch"), json!("good")]);
+    page.press('z').await;
+    labelled(4).await;
+    assert_eq!(page.wait("the part to come back", part).await, seen[4]);
+    assert_eq!(program.get("/api/v1/learning")["queue"]["waiting"].as_u64().map(|it| it > 0), Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_dead_daemon_never_looks_live() {
     let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
     let state = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,6 @@
 //! `/api/v1/learning`: how the loop stands: labels, queue, agreement, and what the audit says of the line.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +14,7 @@ use super::Api;
 use super::inspections::blocking;
 use super::problem::Problem;
 use super::review::ReasonWord;
-use crate::learning::{Answer, Way, names};
+use crate::learning::{Answer, Labels, Way, names};
 use crate::supervise::Board;
 
 /// Of the intervals that are shown.
@@ -143,7 +142,7 @@ impl LearningView {
         let rate = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
         let ci = |part: u64, of: u64| (of > 0).then(|| intervals::two_sided(part as usize, of as usize, CONFIDENCE));
         LearningView {
-            labels: labels_of(prepared.manifest(), labels.counts()),
+            labels: labels_of(prepared.manifest(), labels),
             queue: QueueFigures {
                 waiting: queue.len(),
                 per_hour: review.per_hour as usize,
@@ -175,26 +174,33 @@ impl LearningView {
     }
 }
 
-fn labels_of(manifest: &Manifest, counts: &BTreeMap<Arc<str>, usize>) -> Vec<LabelView> {
+fn labels_of(manifest: &Manifest, labels: &Labels) -> Vec<LabelView> {
+    let counts = labels.counts();
     let own = manifest.labels.len();
     let mut views: Vec<LabelView> = names(manifest)
         .enumerate()
         .map(|(at, (name, verdict))| LabelView {
             name: name.to_owned(),
-            verdict: match verdict {
-                Disposition::Pass => MeaningWord::Pass,
-                Disposition::Review => MeaningWord::Review,
-                Disposition::Fail => MeaningWord::Fail,
-            },
+            verdict: verdict.into(),
             origin: if at < own { OriginWord::Model } else { OriginWord::Registered },
             count: counts.get(name).copied().unwrap_or(0),
         })
         .collect();
     for (name, &count) in counts {
         if !views.iter().any(|view| view.name == **name) {
-            let (name, verdict, origin) = (name.to_string(), MeaningWord::Fail, OriginWord::New);
-            views.push(LabelView { name, verdict, origin, count });
+            let verdict = labels.means(name).unwrap_or(Disposition::Fail).into();
+            views.push(LabelView { name: name.to_string(), verdict, origin: OriginWord::New, count });
         }
     }
     views
+}
+
+impl From<Disposition> for MeaningWord {
+    fn from(verdict: Disposition) -> MeaningWord {
+        match verdict {
+            Disposition::Pass => MeaningWord::Pass,
+            Disposition::Review => MeaningWord::Review,
+            Disposition::Fail => MeaningWord::Fail,
+        }
+    }
 }

@@ -12,7 +12,6 @@ use models::heads::appearance::{Eye, Views};
 use models::heads::prototypes::MAX_SHOTS;
 use models::image;
 
-use super::event::Answer;
 use super::promote::{Word, entry_of};
 use super::registry::Origin;
 use super::{Learning, shots};
@@ -67,12 +66,9 @@ impl Learning {
         }
         let (parts, means) = {
             let desk = self.desk.lock();
-            let those: Vec<_> = desk.labels.all().filter(|(_, labelled)| labelled.label == label).collect();
-            let said = those.iter().rev().find_map(|(_, labelled)| match &labelled.given.answered.answer {
-                Answer::Label { means, .. } => *means,
-                Answer::Unsure | Answer::Skip => None,
-            });
-            (those.into_iter().map(|(id, _)| id).collect::<Vec<u64>>(), said.unwrap_or(Disposition::Fail))
+            let those = desk.labels.all().filter(|(_, labelled)| labelled.label == label);
+            let means = desk.labels.means(label).unwrap_or(Disposition::Fail);
+            (those.map(|(id, _)| id).collect::<Vec<u64>>(), means)
         };
         // The newest: a kind may drift, too.
         let newest = &parts[parts.len().saturating_sub(MAX_SHOTS)..];

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use models::bundle::Disposition;
 use stages::sample::audited;
 use stages::verdict::Verdict;
 
@@ -130,6 +131,14 @@ impl Labels {
     /// Parts that hold each label.
     pub fn counts(&self) -> &BTreeMap<Arc<str>, usize> {
         &self.counts
+    }
+
+    /// What a new kind means for a part, as the last person said who said so.
+    pub fn means(&self, label: &str) -> Option<Disposition> {
+        self.given.iter().rev().filter(|given| !given.undone).find_map(|given| match &given.answered.answer {
+            Answer::Label { label: said, means } if **said == *label => *means,
+            _ => None,
+        })
     }
 
     /// How seldom a label was given, 0 (the most often given) to 1 (never).

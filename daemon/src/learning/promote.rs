@@ -150,7 +150,10 @@ impl Learning {
     }
 
     /// Takes the model in force into the register, where it is not yet: as the recipe's own.
-    pub(super) fn know(&self, prepared: &Prepared) -> Result<(), RegistryError> {
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn know(&self, prepared: &Prepared) -> Result<(), RegistryError> {
         let digest = prepared.in_force.model.digest();
         if *digest == prepared.base {
             self.registry.know(entry_of(prepared.manifest(), Origin::Recipe, None, "recipe".into()))?;

@@ -200,6 +200,9 @@ impl Running {
             Ok(prepared) => {
                 let (old, new) = (&before.in_force.tag, prepared.in_force.tag.clone());
                 tracing::info!("recipe {new} is in force from the next part on, instead of {old}");
+                if let Err(error) = self.board.learning.know(&prepared) {
+                    tracing::error!("{error}");
+                }
                 self.board.line.swap_recipe(prepared.in_force.clone());
                 self.board.recipe.store(Arc::new(prepared));
             }

@@ -118,7 +118,7 @@ fn labels_are_kept_with_their_origin_and_can_be_taken_back() {
     wait_for("the reason", || answer(second, body.clone()).1["new_kind"]["trouble"].as_str().map(str::to_owned));
     let known = demo.json("/api/v1/learning");
     let burr = known["labels"].as_array().expect("labels").iter().find(|label| label["name"] == "burr");
-    assert_eq!(burr.map(|it| &it["origin"]), Some(&"new".into()), "{known}");
+    assert_eq!(burr.map(|it| (&it["origin"], &it["verdict"])), Some((&"new".into(), &"review".into())), "{known}");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! What was answered is there again after any end of the process.
+
 use proptest::prelude::*;
 use stages::sample::{Reason, Why};
 use stages::verdict::Verdict;

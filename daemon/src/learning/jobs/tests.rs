@@ -1,3 +1,5 @@
+//! Jobs go only where they can, one at a time, and outlive the process.
+
 use super::*;
 
 fn jobs() -> (tempfile::TempDir, Jobs) {

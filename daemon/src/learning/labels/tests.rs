@@ -1,3 +1,5 @@
+//! What holds of a part, and what people agree on.
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use stages::sample::{Reason, Why};

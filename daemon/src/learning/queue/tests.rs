@@ -1,3 +1,5 @@
+//! Budget, diversity, and a lot that nothing biases.
+
 use proptest::prelude::*;
 use stages::sample::{Reason, Why, audited};
 use stages::verdict::Verdict;
