@@ -93,7 +93,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The chain of a line, on one thread.
-struct Inspector {
+pub(super) struct Inspector {
     recipe: Arc<RecipeInForce>,
     chain: Vec<Box<dyn Stage>>,
     buffers: Buffers,
@@ -101,13 +101,18 @@ struct Inspector {
 }
 
 impl Inspector {
-    fn new(recipe: Arc<RecipeInForce>) -> Inspector {
+    pub(super) fn new(recipe: Arc<RecipeInForce>) -> Inspector {
         Inspector { recipe, chain: chain(), buffers: Buffers::new(4), next_id: 1 }
     }
 
-    fn inspect(&mut self, path: &Path) -> Line {
-        let started = Instant::now();
-        let decision = match frame_from_file(path) {
+    /// What the next file is inspected with.
+    pub(super) fn swap_recipe(&mut self, recipe: Arc<RecipeInForce>) {
+        self.recipe = recipe;
+    }
+
+    /// What the line would say of this file.
+    pub(super) fn decide(&mut self, path: &Path) -> Decision {
+        match frame_from_file(path) {
             Err(fault) => Decision::none(fault.cause, fault.detail),
             Ok(frame) => {
                 let part = Part::new(self.next_id, frame, self.recipe.clone(), self.buffers.clone());
@@ -119,7 +124,12 @@ impl Inspector {
                     Decision::none(Cause::StageFailed, "a stage panicked on this file; the log says where")
                 })
             }
-        };
+        }
+    }
+
+    fn inspect(&mut self, path: &Path) -> Line {
+        let started = Instant::now();
+        let decision = self.decide(path);
         Line::new(path, decision, started.elapsed().as_secs_f64() * 1000.0)
     }
 }

@@ -18,6 +18,7 @@ pub mod openapi;
 mod out;
 pub mod queue;
 pub mod records;
+pub mod replay;
 pub mod run;
 pub mod tokens;
 pub mod train;
@@ -68,6 +69,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Read what is on record.
     Records(records::Args),
+    /// Decide stored parts anew, under another model or other thresholds, and list the verdicts that change.
+    Replay(replay::Args),
     /// See what is wrong, try who is told, and send again what was given up.
     Alerts(alerts::Args),
     /// Say what is installed here and what is missing, each with its remedy.
@@ -119,6 +122,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
+        Command::Replay(args) => replay::run(&args),
         Command::Alerts(args) => alerts::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),

@@ -198,7 +198,7 @@ fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<im
     Ok(out.flush()?)
 }
 
-fn words(verdict: Verdict) -> (&'static str, &'static str) {
+pub(super) fn words(verdict: Verdict) -> (&'static str, &'static str) {
     let cause = match verdict {
         Verdict::NoDecision(cause) => cause_word(cause),
         _ => "",

@@ -9,7 +9,7 @@ mod folder;
 mod good;
 mod options;
 mod preview;
-mod signals;
+pub(super) mod signals;
 mod synthetic;
 
 use std::path::{Path, PathBuf};

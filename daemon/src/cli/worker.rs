@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{FAILURE, SUCCESS, train};
+use super::{FAILURE, SUCCESS, replay, train};
 use crate::learning::{self, Case};
 use crate::words;
 use crate::worker::child::Reporter;
@@ -35,6 +35,8 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         case: PathBuf,
     },
+    /// As `inspectd replay`.
+    Replay(replay::Args),
 }
 
 /// Exit code 0 when the work is done and said so.
@@ -43,6 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let ended = match args.task {
         Task::Train(task) => train::work(*task, &reporter),
         Task::Judge { case } => judge(&case, &reporter),
+        Task::Replay(task) => replay::work(&task, &reporter),
     };
     let (message, code) = match ended {
         Ok(train::Ended::Done(value)) => (Message::Done(value), SUCCESS),

@@ -252,9 +252,20 @@ impl Evidence {
 
     /// A record's path in the evidence folder; none if it would lead out of it.
     fn below(&self, path: &str) -> Option<PathBuf> {
-        let path = Path::new(path);
-        path.components().all(|c| matches!(c, Component::Normal(_))).then(|| self.shared.dir.join(path))
+        below(&self.shared.dir, path)
     }
+}
+
+/// Where a part's evidence lies in the state directory `state`, for who reads beside the store; none where no picture was kept, or
+/// the record's path would lead out of the evidence folder.
+pub fn evidence_path(state: &Path, inspection: &Inspection) -> Option<PathBuf> {
+    inspection.evidence.as_ref().and_then(|path| below(&state.join("evidence"), path))
+}
+
+fn below(dir: &Path, path: &str) -> Option<PathBuf> {
+    let path = Path::new(path);
+    let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
+    (inside && !path.as_os_str().is_empty()).then(|| dir.join(path))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

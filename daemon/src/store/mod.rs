@@ -42,7 +42,7 @@ use tokio::sync::broadcast;
 pub use self::disk::{Disk, JournalFile, RealDisk};
 pub use self::entry::LateRecord;
 pub use self::error::StoreError;
-pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture};
+pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
 pub use self::export::{Export, Exported, export};
 pub use self::index::IndexState;
 pub use self::query::{Filter, Page, Progress, Stored, VerdictKind};

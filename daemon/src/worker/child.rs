@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use models_train::progress::Progress;
+use models_train::progress::{Progress, Stage};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -52,6 +53,12 @@ impl Reporter {
     pub fn progress(&self, progress: &Progress) -> bool {
         let heard = say(&Message::Progress(*progress)).is_ok();
         heard && !self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The same of work that is no training: the share that is done, and the time that the rest may take.
+    pub fn share(&self, done: f64, eta: Duration) -> bool {
+        let (loss, accuracy, selection) = (0.0, 0.0, None);
+        self.progress(&Progress { stage: Stage::All, epoch: 1, done, loss, accuracy, selection, eta })
     }
 
     /// Whether the work should end.

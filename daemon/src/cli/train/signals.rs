@@ -9,13 +9,13 @@ use signal_hook::iterator::{Handle, Signals as Caught};
 use crate::worker::Stopper;
 
 /// While it lives, the first signal asks the worker to end in order and a second one ends it on the spot.
-pub(super) struct Signals {
+pub(in crate::cli) struct Signals {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Signals {
-    pub(super) fn pass_on(stopper: Stopper) -> anyhow::Result<Signals> {
+    pub(in crate::cli) fn pass_on(stopper: Stopper) -> anyhow::Result<Signals> {
         let mut caught = Caught::new([SIGINT, SIGTERM]).context("signals")?;
         let handle = caught.handle();
         let listen = move || {
