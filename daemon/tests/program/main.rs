@@ -11,6 +11,7 @@ mod hygiene;
 mod inspect;
 mod learning;
 mod models;
+mod replay;
 mod run;
 mod support;
 mod unit;

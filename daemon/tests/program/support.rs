@@ -22,11 +22,16 @@ const SIDE: usize = 16;
 
 /// A model that calls a picture `scratch` (fail) if it is bright and `good` if it is dark: the mean of the input, scaled.
 pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
+    biased_bundle(dir, "tiny", 0.0)
+}
+
+/// The same under another name, which sees scratches a little more readily (`bias` above 0) or less.
+pub(crate) fn biased_bundle(dir: &Path, name: &str, bias: f32) -> PathBuf {
     let mut graph = GraphBuilder::new("tiny");
     let x = graph.input("image", &[1, 3, SIDE, SIDE]);
     let weights = Tensor { shape: vec![2, 3, 1, 1], data: vec![-2.0, -2.0, -2.0, 2.0, 2.0, 2.0] };
     graph.initializer("heat.weight", &weights);
-    graph.initializer("heat.bias", &Tensor { shape: vec![2], data: vec![0.0; 2] });
+    graph.initializer("heat.bias", &Tensor { shape: vec![2], data: vec![0.0, bias] });
     let heat = graph.conv(&x, Conv { kernel: 1, stride: 1, groups: 1 }, "heat");
     let mean = graph.global_average(&heat, "mean");
     let flat = graph.flatten(&mean, "flat");
@@ -37,7 +42,7 @@ pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
     let preprocess = Preprocess { width: SIDE as u32, height: SIDE as u32, mean: [0.5; 3], std: [0.25; 3] };
     let manifest = Manifest {
         format: FORMAT,
-        name: "tiny".to_owned(),
+        name: name.to_owned(),
         labels: vec![label("good", Disposition::Pass), label("scratch", Disposition::Fail)],
         preprocess,
         pooling: Pooling::Mean,
@@ -51,7 +56,7 @@ pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
-    let expectations = [10, 240].map(|level| expectation(&manifest.preprocess, textured(level, SIDE as u32)));
+    let expectations = [10, 240].map(|level| expectation(&manifest.preprocess, bias, textured(level, SIDE as u32)));
     let mut bundle = Bundle {
         manifest,
         graph: graph.finish(),
@@ -59,18 +64,20 @@ pub(crate) fn tiny_bundle(dir: &Path) -> PathBuf {
         model_card: None,
         certificate: None,
     };
-    let path = dir.join("tiny.bundle");
+    let path = dir.join(format!("{name}.bundle"));
     bundle.save(&path).expect("a sound bundle is saved");
     path
 }
 
 /// What the tiny model must say, computed here.
-fn expectation(preprocess: &Preprocess, image: Image) -> Expectation {
+fn expectation(preprocess: &Preprocess, bias: f32, image: Image) -> Expectation {
     let mut tensor = vec![0.0; preprocess.tensor_len()];
     preprocess.fill(image.view(), &mut tensor);
     let cells = SIDE * SIDE;
     let sum = |cell: usize| (0..3).map(|channel| tensor[channel * cells + cell]).sum::<f32>();
-    let heat: Vec<f32> = [-2.0, 2.0].iter().flat_map(|weight| (0..cells).map(move |cell| weight * sum(cell))).collect();
+    let logit = |(weight, bias): (f32, f32), cell| weight * sum(cell) + bias;
+    let heat: Vec<f32> =
+        [(-2.0, 0.0), (2.0, bias)].iter().flat_map(|&label| (0..cells).map(move |cell| logit(label, cell))).collect();
     let mean = |label: usize| heat[label * cells..(label + 1) * cells].iter().sum::<f32>() / cells as f32;
     let scratch = 1.0 / (1.0 + (mean(0) - mean(1)).exp());
     Expectation { image, scores: vec![1.0 - scratch, scratch], heat, named: BTreeMap::new() }
