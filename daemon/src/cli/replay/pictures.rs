@@ -14,6 +14,9 @@ use super::recipes::{Recipes, fitted, no_limits};
 use super::report::{Fate, Said, Source};
 use crate::store::evidence_path;
 
+/// A recipe joined with the other model, or why the two do not fit.
+type Ready = Result<Arc<RecipeInForce>, String>;
+
 /// Decides from pictures.
 pub(super) struct ByPictures<'a> {
     state: &'a Path,
@@ -22,7 +25,7 @@ pub(super) struct ByPictures<'a> {
     thresholds: &'a BTreeMap<String, f32>,
     inspector: Option<Inspector>,
     /// By recipe on record, and whether the quality gate is asked.
-    terms: HashMap<(Arc<str>, bool), Result<Arc<RecipeInForce>, String>>,
+    terms: HashMap<(Arc<str>, bool), Ready>,
 }
 
 impl<'a> ByPictures<'a> {
@@ -76,7 +79,7 @@ impl<'a> ByPictures<'a> {
         }
     }
 
-    fn terms(&mut self, tag: &Arc<str>, asks_quality: bool) -> Result<Arc<RecipeInForce>, String> {
+    fn terms(&mut self, tag: &Arc<str>, asks_quality: bool) -> Ready {
         let key = (tag.clone(), asks_quality);
         if let Some(terms) = self.terms.get(&key) {
             return terms.clone();

@@ -379,7 +379,7 @@ impl Report {
             let mut seen = std::collections::HashSet::new();
             change.serials.retain(|serial| seen.insert(serial.clone()));
         }
-        changes.sort_by(|a, b| b.parts.cmp(&a.parts));
+        changes.sort_by_key(|change| std::cmp::Reverse(change.parts));
         self.changes = changes;
     }
 }

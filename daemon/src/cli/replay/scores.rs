@@ -21,6 +21,9 @@ use super::manifests::Paper;
 use super::recipes::{Recipes, fitted};
 use super::report::{Fate, Said, top};
 
+/// A recipe and a model, as on record.
+type Key = (Arc<str>, Arc<str>);
+
 /// Decides from scores.
 pub(super) struct ByScores<'a> {
     pub(super) recipes: &'a Recipes,
@@ -30,7 +33,7 @@ pub(super) struct ByScores<'a> {
     /// A recipe to be tried on all parts; none: each part's own.
     pub(super) tried: Option<Recipe>,
     /// By recipe and model on record.
-    terms: HashMap<(Arc<str>, Arc<str>), Result<Arc<Terms>, String>>,
+    terms: HashMap<Key, Result<Arc<Terms>, String>>,
 }
 
 /// What counted for a part, and what is tried.
