@@ -36,7 +36,7 @@ enum Task {
         case: PathBuf,
     },
     /// As `inspectd replay`.
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
 }
 
 /// Exit code 0 when the work is done and said so.
