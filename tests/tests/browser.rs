@@ -79,6 +79,8 @@ async fn keys_label_and_undo(page: &Page, program: &Program) {
             format_args!("{}.includes(part)", json!(seen))
         );
         seen.push(page.wait("the next part", &next).await);
+        // The page takes no key for a part that nobody can have seen yet (`BOUNCE_MS`).
+        tokio::time::sleep(Duration::from_millis(300)).await;
         page.press(key).await;
     }
     labelled(5).await;
