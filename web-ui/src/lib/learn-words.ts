@@ -6,7 +6,7 @@ import { labelWord } from './words';
 const REASON: Record<QueueReason, string> = {
   low_margin: 'The model can hardly tell two labels apart',
   heads_disagree: 'Two ways of judging this part disagree',
-  unlike: 'It looks like nothing that has been labelled yet',
+  unlike: 'It lies far from every kind that the model knows',
   audit: 'Picked at random, to check the line',
   second_opinion: 'A second opinion, to see how far people agree',
 };
