@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use system_tests::{Counts, Program, binary, data, wait_for};
 
 /// The kind that the first model never saw.
-const NEW: &str = "patches";
+const NEW: &str = "scratches";
 /// Input of the networks here.
 const SIZE: &str = "224";
 /// One image of the train side in so many is played by the line and not learned from by the first model. Not the last ones: the list
