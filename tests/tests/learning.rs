@@ -342,6 +342,7 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     let promotion = line.post(&format!("/api/v1/models/{worse}/promote"), &json!({ "reason": "to see what happens" }));
     assert_eq!(promotion["forced"], true);
     rig.play(&rig.some("train", PLAYED));
+    rig.play(&rig.some("test", 60));
     wait_long("the way back", || (digest(&line) == candidate).then_some(()));
     let back = line.get(&format!("/api/v1/models/{candidate}"));
     let last = back["promotions"].as_array().expect("promotions").last().expect("one").clone();

@@ -14,7 +14,7 @@ const BASELINE: usize = 500;
 /// Fewer say nothing.
 const LEAST: usize = 50;
 /// Parts after a promotion at which is looked.
-const LOOKS: [u32; 4] = [25, 50, 100, 200];
+const LOOKS: [u32; 5] = [25, 50, 100, 200, 400];
 const SIGMAS: f64 = 3.0;
 
 /// Sees every part, and says when a promotion was a mistake.
@@ -125,7 +125,7 @@ mod tests {
             see(&mut guard, &old, part, was);
         }
         guard.promoted(&new, &old);
-        (500..700).any(|part| see(&mut guard, &new, part, is))
+        (500..900).any(|part| see(&mut guard, &new, part, is))
     }
 
     #[test]
