@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use models_train::dataset::Folder;
+
 use super::{FAILURE, SUCCESS, out};
 use crate::alerts::RuleSet;
 use crate::api::Bound;
@@ -95,6 +97,11 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
     ));
     let port = Bound::new(&config.api, &config.access, None).map(drop).map_err(|error| vec![error.to_string()]);
     outcomes.extend(alerts(config, &state_dir));
+    if let Some(data) = &config.learning.data {
+        let folder = Folder::open(data, config.learning.split.as_deref());
+        let readable = folder.map(drop).map_err(|error| vec![error.to_string()]);
+        outcomes.push((format!("pictures to learn from, `{}`", data.display()), readable));
+    }
     outcomes.push((format!("live page on {}", config.api.listen), port));
     outcomes
 }

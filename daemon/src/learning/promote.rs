@@ -28,7 +28,9 @@ pub enum PromoteError {
     #[error("model `{0}` is in force already")]
     InForce(Arc<str>),
     /// It was not shown to be as good.
-    #[error("model `{0}` has not passed the gate; an engineer may promote it all the same, with a written reason")]
+    #[error(
+        "model `{0}` has not passed the gate against the model that is in force; an engineer may promote it all the same, with a written reason"
+    )]
     NotPassed(Arc<str>),
     /// There is no way back.
     #[error("no model was promoted here, so there is none to go back to")]
@@ -70,7 +72,8 @@ impl Learning {
     ) -> Result<Promotion, PromoteError> {
         let model = self.registry.find(digest)?;
         let reason = reason.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let passed = model.gate.as_ref().is_some_and(|gate| gate["passed"] == true);
+        let now = board.recipe.load().in_force.model.digest().clone();
+        let passed = has_passed(&model, &now, |digest| self.registry.trunk_of(digest));
         if !passed && reason.is_none() {
             return Err(PromoteError::NotPassed(model.digest));
         }
@@ -174,6 +177,16 @@ impl Learning {
     }
 }
 
+/// Where the gate's findings say which model was the champion.
+pub(super) const CHAMPION: &str = "champion";
+
+/// Whether the gate has passed a model against the one in force, or against one that differs from it by registered kinds alone.
+fn has_passed(model: &Model, now: &Arc<str>, trunk_of: impl Fn(&Arc<str>) -> Arc<str>) -> bool {
+    let Some(gate) = &model.gate else { return false };
+    let champion = gate[CHAMPION].as_str().map(Arc::from);
+    gate["passed"] == true && champion.is_some_and(|champion| trunk_of(&champion) == trunk_of(now))
+}
+
 /// What the register says of a model.
 pub(super) fn entry_of(manifest: &Manifest, origin: Origin, parent: Option<Arc<str>>, by: Arc<str>) -> Model {
     Model {
@@ -185,5 +198,31 @@ pub(super) fn entry_of(manifest: &Manifest, origin: Origin, parent: Option<Arc<s
         at: Timestamp::now(),
         by,
         gate: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_was_passed_against_another_champion_does_not_count() {
+        let model = |gate| Model {
+            digest: "new".into(),
+            name: String::new(),
+            labels: Vec::new(),
+            parent: None,
+            origin: Origin::Recipe,
+            at: Timestamp::UNIX_EPOCH,
+            by: "eve".into(),
+            gate,
+        };
+        // `kind` is `old` with one more kind.
+        let trunk_of = |digest: &Arc<str>| if &**digest == "kind" { "old".into() } else { digest.clone() };
+        let passed = |gate, now: &str| has_passed(&model(gate), &now.into(), trunk_of);
+        let gate = |passed: bool| Some(json!({ "passed": passed, CHAMPION: "old" }));
+        assert!(passed(gate(true), "old") && passed(gate(true), "kind"));
+        assert!(!passed(gate(true), "other") && !passed(gate(false), "old") && !passed(None, "old"));
+        assert!(!passed(Some(json!({ "passed": true })), "old"), "nobody knows against which");
     }
 }

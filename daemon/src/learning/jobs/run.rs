@@ -16,7 +16,7 @@ use super::judge::Case;
 use super::{Active, Wish, ended_by, place};
 use crate::learning::Learning;
 use crate::learning::config::Promote;
-use crate::learning::promote::entry_of;
+use crate::learning::promote::{CHAMPION, entry_of};
 use crate::learning::registry::Origin;
 use crate::store::Filter;
 use crate::supervise::Board;
@@ -180,7 +180,9 @@ impl Learning {
         };
         fs::write(place.case(), serde_json::to_vec_pretty(&case)?).context("the case for the gate")?;
         let arguments = vec!["judge".into(), "--case".into(), place.case().into_os_string()];
-        let Some(gate) = self.work(job.number, arguments, &mut |_| {})? else { return Ok(Step::Halted) };
+        let Some(mut gate) = self.work(job.number, arguments, &mut |_| {})? else { return Ok(Step::Halted) };
+        // A gate that was passed against one champion says nothing of the next.
+        gate[CHAMPION] = model.digest.as_ref().into();
         let mut bundle = Bundle::open(&place.candidate())?;
         let digest: Arc<str> = bundle.manifest.graph_sha256.as_str().into();
         let dataset = job.dataset.as_ref().map(|dataset| dataset.digest.clone()).unwrap_or_default();
