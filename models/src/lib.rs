@@ -12,6 +12,7 @@ pub mod predictor;
 pub mod preprocess;
 pub mod ruling;
 pub mod runtime;
+pub mod scatter;
 pub mod sketch;
 pub mod weights;
 pub mod zoo;

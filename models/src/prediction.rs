@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::Manifest;
+use crate::bundle::{Manifest, Reference};
 use crate::heads::memory::STEEPNESS;
 use crate::heads::prototypes::Likeness;
 use crate::preprocess::Preprocess;
@@ -118,6 +118,10 @@ pub trait Model: Send + Sync {
     /// How an image becomes this model's input.
     fn preprocess(&self) -> &Preprocess {
         &self.manifest().preprocess
+    }
+    /// What it learned from, where its maker says so.
+    fn reference(&self) -> Option<&Reference> {
+        None
     }
     /// Runs one input tensor (`preprocess().tensor_len()` values). May be called from several threads at once.
     fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec, PrototypeSpec};
+use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec, PrototypeSpec, Reference};
 use crate::graph;
 use crate::heads::prototypes::Likeness;
 use crate::image::Image;
@@ -107,6 +107,10 @@ impl Model for Predictor {
 
     fn provider(&self) -> Provider {
         self.provider
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        self.bundle.reference.as_ref()
     }
 
     fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError> {

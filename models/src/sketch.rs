@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::scatter::scatter;
+
 /// Numbers of a sketch.
 pub const LEN: usize = 64;
 
@@ -19,7 +21,7 @@ impl Sketch {
     pub fn of(embedding: &[f32]) -> Option<Sketch> {
         let mut rows = [0.0_f32; LEN];
         for (at, &value) in embedding.iter().enumerate() {
-            let signs = mixed(at as u64);
+            let signs = scatter((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             for (row, sum) in rows.iter_mut().enumerate() {
                 *sum += if signs >> row & 1 == 1 { value } else { -value };
             }
@@ -57,14 +59,6 @@ impl From<Sketch> for Vec<i8> {
     fn from(sketch: Sketch) -> Vec<i8> {
         sketch.0.into()
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): 64 random signs for a place of the embedding.
-fn mixed(at: u64) -> u64 {
-    let mut z = at.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ fn small_bundle() -> Bundle {
         expectations,
         model_card: Some("# Small\nFor tests.\n".into()),
         certificate: None,
+        reference: None,
     }
 }
 

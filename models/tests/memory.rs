@@ -55,7 +55,7 @@ fn bundle(graph: Vec<u8>, labels: usize, names: [&str; 2], heads: Heads) -> Bund
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
-    Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None }
+    Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None }
 }
 
 fn run(bundle: &Bundle, tensor: &[f32]) -> Outputs {

@@ -35,7 +35,8 @@ fn run(graph: Vec<u8>, [input, scores, heat]: Names<'_>, labels: usize, size: u3
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: Provenance::default(),
     };
-    let bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+    let bundle =
+        Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
     Session::new(&bundle, Provider::Cpu, &SessionOptions::default()).unwrap().run(tensor).unwrap()
 }
 

@@ -97,6 +97,7 @@ fn bundle() -> Bundle {
         expectations: (0..3).map(expectation).collect(),
         model_card: None,
         certificate: None,
+        reference: None,
     }
 }
 

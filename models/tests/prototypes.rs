@@ -63,7 +63,8 @@ fn bundle() -> Bundle {
         provenance: Provenance::default(),
     };
     let graph = attention::build(&weights, [SIDE as usize; 2], 2, Pooling::Mean).unwrap();
-    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+    let mut bundle =
+        Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
     let mut session = Session::new(&bundle, Provider::Cpu, &SessionOptions::default()).unwrap();
     for seed in 0..3 {
         let image = picture(seed as usize % 2, seed);

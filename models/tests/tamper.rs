@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use minisign::KeyPair;
 use models::bundle::{
     Bundle, BundleError, Certificate, Compared, Disposition, FORMAT, Label, Machine, Manifest, Pooling, Provenance,
-    SignatureError, Tolerance, Trust, TrustedKey, sha256, signature_beside,
+    Reference, SignatureError, Tolerance, Trust, TrustedKey, sha256, signature_beside,
 };
 use models::certify::Agreement;
 use models::graph::GraphBuilder;
@@ -19,6 +19,7 @@ use models::precision::{Precision, to_half};
 use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, RuntimeError, SessionOptions};
+use models::sketch::Sketch;
 use models::weights::{Layer, kaiming};
 use proptest::prelude::*;
 use rand::{RngCore, SeedableRng};
@@ -47,7 +48,11 @@ fn picture(seed: u64) -> Image {
     Image { width: 12, height: 10, format: PixelFormat::Rgb8, data }
 }
 
-/// A whole bundle as a training writes it: expected scores from ONNX Runtime, a certificate.
+fn sketch(seed: u8) -> Sketch {
+    Sketch::of(&[f32::from(seed), 1.0, 2.0]).unwrap()
+}
+
+/// A whole bundle as a training writes it: expected scores from ONNX Runtime, a certificate, what it learned from.
 fn sound() -> Bundle {
     let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
     let manifest = Manifest {
@@ -79,6 +84,7 @@ fn sound() -> Bundle {
         expectations: Vec::new(),
         model_card: Some("# Small\n".into()),
         certificate: Some(certificate),
+        reference: Reference::of(&[sketch(1)], &[sketch(2), sketch(3)]),
     };
     bundle.expectations = expectations(&bundle, (0..3).map(picture).collect()).unwrap();
     bundle
@@ -102,7 +108,7 @@ fn an_untouched_bundle_is_accepted() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Headers, list, manifest, graph, model card, certificate, pictures, expected values: no byte is free.
+    /// Headers, list, manifest, graph, model card, certificate, what it learned from, pictures, expected values: no byte is free.
     #[test]
     fn one_byte_changed_anywhere_is_refused(at in any::<prop::sample::Index>(), other in 1_u8..) {
         thread_local!(static GOOD: Vec<u8> = sound().to_bytes().unwrap());

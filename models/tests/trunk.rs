@@ -254,6 +254,7 @@ fn a_bundle_gives_its_trunk_and_its_head_back() {
         }],
         model_card: None,
         certificate: None,
+        reference: None,
     };
     let bytes = bundle.to_bytes().unwrap();
     assert_eq!(trunk_from_bytes(&bytes).unwrap(), trunk_alone);

@@ -55,6 +55,18 @@ pub struct TrueDefect {
     pub bbox: [f32; 4],
 }
 
+/// How a picture was taken, as the quality gate measures it: what a camera's light and focus do to it over time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ImageHealth {
+    /// Mean grey level, 0 to 255.
+    pub brightness: f32,
+    /// Standard deviation of the grey levels.
+    pub contrast: f32,
+    /// Variance of the Laplacian; measured on every part where the recipe has a limit for it, otherwise on some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<f32>,
+}
+
 /// Everything known of one inspected part. The journal keeps it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
@@ -94,6 +106,9 @@ pub struct Inspection {
     pub evidence: Option<String>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
+    /// How the picture was taken; absent where there was none to measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageHealth>,
     /// Whether a person should look, and why.
     #[serde(default, skip_serializing_if = "Sample::is_empty")]
     pub sample: Sample,

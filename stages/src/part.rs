@@ -8,7 +8,7 @@ use models::image::{Image, ImageView};
 use models::prediction::Prediction;
 
 use crate::frame::{Content, Frame};
-use crate::inspection::Truth;
+use crate::inspection::{ImageHealth, Truth};
 use crate::recipe::RecipeInForce;
 use crate::recycle::{Buffers, Recycled};
 
@@ -28,6 +28,8 @@ pub struct Part {
     pub decoded: Option<Recycled<Image>>,
     /// The network's input, filled by `preprocess`. From `buffers`.
     pub tensor: Option<Recycled<Vec<f32>>>,
+    /// How the picture was taken, filled by `quality`.
+    pub image: Option<ImageHealth>,
     /// Filled by `infer`.
     pub prediction: Option<Prediction>,
     /// What this part is inspected with; a reload between parts does not change it.
@@ -51,6 +53,7 @@ impl Part {
             frame,
             decoded: None,
             tensor: None,
+            image: None,
             prediction: None,
             recipe,
             truth: None,

@@ -7,8 +7,10 @@ use opencv::imgproc;
 use opencv::prelude::*;
 
 use crate::frame::Content;
+use crate::inspection::ImageHealth;
 use crate::part::Part;
 use crate::recipe::Quality as Limits;
+use crate::sample::drawn_by_lot;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
 
@@ -17,6 +19,11 @@ const SAMPLED_PIXELS: usize = 1 << 18;
 /// Sharpness is measured on a central region of at most this many pixels across and down, at native resolution
 /// (shrinking a picture would hide blur).
 const SHARPNESS_REGION: i32 = 1024;
+/// Share of the parts whose sharpness is measured for the trend where the recipe has no limit for it: it is the dearest of the checks.
+const SHARPNESS_SHARE: f32 = 0.1;
+
+/// Why a picture is refused: the cause, and in words.
+type Refusal = (Cause, String);
 
 /// Makes the `quality` stage.
 pub struct Quality {
@@ -55,8 +62,12 @@ impl Stage for Worker {
             part.decoded = Some(image);
         }
         let recipe = part.recipe.clone();
-        let verdict = match part.view() {
-            Some(view) => self.check(view, &recipe.recipe.quality),
+        let by_lot = drawn_by_lot(part.id, SHARPNESS_SHARE);
+        let verdict = match part.view().map(|view| self.look(view, &recipe.recipe.quality, by_lot)) {
+            Some((health, verdict)) => {
+                part.image = Some(health);
+                verdict
+            }
             None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
         };
         match verdict {
@@ -77,44 +88,56 @@ fn cause_of(error: &ImageError) -> Cause {
     }
 }
 
+/// The first limit that a picture breaks.
+fn check(view: ImageView<'_>, health: &ImageHealth, saturated: f32, limits: &Limits) -> Result<(), Refusal> {
+    if let Some([width, height]) = limits.size
+        && (view.width, view.height) != (width, height)
+    {
+        let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
+        return Err((Cause::WrongSize, detail));
+    }
+    if saturated > limits.max_saturated {
+        let detail = format!(
+            "{:.0} % of the picture is black or white, the recipe allows {:.0} %: check exposure and light",
+            saturated * 100.0,
+            limits.max_saturated * 100.0
+        );
+        return Err((Cause::Saturated, detail));
+    }
+    if health.contrast < limits.min_deviation {
+        let detail = format!(
+            "picture is blank: grey levels vary by {:.1}, the recipe asks for at least {:.1}",
+            health.contrast, limits.min_deviation
+        );
+        return Err((Cause::Blank, detail));
+    }
+    match health.sharpness {
+        Some(sharpness) if sharpness < limits.min_sharpness => {
+            let detail = format!(
+                "picture is out of focus: sharpness {sharpness:.1}, the recipe asks for at least {:.1}",
+                limits.min_sharpness
+            );
+            Err((Cause::OutOfFocus, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Worker {
-    /// The first limit that the picture breaks, from the cheapest check to the dearest.
-    fn check(&mut self, view: ImageView<'_>, limits: &Limits) -> Result<(), (Cause, String)> {
-        if let Some([width, height]) = limits.size
-            && (view.width, view.height) != (width, height)
-        {
-            let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
-            return Err((Cause::WrongSize, detail));
-        }
-        let levels = Levels::of(view);
-        if levels.saturated > limits.max_saturated {
-            let detail = format!(
-                "{:.0} % of the picture is black or white, the recipe allows {:.0} %: check exposure and light",
-                levels.saturated * 100.0,
-                limits.max_saturated * 100.0
-            );
-            return Err((Cause::Saturated, detail));
-        }
-        if levels.deviation < limits.min_deviation {
-            let detail = format!(
-                "picture is blank: grey levels vary by {:.1}, the recipe asks for at least {:.1}",
-                levels.deviation, limits.min_deviation
-            );
-            return Err((Cause::Blank, detail));
-        }
-        if limits.min_sharpness > 0.0 {
-            let sharpness = self.sharpness(view).map_err(|error| {
-                (Cause::StageFailed, format!("quality: OpenCV could not measure sharpness: {}", error.message))
-            })?;
-            if sharpness < limits.min_sharpness {
-                let detail = format!(
-                    "picture is out of focus: sharpness {sharpness:.1}, the recipe asks for at least {:.1}",
-                    limits.min_sharpness
-                );
-                return Err((Cause::OutOfFocus, detail));
+    /// How a picture was taken, and whether it is fit to be judged. `by_lot`: its sharpness is wanted for the trend.
+    fn look(&mut self, view: ImageView<'_>, limits: &Limits, by_lot: bool) -> (ImageHealth, Result<(), Refusal>) {
+        let Levels { mean, deviation, saturated } = Levels::of(view);
+        let wanted = limits.min_sharpness > 0.0 || by_lot;
+        let sharpness = wanted.then(|| self.sharpness(view)).transpose();
+        let health =
+            ImageHealth { brightness: mean, contrast: deviation, sharpness: *sharpness.as_ref().unwrap_or(&None) };
+        match sharpness {
+            Err(error) if limits.min_sharpness > 0.0 => {
+                let detail = format!("quality: OpenCV could not measure sharpness: {}", error.message);
+                (health, Err((Cause::StageFailed, detail)))
             }
+            _ => (health, check(view, &health, saturated, limits)),
         }
-        Ok(())
     }
 
     /// Variance of the Laplacian of the grey picture. Source: Pech-Pacheco et al., ICPR 2000.
@@ -149,6 +172,8 @@ fn laplacian(grey: &impl core::ToInputArray, out: &mut Mat) -> opencv::Result<()
 
 /// What the grey levels of a picture say.
 struct Levels {
+    /// Mean, grey levels.
+    mean: f32,
     /// Standard deviation, grey levels.
     deviation: f32,
     /// Share of pixels at 0 or 255 in every channel, 0 to 1.
@@ -172,7 +197,8 @@ impl Levels {
         let n = count.max(1) as f64;
         let mean = sum as f64 / n;
         let variance = (squares as f64 / n - mean * mean).max(0.0);
-        Levels { deviation: (variance.sqrt() / channels as f64) as f32, saturated: (saturated as f64 / n) as f32 }
+        let [mean, deviation] = [mean, variance.sqrt()].map(|levels| (levels / channels as f64) as f32);
+        Levels { mean, deviation, saturated: (saturated as f64 / n) as f32 }
     }
 }
 
@@ -199,8 +225,8 @@ mod tests {
         Image { width, height, format, data }
     }
 
-    fn check(image: &Image, limits: &Limits) -> Result<(), (Cause, String)> {
-        Worker::default().check(image.view(), limits)
+    fn check(image: &Image, limits: &Limits) -> Result<(), Refusal> {
+        Worker::default().look(image.view(), limits, false).1
     }
 
     #[test]
@@ -233,6 +259,24 @@ mod tests {
             let (found, detail) = check(image, limits).expect_err("this picture must be refused");
             assert_eq!(found, cause);
             assert!(detail.contains(words), "{detail}");
+        }
+    }
+
+    #[test]
+    fn every_picture_is_measured_whether_it_is_refused_or_not() {
+        let mut worker = Worker::default();
+        for (width, height) in [(1, 1), (1, 7), (64, 48)] {
+            for format in [PixelFormat::Mono8, PixelFormat::Rgb8] {
+                let image = textured(width, height, format);
+                let levels: Vec<f32> = image.data.iter().map(|&value| f32::from(value)).collect();
+                let mean = levels.iter().sum::<f32>() / levels.len() as f32;
+                let limits = Limits { size: Some([2, 2]), ..Limits::default() };
+                let (health, verdict) = worker.look(image.view(), &limits, true);
+                assert_eq!(verdict.expect_err("another size").0, Cause::WrongSize);
+                assert!((health.brightness - mean).abs() < 0.01, "{health:?}");
+                assert!(health.sharpness.is_some());
+                assert_eq!(worker.look(image.view(), &limits, false).0.sharpness, None, "nobody asked");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use models::bundle::Saying;
 use models::prediction::Prediction;
 use models::ruling::{KindSays, Ruling};
+use models::scatter::scatter;
 use models::sketch::Sketch;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub enum Why {
     HeadsDisagree,
     /// It looks like none of the kinds that the model knows.
     Unlike,
+    /// It lies far from all that the model learned from, as more parts lately do than usual.
+    Drifted,
     /// Chosen by lot. The only parts from which rates may be estimated: all others were chosen because they are odd.
     Audit,
 }
@@ -192,12 +195,8 @@ pub fn audited(id: u64, fraction: f32) -> bool {
 
 /// Whether the lot falls on an id: spread evenly over ids. The pictures of passed parts are kept by it.
 pub fn drawn_by_lot(id: u64, fraction: f32) -> bool {
-    // SplitMix64's finaliser (Steele, Lea and Flood, 2014); its top 53 bits are a fraction.
-    let mut mixed = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    ((mixed >> 11) as f64 / (1u64 << 53) as f64) < f64::from(fraction)
+    // The top 53 bits are a fraction.
+    ((scatter(id) >> 11) as f64 / (1u64 << 53) as f64) < f64::from(fraction)
 }
 
 #[cfg(test)]

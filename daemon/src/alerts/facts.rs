@@ -7,6 +7,7 @@ use models::runtime::Provider;
 use stages::line::LineState;
 
 use crate::health::HealthReport;
+use crate::learning::drift::Reading;
 use crate::outbox::Standing;
 
 /// Everything at one moment.
@@ -20,6 +21,8 @@ pub struct Facts {
     pub provider: ProviderFacts,
     /// The records.
     pub store: StoreFacts,
+    /// How far the line has drifted, by measure.
+    pub drift: Vec<Reading>,
     /// The machine.
     pub health: Arc<HealthReport>,
     /// Messages to others, by destination.

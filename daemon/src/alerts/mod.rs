@@ -22,6 +22,8 @@ pub use engine::{Audience, Engine, alerts_in};
 pub use facts::{Facts, LineFacts, ProviderFacts, StoreFacts};
 pub use machine::{Alert, Change, Level, Machine, Note, Reading, What};
 pub use rule::{QuietHours, Rule, Severity, is_name};
+#[cfg(test)]
+pub(crate) use rules::testing;
 pub use rules::{Watch, When};
 pub use ruleset::{Named, Origin, PutError, RuleSet};
 pub use service::{Alerts, AtWork, Conditions, Look};

@@ -8,6 +8,7 @@ mod alerts;
 mod audit;
 mod body;
 mod connection;
+mod drift;
 mod events;
 mod gate;
 mod guard;
@@ -76,6 +77,8 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/queue", look(Area::Models), review::queue)
         .get("/api/v1/queue/{id}", look(Area::Models), review::item)
         .get("/api/v1/learning", look(Area::Models), learning::learning)
+        .get("/api/v1/drift", look(Area::Models), drift::drift)
+        .post("/api/v1/drift/usual", train, drift::begin_anew)
         .get("/api/v1/jobs", look(Area::Models), jobs::list)
         .post("/api/v1/jobs", train, jobs::start)
         .get("/api/v1/jobs/{id}", look(Area::Models), jobs::one)

@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture, problem,
-    review, session, tokens, users,
+    alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture,
+    problem, review, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -41,6 +41,8 @@ use crate::access::{Need, Scope};
         review::labels,
         review::undo,
         learning::learning,
+        drift::drift,
+        drift::begin_anew,
         jobs::list,
         jobs::one,
         jobs::start,

@@ -38,6 +38,8 @@ pub(super) enum ReasonWord {
     HeadsDisagree,
     /// It looks like nothing that the model knows.
     Unlike,
+    /// It lies far from all that the model learned from, as more parts lately do than usual.
+    Drifted,
     /// Chosen by lot.
     Audit,
     /// Somebody labelled it; another person should, too.
@@ -50,6 +52,7 @@ impl From<Why> for ReasonWord {
             Why::LowMargin => ReasonWord::LowMargin,
             Why::HeadsDisagree => ReasonWord::HeadsDisagree,
             Why::Unlike => ReasonWord::Unlike,
+            Why::Drifted => ReasonWord::Drifted,
             Why::Audit => ReasonWord::Audit,
         }
     }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod data;
 pub mod demo;
 pub mod doctor;
+pub mod drift;
 pub mod eval;
 pub mod inspect;
 pub mod jobs;
@@ -87,6 +88,8 @@ pub enum Command {
     Label(queue::LabelArgs),
     /// List, start and end trainings of the line that runs.
     Jobs(jobs::Args),
+    /// Whether the line that runs still is what it was.
+    Drift(drift::Args),
     /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
     /// Add, list and remove users.
@@ -131,6 +134,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Queue(args) => queue::run(&args),
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),
+        Command::Drift(args) => drift::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Users(args) => users::run(args),
         Command::Tokens(args) => tokens::run(args),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use models_train::gate::Terms;
 use serde::Deserialize;
 
+use super::drift::DriftSection;
+
 /// The review queue, and what is trained from it. How many parts an hour are worth a look is the recipe's matter (`[review]`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +32,8 @@ pub struct LearningSection {
     pub promote: Promote,
     /// `[learning.gate]`: how much worse a candidate may be at most.
     pub gate: Terms,
+    /// `[learning.drift]`: when the line counts as changed.
+    pub drift: DriftSection,
 }
 
 /// Who puts a candidate in force.
@@ -56,6 +60,7 @@ impl Default for LearningSection {
             after_rare: None,
             promote: Promote::default(),
             gate: Terms::default(),
+            drift: DriftSection::default(),
         }
     }
 }
@@ -84,6 +89,7 @@ impl LearningSection {
                 problems.push((key, "is 0: give 1 or more, or leave it out".into()));
             }
         }
+        problems.extend(self.drift.problems());
         problems
     }
 

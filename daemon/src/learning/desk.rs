@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use stages::inspection::Inspection;
+use stages::sample::Reason;
 use thiserror::Error;
 
 use super::event::{Answer, Answered, Event, Item, Way};
@@ -43,6 +44,9 @@ pub enum DeskError {
     #[error("the answer was not kept: {0}")]
     Log(#[from] LogError),
 }
+
+/// Sees each part on record once, in order; a part may be seen again where it could not be offered.
+pub type See<'a> = &'a mut dyn FnMut(&Inspection) -> Option<Reason>;
 
 /// The open desk.
 pub struct Desk {
@@ -88,20 +92,23 @@ impl Desk {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offers the parts that came since the last time, and shows each to `see`; how many there were.
+    /// Offers the parts that came since the last time, and shows each to `see`, which may have a reason of its own for a look; how many
+    /// there were.
     ///
     /// # Errors
     /// The log cannot be written; the parts are offered again.
-    pub fn follow(&self, store: &Store, budget: &Budget, see: &mut dyn FnMut(&Inspection)) -> Result<usize, LogError> {
+    pub fn follow(&self, store: &Store, budget: &Budget, see: See<'_>) -> Result<usize, LogError> {
         let seen = self.lock().seen;
         let news = store.after(seen, 256);
         for stored in &news {
             let inspection = &stored.inspection;
-            if inspection.sample.is_wanted() && inspection.evidence.is_some() {
-                self.lock().offer(Item::of(inspection), budget)?;
+            let reason = see(inspection);
+            if (inspection.sample.is_wanted() || reason.is_some()) && inspection.evidence.is_some() {
+                let mut item = Item::of(inspection);
+                item.reasons.extend(reason);
+                self.lock().offer(item, budget)?;
             }
             self.lock().seen = inspection.id;
-            see(inspection);
         }
         Ok(news.len())
     }

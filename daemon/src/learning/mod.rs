@@ -6,11 +6,13 @@
 //! - [`guard`]: takes a model back that holds back far more than the one before.
 //! - [`jobs`]: freezes what was labelled, trains a candidate, judges it.
 //! - [`kinds`]: a label that no model knows becomes a kind at once.
+//! - [`drift`]: whether the line still is what it was.
 //!
 //! What is here runs beside the line and yields to it.
 
 mod config;
 mod desk;
+pub mod drift;
 mod event;
 mod guard;
 mod jobs;
@@ -31,7 +33,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 pub use config::LearningSection;
-pub use desk::{Desk, DeskError};
+pub use desk::{Desk, DeskError, See};
+use drift::{Drift, Judge};
 pub use event::{Answer, Answered, Event, Item, Way, names};
 pub use jobs::{Case, Dataset, Detail, Job, JobError, JobState, Jobs, Point, judge};
 pub use labels::{Agreement, Audited, Given, Labelled, Labels};
@@ -54,6 +57,8 @@ const BACK: u64 = 10_000;
 pub struct Learning {
     /// Where people look at parts.
     pub desk: Desk,
+    /// Whether the line still is what it was.
+    pub drift: Drift,
     /// The models.
     pub registry: Arc<Registry>,
     /// Trainings.
@@ -82,12 +87,14 @@ impl Learning {
     /// # Errors
     /// Something there cannot be read or written, or another process has it.
     pub fn open(state: &Path, kitchen: Kitchen, section: LearningSection) -> anyhow::Result<Learning> {
+        let drift = Drift::open(&state.join("learning"), section.drift.clone());
         let desk = Desk::open(&state.join("learning"), section.second_opinion).context("the labels")?;
         let registry = Arc::new(Registry::open(&state.join("models"))?);
         let kitchen = Kitchen { registry: Some(registry.clone()), ..kitchen };
         let jobs = Jobs::open(&state.join("jobs"));
         Ok(Learning {
             desk,
+            drift,
             registry,
             jobs,
             kitchen,
@@ -133,12 +140,18 @@ impl Learning {
     }
 
     fn follow(&self, board: &Arc<Board>) {
-        let budget = self.budget(&board.recipe.load());
+        let prepared = board.recipe.load();
+        let budget = self.budget(&prepared);
+        let model = &prepared.in_force.model;
+        let trunk = self.registry.trunk_of(model.digest());
+        let judge = Judge { trunk: &trunk, manifest: model.manifest(), reference: model.reference() };
         let mut alarm = None;
         loop {
             let mut see = |part: &Inspection| {
                 let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
                 alarm = guard.part(&part.model, part.verdict).or(alarm.take());
+                drop(guard);
+                self.drift.part(part, &self.registry.trunk_of(&part.model), &judge)
             };
             match self.desk.follow(&board.store, &budget, &mut see) {
                 Ok(0) => break,
@@ -149,6 +162,7 @@ impl Learning {
                 }
             }
         }
+        self.drift.keep_now_and_then();
         if let Some(words) = alarm {
             tracing::warn!("the model that was just promoted is taken back: {words}");
             if let Err(error) = self.rollback(board, &Who::program(), Some(format!("taken back by itself: {words}"))) {
@@ -166,5 +180,6 @@ impl AtWork {
         for thread in self.threads {
             let _ = thread.join();
         }
+        self.learning.drift.keep();
     }
 }

@@ -79,6 +79,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        image: None,
         sample: Default::default(),
     }
 }

@@ -94,6 +94,7 @@ impl Board {
                 index_off,
                 pictures_lost: stats.evidence.dropped + stats.evidence.failed,
             },
+            drift: self.learning.drift.readings(Timestamp::now()),
             health,
             outbox: outbox.standings(),
             dead_letters: outbox.dead_letters(),

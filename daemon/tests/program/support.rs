@@ -63,6 +63,7 @@ pub(crate) fn biased_bundle(dir: &Path, name: &str, bias: f32) -> PathBuf {
         expectations: expectations.into(),
         model_card: None,
         certificate: None,
+        reference: None,
     };
     let path = dir.join(format!("{name}.bundle"));
     bundle.save(&path).expect("a sound bundle is saved");

@@ -59,6 +59,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        image: None,
         sample: Default::default(),
     }
 }

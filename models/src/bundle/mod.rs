@@ -1,7 +1,7 @@
 //! A model on disk, one file (`*.bundle`, a zip): graph, manifest, calibration images and their expected scores.
 //!
 //! Files inside, in this order: `manifest.json`, `graph.onnx`, `MODEL_CARD.md` (optional, for people), `certificate.json`
-//! (optional: what the graph was compared with when it was made), then for each
+//! (optional: what the graph was compared with when it was made), `reference.json` (optional: what it learned from), then for each
 //! calibration image `calibration/NN.png` (lossless) and `calibration/NN.f32` (expected probabilities, then cell-wise
 //! logits, then the further outputs that the manifest's heads name, in order of their names; 32-bit floats, little-endian). [`Bundle::open`] verifies all of it before any runtime sees a byte.
 
@@ -13,6 +13,7 @@ mod heads;
 mod manifest;
 mod memory;
 mod prototypes;
+mod reference;
 mod signature;
 mod write;
 
@@ -28,6 +29,7 @@ pub use heads::{HeadOutput, Heads};
 pub use manifest::{Calibration, Disposition, FORMAT, Label, Manifest, OperatingPoint, Pooling, Provenance, Tolerance};
 pub use memory::{MemorySpec, Method, Outcome, Rule, Saying, ThresholdNote};
 pub use prototypes::{Kind, Metric, PrototypeSpec, Unknown};
+pub use reference::Reference;
 pub use signature::{SignatureError, Signer, Trust, TrustedKey, beside as signature_beside};
 
 use crate::graph;
@@ -40,6 +42,7 @@ const MANIFEST: &str = "manifest.json";
 const GRAPH: &str = "graph.onnx";
 const MODEL_CARD: &str = "MODEL_CARD.md";
 const CERTIFICATE: &str = "certificate.json";
+const REFERENCE: &str = "reference.json";
 
 /// A bundle in memory. One that was opened has been verified; one that is saved is verified first.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,8 @@ pub struct Bundle {
     /// What the graph was compared with when it was made, and how far it differed. Bundles from before there were
     /// certificates have none.
     pub certificate: Option<Certificate>,
+    /// What the network learned from, where its maker says so.
+    pub reference: Option<Reference>,
 }
 
 impl Bundle {
@@ -86,8 +91,9 @@ impl Bundle {
         let shape = manifest.check_graph(&graph::check(graph)?)?;
         let model_card = files.remove(MODEL_CARD).map(read_card).transpose()?;
         let certificate = files.remove(CERTIFICATE).map(Certificate::from_json).transpose()?;
+        let reference = files.remove(REFERENCE).map(Reference::from_json).transpose()?;
         let expectations = calibration::read(files, &shape)?;
-        let bundle = Bundle { manifest, graph: graph.to_vec(), expectations, model_card, certificate };
+        let bundle = Bundle { manifest, graph: graph.to_vec(), expectations, model_card, certificate, reference };
         Ok(bundle)
     }
 
@@ -110,6 +116,8 @@ impl Bundle {
         files.extend(self.model_card.iter().map(|card| Entry::new(MODEL_CARD, card.clone())));
         let certificate = self.certificate.as_ref().map(Certificate::to_json).transpose()?;
         files.extend(certificate.map(|json| Entry::new(CERTIFICATE, json)));
+        let reference = self.reference.as_ref().map(Reference::to_json).transpose()?;
+        files.extend(reference.map(|json| Entry::new(REFERENCE, json)));
         files.extend(calibration::write(&self.expectations, &shape)?);
         self.manifest.graph_sha256 = sha256(&self.graph);
         self.manifest.files_sha256 = files.iter().map(|file| (file.name.clone(), sha256(&file.content))).collect();
@@ -148,7 +156,7 @@ pub(crate) fn looks_like_bundle(bytes: &[u8]) -> bool {
 
 /// Only these names are let in, so that none can point outside.
 fn is_known_name(name: &str) -> bool {
-    matches!(name, MANIFEST | GRAPH | MODEL_CARD | CERTIFICATE) || calibration::is_known_name(name)
+    matches!(name, MANIFEST | GRAPH | MODEL_CARD | CERTIFICATE | REFERENCE) || calibration::is_known_name(name)
 }
 
 fn take<'a>(files: &mut BTreeMap<&str, &'a [u8]>, name: &str) -> Result<&'a [u8], BundleError> {

@@ -113,7 +113,8 @@ impl Eye {
     /// # Errors
     /// [`RuntimeError::GraphRefused`] when the graph does not hold the trunk; as [`Session::new`].
     pub fn of(bundle: &Bundle) -> Result<Eye, RuntimeError> {
-        let mut bundle = Bundle { expectations: Vec::new(), model_card: None, certificate: None, ..bundle.clone() };
+        let mut bundle =
+            Bundle { expectations: Vec::new(), model_card: None, certificate: None, reference: None, ..bundle.clone() };
         let refused = |words: String| RuntimeError::GraphRefused(words);
         let model = ModelProto::read(&bundle.graph).map_err(|error| refused(error.to_string()))?;
         let mut graph = GraphBuilder::from_model(model);

@@ -86,7 +86,8 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     let build =
         |weights: &Weights| attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling);
     let graph = build(weights)?;
-    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+    let mut bundle =
+        Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
     let images = calibration_images(from.select)?;
     bundle.expectations = expectations(&bundle, images.clone())?;
 

@@ -25,6 +25,7 @@ pub mod ops;
 mod optimizer;
 pub mod preview;
 pub mod progress;
+pub mod reference;
 pub mod sampler;
 pub mod samples;
 pub mod schedule;

@@ -81,7 +81,7 @@ fn bundle(weights: &Weights, preprocess: &Preprocess) -> Bundle {
         provenance: Provenance::default(),
     };
     let graph = attention::build(weights, size, LABELS, pooling(weights)).expect("a sound graph");
-    Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None }
+    Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None }
 }
 
 #[test]

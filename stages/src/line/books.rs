@@ -16,7 +16,7 @@ use models::runtime::Provider;
 
 use super::counts::Counts;
 use crate::frame::{Pins, WeakFrame};
-use crate::inspection::{Inspection, Truth};
+use crate::inspection::{ImageHealth, Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
 use crate::recipe::RecipeInForce;
 use crate::record::{LateResult, Picture};
@@ -50,8 +50,15 @@ struct Open {
 
 struct Outcome {
     decision: Decision,
-    provider: Option<Provider>,
+    beside: Beside,
     picture: Option<Picture>,
+}
+
+/// What the record says of a part beside its decision.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside {
+    pub(super) provider: Option<Provider>,
+    pub(super) image: Option<ImageHealth>,
 }
 
 /// What goes out for one part.
@@ -209,10 +216,10 @@ impl Books {
     }
 
     /// A stage's result. If the part is resolved already, this is a late result.
-    pub(super) fn decide(&mut self, id: u64, triggered: Instant, result: (Decision, Option<Provider>), now: Instant) {
-        let (decision, provider) = result;
+    pub(super) fn decide(&mut self, id: u64, triggered: Instant, result: (Decision, Beside), now: Instant) {
+        let (decision, beside) = result;
         if self.undecided(id) {
-            return self.resolve(id, decision, provider, now);
+            return self.resolve(id, decision, beside, now);
         }
         self.tallies.late_results += 1;
         let late = LateResult { id, decision, after_us: micros_between(triggered, now) };
@@ -225,7 +232,7 @@ impl Books {
     /// The line itself gives a part up. Without effect if the part is resolved already.
     pub(super) fn fail(&mut self, id: u64, cause: Cause, detail: &str, now: Instant) {
         if self.undecided(id) {
-            self.resolve(id, Decision::none(cause, detail), None, now);
+            self.resolve(id, Decision::none(cause, detail), Beside::default(), now);
         }
     }
 
@@ -238,7 +245,7 @@ impl Books {
             }
             if open.outcome.is_none() {
                 let (id, detail) = (open.part.id, self.where_late(open, now));
-                self.resolve(id, Decision::none(Cause::Late, detail), None, now);
+                self.resolve(id, Decision::none(Cause::Late, detail), Beside::default(), now);
             }
         }
     }
@@ -246,7 +253,7 @@ impl Books {
     /// The next verdict that may go out, oldest first.
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<Emission> {
         let Open { part, marks, outcome, late, .. } = self.open.pop_front_if(|open| open.outcome.is_some())?;
-        let Outcome { decision, provider, picture } = outcome?;
+        let Outcome { decision, beside, picture } = outcome?;
         self.counts.tally(decision.verdict);
         self.unrecorded += 1;
         let inspection = Inspection {
@@ -262,10 +269,11 @@ impl Books {
             found: decision.found,
             scores: decision.scores,
             heat: decision.heat,
+            image: beside.image,
             sample: decision.sample,
             recipe: part.recipe.tag.clone(),
             model: part.recipe.model.digest().clone(),
-            provider,
+            provider: beside.provider,
             ledger: Ledger { marks, total_us: micros_between(part.triggered, now) },
             evidence: None,
             truth: part.truth,
@@ -313,12 +321,12 @@ impl Books {
         self.exhausted
     }
 
-    fn resolve(&mut self, id: u64, decision: Decision, provider: Option<Provider>, now: Instant) {
+    fn resolve(&mut self, id: u64, decision: Decision, beside: Beside, now: Instant) {
         let Some(at) = self.index(id) else { return };
         let picture = self.picture_for(at, &decision, now);
         let open = &mut self.open[at];
         open.close_mark(&self.terms.stages, now);
-        open.outcome = Some(Outcome { decision, provider, picture });
+        open.outcome = Some(Outcome { decision, beside, picture });
     }
 
     /// The part's picture, if it is wanted and may be held.

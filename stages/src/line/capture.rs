@@ -141,6 +141,7 @@ impl Capture {
                 frame,
                 decoded: None,
                 tensor: None,
+                image: None,
                 prediction: None,
                 recipe,
                 truth: trigger.truth,

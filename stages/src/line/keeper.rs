@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::books::{Admission, Books, Tallies, Terms};
+use super::books::{Admission, Beside, Books, Tallies, Terms};
 use super::counts::{Counts, Latency, LatencySummary};
 use super::guard::guarded;
 use super::recording::Job;
@@ -94,8 +94,9 @@ impl Keeper {
 
     /// A stage's result.
     pub(super) fn decide(&self, part: Part, decision: Decision) {
-        let provider = part.prediction.as_ref().map(|prediction| prediction.provider);
-        self.with(|books, now| books.decide(part.id, part.triggered, (decision, provider), now));
+        let beside =
+            Beside { provider: part.prediction.as_ref().map(|prediction| prediction.provider), image: part.image };
+        self.with(|books, now| books.decide(part.id, part.triggered, (decision, beside), now));
         // The part lives until here: the books reach its picture through it.
         drop(part);
     }

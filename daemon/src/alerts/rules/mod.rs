@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::machine::{Level, Reading};
 
 /// A condition as configured.
-pub(super) trait Condition {
+pub(crate) trait Condition {
     /// Whether it is about the machine rather than the line. Alerts about the machine are noted in the records of the parts
     /// inspected meanwhile.
     const MACHINE: bool;
@@ -116,6 +116,7 @@ conditions! {
     clock_free::ClockFree "clock_free",
     store_degraded::StoreDegraded "store_degraded",
     outbox_stuck::OutboxStuck "outbox_stuck",
+    drift::Drift "drift",
 }
 
 impl Look {
@@ -195,4 +196,4 @@ impl Window {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;

@@ -34,6 +34,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        image: None,
         sample: Default::default(),
     }
 }
@@ -74,6 +75,7 @@ pub(crate) fn well(now: Timestamp) -> Facts {
         line: LineFacts { state: LineState::Running, camera: "camera".into(), source_trouble: None },
         provider: ProviderFacts { active: Provider::Cpu, fallbacks: Vec::new() },
         store: StoreFacts::default(),
+        drift: Vec::new(),
         health: Arc::new(HealthReport {
             at: now,
             gpus: GpuReport::default(),

@@ -127,6 +127,6 @@ impl FewShot {
             provenance: Provenance::default(),
         };
         let graph = attention::build(&weights, [side, side], 1, Pooling::Mean)?;
-        Ok(Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None })
+        Ok(Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None })
     }
 }

@@ -87,6 +87,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         ledger: Ledger::default(),
         evidence: None,
         truth: None,
+        image: None,
         sample: Sample::default(),
         conditions: Vec::new(),
     }

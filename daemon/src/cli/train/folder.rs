@@ -15,6 +15,7 @@ use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::near::TrunkEmbed;
 use models_train::progress::{Course, Observer, Progress, Stage};
+use models_train::reference;
 use models_train::samples::{Samples, Subset};
 use models_train::split::{Side, cut_strictly};
 use models_train::weighting::{Reweighted, effective_number_weights};
@@ -90,7 +91,8 @@ pub(super) fn train(
         aim: args.aim(),
         story,
     };
-    let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;
+    let (mut bundle, selection) = export::bundle(&trained.weights, ingredients)?;
+    bundle.reference = reference::of(&bundle, &learn, &select)?;
     let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
     Ok(Outcome { trained, bundle, selection, test })
 }

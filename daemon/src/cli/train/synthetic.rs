@@ -10,6 +10,7 @@ use models_train::augment::Augment;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
 use models_train::progress::Observer;
+use models_train::reference;
 use models_train::samples::Class;
 use models_train::schedule::Schedule;
 use models_train::stage_one::StageOne;
@@ -70,7 +71,8 @@ pub(super) fn train(
         aim: args.aim(),
         story,
     };
-    let (bundle, selection) = export::bundle(&trained.weights, ingredients)?;
+    let (mut bundle, selection) = export::bundle(&trained.weights, ingredients)?;
+    bundle.reference = reference::of(&bundle, &learn_parts, &select_parts)?;
     Ok(Outcome { trained, bundle, selection, test: None })
 }
 

@@ -66,7 +66,8 @@ pub fn make(weights: &Weights, learned: Learned, origin: Origin) -> Result<(Bund
         provenance: origin.provenance,
     };
     let graph = memory::good_only(&trunk, size, &head)?;
-    let mut bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+    let mut bundle =
+        Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
     shrink(&mut replay)?;
     bundle.expectations = expectations(&bundle, replay)?;
     let cost = cost(&trunk, &bundle)?;

@@ -50,7 +50,8 @@ impl Extractor {
             tolerance: Tolerance { fp32: 1e-3, fp16: 1e-2 },
             provenance: Provenance::default(),
         };
-        let bundle = Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None };
+        let bundle =
+            Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
         Ok(Extractor { bundle, features, size })
     }
 

@@ -99,14 +99,6 @@ impl Dice {
     }
 }
 
-/// Scatters a number over 64 bits (SplitMix64's finaliser, Steele et al. 2014): cheap enough for every row of a frame.
-pub(super) fn scatter(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use models::scatter::scatter;
+
 use super::LABELS;
 use super::bad_frame::BadFrame;
 use super::bands::Bands;
@@ -9,7 +11,7 @@ use super::contrast::{Gauge, Scale};
 use super::defects::{Defect, Site, edge_chip};
 use super::edge::{Edge, Side};
 use super::light;
-use super::random::{Dice, Purpose, Stream, scatter};
+use super::random::{Dice, Purpose, Stream};
 use super::scene::{Ask, Mix, Plan, Scene};
 use super::sensor::{Exposure, MAX_WIDTH, RowScratch, Sensor, Strip};
 use super::stamp::{IN_MASK, Stamp};

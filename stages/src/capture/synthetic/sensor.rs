@@ -1,7 +1,9 @@
 //! The sensor: light to grey levels, with read noise and shot noise (after the EMVA 1288 model: variance grows
 //! linearly with the signal), then rounded and clipped to 8 bits.
 
-use super::random::{Dice, Purpose, Stream, scatter};
+use models::scatter::scatter;
+
+use super::random::{Dice, Purpose, Stream};
 
 /// Draws in the noise pool. A row starts anywhere in it; the start is scattered by frame, row and channel.
 const POOL: usize = 1 << 16;

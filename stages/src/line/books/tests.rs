@@ -81,7 +81,7 @@ pub(in crate::line) fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInFo
     Admission { id, serial: None, origin: None, triggered, triggered_at, frame: None, truth: None, recipe }
 }
 
-pub(in crate::line) fn passed() -> (Decision, Option<Provider>) {
+pub(in crate::line) fn passed() -> (Decision, Beside) {
     let decision = Decision {
         verdict: Verdict::Pass,
         label: None,
@@ -91,7 +91,7 @@ pub(in crate::line) fn passed() -> (Decision, Option<Provider>) {
         detail: None,
         sample: Default::default(),
     };
-    (decision, None)
+    (decision, Beside::default())
 }
 
 fn out(books: &mut Books, now: Instant) -> Vec<(u64, Verdict)> {
