@@ -202,6 +202,11 @@ impl Levels {
     }
 }
 
+/// How a picture was taken, outside any line.
+pub fn health_of(view: ImageView<'_>) -> ImageHealth {
+    Worker::default().look(view, &Limits::default(), true).0
+}
+
 /// OpenCV's own threads would fight with the line's workers for cores.
 pub fn one_thread_per_worker() {
     if let Err(error) = core::set_num_threads(1) {

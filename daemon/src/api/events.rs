@@ -46,8 +46,8 @@ struct Gap {
 /// What happens on the line.
 ///
 /// `event: inspection` with `id: <part id>` and an Inspection as data; `event: status` every second with a Line; `event: alerts`
-/// with Alerts, at the start and when one changes; `event: gap`
-/// when inspections were left out. Resumes after `Last-Event-ID`. While somebody listens, previews are made.
+/// with Alerts, at the start and when one changes; `event: learning` with nothing, when labels, the queue, jobs or models have changed;
+/// `event: gap` when inspections were left out. Resumes after `Last-Event-ID`. While somebody listens, previews are made.
 #[utoipa::path(get, path = "/api/v1/events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "Id of the last inspection seen")),
     responses(
@@ -108,6 +108,7 @@ impl Client {
         self.status().await?;
         let mut revision = self.board.alerts.revision();
         self.alerts().await?;
+        let mut learned = self.board.learning.revision();
         match self.seen {
             Some(seen) if seen < self.board.store.next_id() => self.catch_up(seen).await?,
             Some(_) => {
@@ -129,6 +130,11 @@ impl Client {
                     if newest != revision {
                         revision = newest;
                         self.alerts().await?;
+                    }
+                    let newest = self.board.learning.revision();
+                    if newest != learned {
+                        learned = newest;
+                        self.send(Event::default().event("learning").data("{}")).await?;
                     }
                 }
                 received = live.recv() => match received {

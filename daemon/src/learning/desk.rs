@@ -62,6 +62,8 @@ pub struct State {
     pub labels: Labels,
     /// Every part up to this one was offered.
     seen: u64,
+    /// Grows with every change.
+    pub(super) revision: u64,
 }
 
 impl Desk {
@@ -82,7 +84,7 @@ impl Desk {
         if damaged > 0 {
             tracing::error!("labels: {damaged} lines are damaged and left out");
         }
-        let mut state = State { log, queue: Queue::default(), labels: Labels::new(second_share), seen: 0 };
+        let mut state = State { log, queue: Queue::default(), labels: Labels::new(second_share), seen: 0, revision: 0 };
         entries.into_iter().for_each(|event| state.apply(event));
         Ok(Desk { desk: Mutex::new(state) })
     }
@@ -180,6 +182,7 @@ impl State {
     }
 
     fn apply(&mut self, event: Event) {
+        self.revision += 1;
         match event {
             Event::Queued(item) => {
                 self.seen = self.seen.max(item.id);

@@ -139,6 +139,11 @@ impl Learning {
         Budget { per_hour, waiting: self.section.waiting }
     }
 
+    /// Differs whenever labels, the queue, jobs or models have changed, so that pages know when to ask.
+    pub fn revision(&self) -> [u64; 3] {
+        [self.desk.lock().revision, self.jobs.revision(), self.registry.revision()]
+    }
+
     fn follow(&self, board: &Arc<Board>) {
         let prepared = board.recipe.load();
         let budget = self.budget(&prepared);

@@ -126,6 +126,8 @@ struct State {
     models: Vec<Model>,
     promotions: Vec<Promotion>,
     by_digest: HashMap<Arc<str>, usize>,
+    /// Grows with every change.
+    revision: u64,
 }
 
 impl Registry {
@@ -138,7 +140,8 @@ impl Registry {
         if damaged > 0 {
             tracing::error!("register of models: {damaged} lines are damaged and left out");
         }
-        let mut state = State { log, models: Vec::new(), promotions: Vec::new(), by_digest: HashMap::new() };
+        let mut state =
+            State { log, models: Vec::new(), promotions: Vec::new(), by_digest: HashMap::new(), revision: 0 };
         entries.into_iter().for_each(|entry| state.apply(entry));
         Ok(Registry { dir: dir.to_owned(), state: Mutex::new(state) })
     }
@@ -231,6 +234,11 @@ impl Registry {
         at
     }
 
+    /// Grows with every change.
+    pub fn revision(&self) -> u64 {
+        self.lock().revision
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,6 +257,7 @@ impl State {
     }
 
     fn apply(&mut self, entry: Entry) {
+        self.revision += 1;
         match entry {
             Entry::Added(model) => {
                 self.by_digest.insert(model.digest.clone(), self.models.len());

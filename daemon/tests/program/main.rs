@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod command_line;
 mod demo;
+mod drift;
 mod events;
 mod hygiene;
 mod inspect;

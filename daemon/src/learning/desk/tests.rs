@@ -57,7 +57,7 @@ proptest! {
         if anew {
             let mut state = desk.lock();
             let events = snapshot(&state.queue, &state.labels);
-            let mut other = State { log: Log::open(&dir.path().join("other"), "labels.log", Arc::new(RealDisk)).expect("a log").log, queue: Queue::default(), labels: Labels::new(0.0), seen: 0 };
+            let mut other = State { revision: 0, log: Log::open(&dir.path().join("other"), "labels.log", Arc::new(RealDisk)).expect("a log").log, queue: Queue::default(), labels: Labels::new(0.0), seen: 0 };
             for event in events {
                 other.keep(event).expect("kept");
             }

@@ -66,8 +66,9 @@ impl UsualImage {
             if !self.span.whole || now.seen() < enough.max(10) || usual.seen() < enough.max(10) {
                 return None;
             }
-            // The middle nineteen of twenty parts, so that a median beyond them is no accident; and the change that
-            // somebody asked for, so that a light that hardly ever moves may move a little.
+            // The change that somebody asked for; and the middle half of the usual parts, or more of them where a median of few
+            // parts would leave it by accident (four standard errors): so that a line whose parts differ is left in peace.
+            let half = (2.0 / (now.seen().min(usual.seen()) as f64).sqrt()).clamp(0.25, 0.5);
             let sorted = usual.sorted();
             let median = stats::quantile(&sorted, 0.5);
             let change = section.image_change * median;
@@ -78,8 +79,8 @@ impl UsualImage {
                 parts: now.seen(),
                 value: stats::quantile(&now.sorted(), 0.5),
                 usual: median,
-                low: Some((median - change).min(stats::quantile(&sorted, 0.025))),
-                high: (median + change).max(stats::quantile(&sorted, 0.975)),
+                low: Some((median - change).min(stats::quantile(&sorted, 0.5 - half))),
+                high: (median + change).max(stats::quantile(&sorted, 0.5 + half)),
             })
         });
         readings.collect()

@@ -63,6 +63,8 @@ struct State {
     active: Option<Active>,
     /// The daemon ends: what runs stops, and nothing begins.
     closing: bool,
+    /// Grows with every change.
+    revision: u64,
 }
 
 /// A job with what it does and did.
@@ -178,6 +180,7 @@ impl Jobs {
         }
         fs::remove_dir_all(place(&self.dir, number).0).map_err(|source| JobError::Io { number, source })?;
         state.jobs.remove(&number);
+        state.revision += 1;
         Ok(())
     }
 
@@ -217,10 +220,16 @@ impl Jobs {
         self.keep(&mut state, ended_by(job, wish))
     }
 
+    /// Grows with every change, progress apart.
+    pub fn revision(&self) -> u64 {
+        self.lock().revision
+    }
+
     fn keep(&self, state: &mut State, job: Job) -> Result<Job, JobError> {
         let number = job.number;
         place(&self.dir, number).save(&job).map_err(|source| JobError::Io { number, source })?;
         state.jobs.insert(number, job.clone());
+        state.revision += 1;
         Ok(job)
     }
 
