@@ -323,6 +323,16 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     println!("{right} of {} parts of the new kind are right after the training", of_new.len());
     assert!(right * 100 >= of_new.len() * 95, "{right} of {}", of_new.len());
 
+    // The parts that other models decided are seen with the new one's eyes: a part finds labelled ones like it.
+    let nearest = |part: &&&Value| {
+        wait_for("labelled parts like it", || {
+            line.get(&format!("/api/v1/queue/{}", part["id"]))["neighbours"].as_array()?.first().cloned()
+        })
+    };
+    let like_it = of_new.iter().take(10).filter(|part| nearest(part)["label"] == NEW).count();
+    println!("{like_it} of 10 parts look most like a labelled one of their kind");
+    assert!(like_it >= 7, "{like_it} of 10");
+
     // A restart keeps the champion; a deliberately worse candidate (an input of 32 px) is refused.
     line.terminate();
     let line = rig.start(&base, budget, "32");

@@ -1,7 +1,6 @@
 //! `/api/v1/queue`, `/api/v1/inspections/{id}/label`, `/api/v1/labels/undo`: parts that are worth a person's look, and what people say of
 //! them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,7 +19,7 @@ use super::inspections::{blocking, part_id};
 use super::problem::Problem;
 use super::view::{ScoreView, VerdictWord};
 use crate::access::Who;
-use crate::learning::{Answer, DeskError, Given, Item, Labels, Learning, Way};
+use crate::learning::{Answer, DeskError, Given, Item, Labels, Way};
 use crate::supervise::Board;
 
 /// Items of one answer at most.
@@ -210,7 +209,7 @@ pub(super) async fn item(
         };
         let (item, view) = view.ok_or_else(|| Problem::not_found(format!("no part {id} is on record")))?;
         let view = ItemView { scores, ..view };
-        Ok(Json(ItemDetail { item: view, neighbours: neighbours(learning, &desk.labels, &item) }))
+        Ok(Json(ItemDetail { item: view, neighbours: neighbours(&api.board, &desk.labels, &item) }))
     })
     .await
 }
@@ -219,19 +218,18 @@ fn scores(inspection: &Inspection) -> Vec<ScoreView> {
     inspection.scores.iter().map(ScoreView::from).collect()
 }
 
-/// Labelled parts that the same trunk saw, nearest first.
-fn neighbours(learning: &Learning, labels: &Labels, item: &Item) -> Vec<NeighbourView> {
-    let Some(sketch) = item.sketch else { return Vec::new() };
-    let trunk = learning.registry.trunk_of(&item.model);
-    let mut same: BTreeMap<Arc<str>, bool> = BTreeMap::new();
-    let mut near: Vec<NeighbourView> = Vec::new();
-    for (id, labelled) in labels.all().filter(|(id, _)| *id != item.id) {
-        let other = &labelled.given.item;
-        let Some(distance) = other.sketch.map(|other| sketch.distance(&other)) else { continue };
-        if *same.entry(other.model.clone()).or_insert_with(|| learning.registry.trunk_of(&other.model) == trunk) {
-            near.push(NeighbourView { id, label: labelled.label.clone(), distance });
-        }
-    }
+/// Labelled parts that look like it to the model in force (or else to the one that decided it), nearest first.
+fn neighbours(board: &Board, labels: &Labels, item: &Item) -> Vec<NeighbourView> {
+    let Board { learning, .. } = board;
+    let now = learning.registry.trunk_of(board.recipe.load().in_force.model.digest());
+    let then = || learning.registry.trunk_of(&item.model);
+    let seen_now = learning.look_of(item, &now).map(|sketch| (sketch, now));
+    let Some((sketch, trunk)) = seen_now.or_else(|| Some((item.sketch?, then()))) else { return Vec::new() };
+    let near = labels.all().filter(|(id, _)| *id != item.id).filter_map(|(id, labelled)| {
+        let other = learning.look_of(&labelled.given.item, &trunk)?;
+        Some(NeighbourView { id, label: labelled.label.clone(), distance: sketch.distance(&other) })
+    });
+    let mut near: Vec<NeighbourView> = near.collect();
     near.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     near.truncate(NEIGHBOURS);
     near

@@ -170,6 +170,7 @@ impl State {
         let events: Vec<Event> =
             dropped.into_iter().map(|id| Event::Dropped { id }).chain([Event::Queued(item)]).collect();
         let before = || snapshot(&self.queue, &self.labels);
+        self.revision += 1;
         self.log.append(&events, false, before)
     }
 

@@ -6,6 +6,7 @@
 //! - [`guard`]: takes a model back that holds back far more than the one before.
 //! - [`jobs`]: freezes what was labelled, trains a candidate, judges it.
 //! - [`kinds`]: a label that no model knows becomes a kind at once.
+//! - [`looks`]: what labelled parts look like to a new model.
 //! - [`drift`]: whether the line still is what it was.
 //!
 //! What is here runs beside the line and yields to it.
@@ -18,6 +19,7 @@ mod guard;
 mod jobs;
 mod kinds;
 mod labels;
+mod looks;
 mod promote;
 mod queue;
 mod registry;
@@ -72,6 +74,7 @@ pub struct Learning {
     /// Labels whose kinds may have to be registered anew.
     kinds: Mutex<BTreeMap<Arc<str>, kinds::State>>,
     guard: Mutex<guard::Guard>,
+    looks: Mutex<looks::Looks>,
 }
 
 /// The threads of the loop.
@@ -102,6 +105,7 @@ impl Learning {
             changing: Mutex::default(),
             kinds: Mutex::default(),
             guard: Mutex::default(),
+            looks: Mutex::default(),
         })
     }
 
@@ -127,7 +131,10 @@ impl Learning {
         };
         let threads = vec![
             spawn("review-queue", Learning::follow)?,
-            spawn("kinds", Learning::register_kinds)?,
+            spawn("kinds", |learning, board| {
+                learning.register_kinds(board);
+                learning.look_again(board);
+            })?,
             spawn("training-jobs", Learning::run_jobs)?,
         ];
         Ok(AtWork { learning: self.clone(), stop, threads })
