@@ -1,24 +1,51 @@
 //! `/api/v1/inspections/{id}/image`: the part's picture, the evidence if it is kept, else the recent preview.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::inspections::{blocking, part_id};
 use super::problem::Problem;
 use crate::store::PictureError;
 
+/// How large the picture should be.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// The longer side's pixels, at most: 32 to 2048. A larger picture is made smaller, as a JPEG. Absent: as it is.
+    side: Option<u32>,
+}
+
 /// The part's picture.
-#[utoipa::path(get, path = "/api/v1/inspections/{id}/image", params(("id" = u64, Path, description = "Part id")), responses(
+#[utoipa::path(get, path = "/api/v1/inspections/{id}/image", params(("id" = u64, Path, description = "Part id"), Wanted), responses(
     (status = 200, description = "The picture as it came from the camera, or a preview of it", content_type = "image/jpeg"),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn image(State(api): State<Api>, id: Result<Path<u64>, PathRejection>) -> Result<Response, Problem> {
+pub(super) async fn image(
+    State(api): State<Api>,
+    id: Result<Path<u64>, PathRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
     let id = part_id(id)?;
+    let Query(Wanted { side }) = wanted.map_err(|refused| Problem::bad_request(refused.body_text()))?;
+    if let Some(side) = side.filter(|side| !(32..=2048).contains(side)) {
+        return Err(Problem::bad_request(format!("`side` is {side}: give 32 to 2048")));
+    }
     let store = api.board.store.clone();
-    let picture = blocking(move || store.picture(id).map_err(Problem::from)).await?;
+    let picture = blocking(move || {
+        let picture = store.picture(id)?;
+        Ok(match side {
+            Some(side) => picture.at_most(side),
+            None => picture,
+        })
+    });
+    let picture = picture.await?;
     // Evidence never changes; a preview is replaced by nothing and soon forgotten.
     let caching = if picture.evidence { "private, max-age=31536000, immutable" } else { "private, max-age=60" };
     let bytes = axum::body::Bytes::from_owner(picture.bytes);

@@ -68,6 +68,22 @@ pub struct StoredPicture {
     pub evidence: bool,
 }
 
+/// A page asks for many small pictures at once, and each is a large one first: one at a time, so that they do not fill the memory.
+static SHRINKING: Mutex<()> = Mutex::new(());
+
+impl StoredPicture {
+    /// The same with a longer side of so many pixels at most. What cannot be decoded stays as it is.
+    pub fn at_most(self, side: u32) -> StoredPicture {
+        let _one = lock(&SHRINKING);
+        let Ok(image) = decode(&self.bytes) else { return self };
+        let Some(small) = shrink(image.view(), side) else { return self };
+        match encode_jpeg(small.view(), 80) {
+            Ok(bytes) => StoredPicture { bytes: bytes.into(), mime: "image/jpeg", ..self },
+            Err(_) => self,
+        }
+    }
+}
+
 /// Why there is no picture.
 #[derive(Debug, Error)]
 pub enum PictureError {

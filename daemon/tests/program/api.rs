@@ -138,6 +138,15 @@ fn a_failed_parts_picture_is_kept() {
         models::image::Image { width: 0, height: 0, format: models::image::PixelFormat::Mono8, data: Vec::new() };
     models::image::decode_into(&bytes, &mut image).expect("a picture");
     assert_eq!((image.width, image.height), (512, 512));
+    for (side, pixels) in [(320, 256), (512, 512), (2048, 512)] {
+        let mut answer = agent().get(format!("{url}?side={side}")).call().expect("an answer");
+        let small = answer.body_mut().read_to_vec().expect("bytes");
+        models::image::decode_into(&small, &mut image).expect("a picture");
+        assert_eq!((image.width, image.height), (pixels, pixels), "side={side}");
+    }
+    for side in ["0", "31", "4096", "-1", "large"] {
+        assert_eq!(get(&format!("{url}?side={side}")).0, 400, "side={side}");
+    }
     let heat = &failed["heat"];
     let cells =
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, heat["cells"].as_str().expect("cells"));

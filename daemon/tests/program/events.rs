@@ -50,6 +50,14 @@ fn ids(events: &[Event]) -> Vec<u64> {
 }
 
 #[test]
+fn pages_hear_when_there_is_something_new_to_label() {
+    let mut program = Program::start(&["demo", "--rate", "40", "--listen", "127.0.0.1:0"]);
+    let url = program.url();
+    let events = follow(&url, None, |events| events.iter().filter(|event| event.name == "learning").count() >= 2);
+    assert!(events.iter().all(|event| event.name != "learning" || event.data == serde_json::json!({})));
+}
+
+#[test]
 fn a_client_that_was_away_gets_what_it_missed() {
     let dir = tempfile::tempdir().expect("a folder");
     let bundle = tiny_bundle(dir.path());

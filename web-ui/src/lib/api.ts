@@ -80,4 +80,5 @@ export function readInspections(limit: number, verdict?: Verdict): Promise<Inspe
 /** Says that whoever is signed in has seen an alert. */
 export const acknowledge = (id: string) => send<Alert>('POST', `/alerts/${encodeURIComponent(id)}/acknowledge`, {});
 
-export const imageUrl = (id: number) => `${API}/inspections/${id}/image`;
+/** The part's picture; with `side` no longer than so many pixels: for lists. */
+export const imageUrl = (id: number, side?: number) => `${API}/inspections/${id}/image${side ? `?side=${side}` : ''}`;
