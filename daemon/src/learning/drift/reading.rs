@@ -82,9 +82,8 @@ impl Reading {
                 percent(high)
             ),
             Measure::Scores => {
-                format!(
-                    "the scores of {parts} parts are spread otherwise than usual: index {value:.2}, limit {high:.2}"
-                )
+                let how = if self.is_beyond() { "otherwise than" } else { "as" };
+                format!("the scores of {parts} parts are spread {how} usual: index {value:.2}, limit {high:.2}")
             }
             Measure::Brightness | Measure::Contrast | Measure::Sharpness => format!(
                 "{} of {parts} pictures: median {value:.1}, usually {usual:.1}, limits {:.1} to {high:.1}",
