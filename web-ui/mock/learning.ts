@@ -175,7 +175,7 @@ export class MockLearning {
     const close = { reason: 'low_margin' as const, detail: `${top} ${score(top)}, ${other === top ? 'good' : other} ${score(other === top ? 'good' : other)}` };
     const more: QueueItem['reasons'] = [
       [{ reason: 'unlike' as const, detail: 'nearest labelled part at distance 0.74' }],
-      [],
+      [{ reason: 'drifted' as const, detail: '0.41 from the nearest picture that the model learned from; 0.29 is usual' }],
       [{ reason: 'heads_disagree' as const, detail: 'classifier fail, memory pass' }],
       [{ reason: 'audit' as const, detail: '' }],
       [],

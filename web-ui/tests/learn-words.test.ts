@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Gate, GateRate, GateSet } from '../src/lib/learning';
-import { estimatesOf, etaWord, flipName, missingOf, pWord, reasonsOf, reasonWord, regressedOf, rough, rowsOf, setWord, stageWord, standing, untoldOf } from '../src/lib/learn-words';
+import { estimatesOf, etaWord, flipName, missingOf, pWord, reasonShort, reasonsOf, reasonWord, regressedOf, rough, rowsOf, setWord, stageWord, standing, untoldOf } from '../src/lib/learn-words';
 import { dayOf, paceOf, tallied } from '../src/lib/pace';
 import { routeOf } from '../src/lib/route';
 
@@ -13,6 +13,9 @@ describe('reasons', () => {
       { words: 'The model can hardly tell two labels apart', detail: 'scratch 0.52, edge chip 0.47' },
       { words: 'Picked at random, to check the line', detail: null },
     ]);
+  });
+  it('has words for a part that drifted', () => {
+    expect([reasonWord('drifted'), reasonShort('drifted')]).toEqual(['It lies far from what the model learned from, as more parts do than usual', 'drifted']);
   });
   it('shows a reason of a newer daemon by its name', () => {
     expect(reasonWord('too_shiny')).toBe('Too shiny');

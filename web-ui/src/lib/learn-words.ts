@@ -9,6 +9,7 @@ const REASON: Record<QueueReason, string> = {
   unlike: 'It lies far from every kind that the model knows',
   audit: 'Picked at random, to check the line',
   second_opinion: 'A second opinion, to see how far people agree',
+  drifted: 'It lies far from what the model learned from, as more parts do than usual',
 };
 
 export const reasonWord = (reason: string) => REASON[reason as QueueReason] ?? labelWord(reason);
@@ -22,6 +23,7 @@ const REASON_SHORT: Record<QueueReason, string> = {
   unlike: 'unlike others',
   audit: 'audit',
   second_opinion: 'second opinion',
+  drifted: 'drifted',
 };
 
 export const reasonShort = (reason: string) => REASON_SHORT[reason as QueueReason] ?? labelWord(reason).toLowerCase();

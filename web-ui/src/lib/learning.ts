@@ -14,7 +14,7 @@ export interface LearningLabel {
   count: number;
 }
 
-export type QueueReason = 'low_margin' | 'heads_disagree' | 'unlike' | 'audit' | 'second_opinion';
+export type QueueReason = 'low_margin' | 'heads_disagree' | 'unlike' | 'audit' | 'second_opinion' | 'drifted';
 
 export type Interval = [low: number, high: number];
 
