@@ -1,12 +1,13 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
 // `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state;
-// `learning.ts` names those of labelling and training.
+// `learning.ts` names those of labelling and training, `drift.ts` those of drift.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { LineState, LineStatus, Verdict } from '../src/lib/api';
 import { alertsOf } from './alerts.ts';
 import { json, problem } from './answers.ts';
+import { MockDrift } from './drift.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
@@ -33,6 +34,7 @@ function routes(): Connect.NextHandleFunction {
   const clients = new Set<ServerResponse>();
   const send = (text: string) => clients.forEach((c) => c.write(text));
   const learning = new MockLearning(line, () => send(event('learning', {})));
+  const drift = new MockDrift(() => learning.role);
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
   }, TICK_MS).unref();
@@ -40,9 +42,10 @@ function routes(): Connect.NextHandleFunction {
 
   return (req, res, next) => {
     const url = new URL(req.url ?? '/', 'http://mock');
-    if (url.pathname === '/mock') return set(line, learning, clients, url.searchParams, res);
+    if (url.pathname === '/mock') return set(line, learning, drift, clients, url.searchParams, res);
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
+    if (drift.answer(url.pathname.slice('/api/v1'.length), req, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }
@@ -86,7 +89,7 @@ function acknowledge(line: MockLine, clients: Set<ServerResponse>, id: string, r
   json(res, alert);
 }
 
-function set(line: MockLine, learning: MockLearning, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
+function set(line: MockLine, learning: MockLearning, drift: MockDrift, clients: Set<ServerResponse>, want: URLSearchParams, res: ServerResponse): void {
   line.scenario = {
     state: (want.get('state') as LineState | null) ?? USUAL.state,
     state_reason: want.get('reason'),
@@ -97,6 +100,7 @@ function set(line: MockLine, learning: MockLearning, clients: Set<ServerResponse
     down: want.has('down'),
   };
   learning.set(want);
+  drift.set(want);
   line.alerts = alertsOf(want.getAll('alert'), Date.now());
   clients.forEach((c) => c.write(event('alerts', { active: line.alerts, recent: [] })));
   if (want.has('clear')) line.clear();

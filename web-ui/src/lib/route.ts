@@ -3,11 +3,13 @@
 export type Route =
   | { page: 'live'; part: number | null }
   | { page: 'review' }
+  | { page: 'drift' }
   /** A digest's beginning, or `job-4`. */
   | { page: 'models'; pick: string | null };
 
 export function routeOf(hash: string): Route {
   if (hash === '#review') return { page: 'review' };
+  if (hash === '#drift') return { page: 'drift' };
   const models = /^#models(?:\/([0-9a-f]+|job-\d+))?$/.exec(hash);
   if (models) return { page: 'models', pick: models[1] ?? null };
   const part = /^#part\/(\d+)$/.exec(hash)?.[1];
