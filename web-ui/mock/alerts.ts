@@ -6,6 +6,7 @@ const KNOWN: Record<string, Pick<Alert, 'severity' | 'subject' | 'text' | 'machi
   'gpu-hot': { severity: 'warning', subject: 'GPU-1', machine: true, text: 'graphics card T4: 91 °C (limit 88 °C, slows down at 93 °C)' },
   'disk-days': { severity: 'warning', subject: '/var/lib/inspectd', machine: true, text: 'disk of `/var/lib/inspectd`: 40.2 GiB free, full in 2.1 days at this pace; free space, or keep fewer pictures' },
   'tool-mark': { severity: 'warning', subject: 'pit', machine: false, text: '`pit` at the same place on 5 of the last 12 such parts: 30 % from the left, 70 % from the top; look at tool, fixture and lens' },
+  drift: { severity: 'warning', subject: 'brightness', machine: false, text: 'brightness of 3610 pictures: median 109.8, usually 128.4, limits 115.6 to 141.2' },
   'gpu-lost': { severity: 'critical', subject: 'GPU-1', machine: true, text: 'graphics card T4 (GPU-1) is lost: it is not there' },
   'clock-free': { severity: 'info', subject: '', machine: true, text: 'no time server sets the clock' },
 };

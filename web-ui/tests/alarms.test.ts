@@ -18,6 +18,9 @@ describe('alarmsOf', () => {
     expect(alarms.map((a) => [a.level, a.title])).toEqual([['stop', 'Safe hold'], ['attention', 'GPU hot'], ['info', 'Clock not set'], ['info', 'GPU hot']]);
     expect(alarms[3]!.text).toContain('Seen by anna');
   });
+  it('gives the alert of drift its title', () => {
+    expect(alarmsOf({ ...live, alerts: alertsOf(['drift'], NOW) })[0]).toMatchObject({ title: 'The line has changed', level: 'attention' });
+  });
   it('does not say twice what the page sees by itself', () => {
     const hold = { ...alertsOf(['gpu-lost'], NOW)[0]!, rule: 'safe-hold' };
     expect(ids({ alerts: [hold], status: status({ state: 'safe_hold', state_reason: 'x' }) })).toEqual(['safe_hold']);

@@ -67,6 +67,7 @@ const TITLES: Record<string, string> = {
   'camera-lost': 'Camera lost',
   'clock-free': 'Clock not set',
   'disk-days': 'Disk fills up',
+  drift: 'The line has changed',
   lateness: 'Verdicts too late',
   'memory-low': 'Memory low',
   'outbox-stuck': 'Messages not delivered',
