@@ -120,7 +120,7 @@ export class MockDrift {
 /** As the daemon says it. */
 function wordsOf({ measure, parts, value, usual, low, high, beyond }: Omit<DriftReading, 'words'>): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  if (measure === 'embedding') return `${percent(value)} of ${parts} parts are far from what the model learned from, usually ${percent(usual)}, limit ${percent(high)}`;
+  if (measure === 'embedding') return `${percent(value)} of ${parts} parts are far from all that is known, usually ${percent(usual)}, limit ${percent(high)}`;
   if (measure === 'scores') return `the scores of ${parts} parts are spread ${beyond ? 'otherwise than' : 'as'} usual: index ${value.toFixed(2)}, limit ${high.toFixed(2)}`;
   return `${measure} of ${parts} pictures: median ${value.toFixed(1)}, usually ${usual.toFixed(1)}, limits ${(low ?? 0).toFixed(1)} to ${high.toFixed(1)}`;
 }

@@ -18,7 +18,7 @@ use crate::supervise::Board;
 
 /// The course of the product on the line.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Drift)]
+#[schema(as = DriftCourse)]
 pub(super) struct DriftView {
     /// The recipe's name; empty before the first part.
     product: String,

@@ -76,7 +76,7 @@ impl Reading {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         match measure {
             Measure::Embedding => format!(
-                "{} of {parts} parts are far from what the model learned from, usually {}, limit {}",
+                "{} of {parts} parts are far from all that is known, usually {}, limit {}",
                 percent(value),
                 percent(usual),
                 percent(high)
