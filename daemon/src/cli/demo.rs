@@ -21,6 +21,7 @@ use crate::alerts::{Alerts, AlertsSection};
 use crate::api::Bound;
 use crate::config::{self, AccessMode, AccessSection, ApiSection};
 use crate::health::Nvidia;
+use crate::learning::drift::DriftSection;
 use crate::learning::{Learning, LearningSection};
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
@@ -168,7 +169,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let state = State::of(args)?;
     let (store, _) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
     let alerts = Alerts::open(&"demo".into(), AlertsSection::default(), state.path(), Box::new(Nvidia::default()))?;
-    let learning = Learning::open(state.path(), args.kitchen(&limits), LearningSection::default())?;
+    // Nobody watches a demo for an hour to see what it says of drift.
+    let drift = DriftSection { usual_min: 2, ..DriftSection::default() };
+    let learning_section = LearningSection { drift, ..LearningSection::default() };
+    let learning = Learning::open(state.path(), args.kitchen(&limits), learning_section)?;
     let recipe = args.prepare(&source, &learning.kitchen)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
 

@@ -66,6 +66,11 @@ pub trait Source: Send {
     fn name(&self) -> &str;
     /// Who sets the pace.
     fn pace(&self) -> Pace;
+    /// Asks for one picture now, as a software trigger does; it comes with [`next`](Self::next). Without effect where pictures come by
+    /// themselves.
+    fn expose(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
     /// Waits at most `wait` for the next event.
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError>;
 }
