@@ -345,6 +345,24 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     let refused = line.refused(&format!("/api/v1/models/{worse}/promote"), &json!({}));
     assert!(refused.0 == 409 && refused.1.contains("reason"), "{refused:?}");
 
+    // More labels, and the same candidate judged by them too: it is no better for that, and the evidence must be stronger now.
+    for part in of_new.iter().take(10) {
+        line.post(
+            &format!("/api/v1/inspections/{}/label", part["id"]),
+            &json!({ "answer": "label", "label": truth(part) }),
+        );
+    }
+    line.post(&format!("/api/v1/jobs/{}/judge", job["id"]), &json!({}));
+    let again = wait_long("a second look", || {
+        Some(line.get(&format!("/api/v1/jobs/{}", job["id"]))).filter(|job| job["state"] == "done")
+    });
+    assert_eq!((&again["judged"], &again["gate"]["passed"]), (&2.into(), &false.into()), "{:#}", again["gate"]);
+    let log = again["log"].as_array().expect("a log");
+    assert!(
+        log.iter().any(|line| line.as_str().is_some_and(|line| line.contains("10 parts that were labelled since"))),
+        "{log:?}"
+    );
+
     // Forced all the same, it is taken back by itself. The guard compares with the parts before, so there must be some.
     let seen = line.counts().triggered as usize;
     rig.play(&rig.some("train", 15));

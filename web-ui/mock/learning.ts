@@ -80,7 +80,7 @@ export class MockLearning {
       on(/^\/jobs$/, () => json(res, { jobs: this.training.jobs() })) ||
       on(/^\/jobs\/(\d+)$/, (id) => found(this.training.job(Number(id)))) ||
       on(/^\/jobs$/, () => json(res, this.training.start(by), 201), 'POST', 'engineer') ||
-      on(/^\/jobs\/(\d+)\/(cancel|pause|resume)$/, (id, what) => found(this.training.tell(Number(id), what!)), 'POST', 'engineer') ||
+      on(/^\/jobs\/(\d+)\/(cancel|pause|resume|judge)$/, (id, what) => found(this.training.tell(Number(id), what!)), 'POST', 'engineer') ||
       on(/^\/jobs\/(\d+)$/, (id) => (this.training.remove(Number(id)) ? res.writeHead(204).end() : found(null)), 'DELETE', 'engineer') ||
       on(/^\/models$/, () => json(res, this.training.models())) ||
       on(/^\/models\/([0-9a-f]{64})$/, (digest) => found(this.training.model(digest!))) ||

@@ -123,6 +123,7 @@ export class MockTraining {
   tell(id: number, what: string): Job | null {
     const held = this.#jobs.find((held) => held.job.id === id);
     if (!held) return null;
+    if (what === 'judge') return this.#now(held);
     if (what === 'pause' || what === 'cancel') {
       held.ranMs = this.#ran(held);
       held.since = null;

@@ -56,6 +56,8 @@ pub(super) struct JobView {
     /// How that did against the model in force.
     #[schema(required = true, value_type = Option<Object>)]
     gate: Option<serde_json::Value>,
+    /// How often the two were compared.
+    judged: u32,
     line_p99_us: P99View,
 }
 
@@ -191,6 +193,7 @@ impl JobView {
             progress: progress.map(ProgressView::from),
             candidate: job.candidate,
             gate,
+            judged: job.judged,
             line_p99_us: P99View { before: job.p99_before_us, during },
         }
     }
@@ -303,6 +306,22 @@ pub(super) async fn resume(
     who: Who,
 ) -> Result<Json<JobView>, Problem> {
     change(api, id, who, ("job.resume", Jobs::resume)).await
+}
+
+/// Compares the candidate of a training that is done with the champion once more: on the same parts, on all that were labelled since, and on
+/// the newest of the live line. Each look asks for stronger evidence than the one before; there are five at most.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/judge", operation_id = "judge_job_again",
+    params(("id" = u64, Path, description = "Job")), responses(
+    (status = 200, body = JobView),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not done, or was judged too often"),
+))]
+pub(super) async fn judge(
+    State(api): State<Api>,
+    id: Result<Path<u64>, PathRejection>,
+    who: Who,
+) -> Result<Json<JobView>, Problem> {
+    change(api, id, who, ("job.judge", Jobs::judge_again)).await
 }
 
 /// What can be done to a job by its number.

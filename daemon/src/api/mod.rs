@@ -86,6 +86,7 @@ fn routes() -> (Router<Api>, Rules) {
         .post("/api/v1/jobs/{id}/cancel", train, jobs::cancel)
         .post("/api/v1/jobs/{id}/pause", train, jobs::pause)
         .post("/api/v1/jobs/{id}/resume", train, jobs::resume)
+        .post("/api/v1/jobs/{id}/judge", train, jobs::judge)
         .get("/api/v1/models", look(Area::Models), models::list)
         .get("/api/v1/models/{digest}", look(Area::Models), models::one)
         .post("/api/v1/models/{digest}/promote", train, models::promote)

@@ -49,6 +49,7 @@ use crate::access::{Need, Scope};
         jobs::cancel,
         jobs::pause,
         jobs::resume,
+        jobs::judge,
         jobs::remove,
         models::list,
         models::one,

@@ -57,6 +57,11 @@ enum Action {
         /// The job.
         id: u64,
     },
+    /// Compare the candidate of a training once more, with all that was labelled since.
+    Judge {
+        /// The job.
+        id: u64,
+    },
     /// Remove a training that has ended; its candidate stays.
     Delete {
         /// The job.
@@ -96,6 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Cancel { id } => head(&line.post(&format!("jobs/{id}/cancel"), json!({}))?)?,
         Action::Pause { id } => head(&line.post(&format!("jobs/{id}/pause"), json!({}))?)?,
         Action::Resume { id } => head(&line.post(&format!("jobs/{id}/resume"), json!({}))?)?,
+        Action::Judge { id } => head(&line.post(&format!("jobs/{id}/judge"), json!({}))?)?,
         Action::Delete { id } => {
             line.delete(&format!("jobs/{id}"))?;
             out::line(format_args!("job {id} is gone"))?;

@@ -65,6 +65,7 @@ fn what_cannot_be_is_refused_and_says_why() {
         ("/api/v1/models/rollback", "{}", 409, "none to go back to"),
         ("/api/v1/models/rollback", r#"{"why":"x"}"#, 422, "why"),
         ("/api/v1/jobs/7/cancel", "{}", 404, "no job 7"),
+        ("/api/v1/jobs/7/judge", "{}", 404, "no job 7"),
     ] {
         let (got, problem) = demo.post(path, body);
         let detail = problem["detail"].as_str().unwrap_or_default();

@@ -204,7 +204,7 @@ export const sendAnswer = (id: number, body: AnswerBody, key: string) => send<An
 /** Refused where the last answer is about another part; null takes back the last one, whatever it is about. */
 export const sendUndo = (id: number | null, key: string) => send<{ id: number }>('POST', '/labels/undo', { id }, once(key));
 export const startJob = () => send<Job>('POST', '/jobs', {}, once(crypto.randomUUID()));
-export const tellJob = (id: number, what: 'cancel' | 'pause' | 'resume') => send<Job>('POST', `/jobs/${id}/${what}`, {});
+export const tellJob = (id: number, what: 'cancel' | 'pause' | 'resume' | 'judge') => send<Job>('POST', `/jobs/${id}/${what}`, {});
 export const deleteJob = (id: number) => send('DELETE', `/jobs/${id}`);
 export const promote = (digest: string, reason: string | null) => send<Promotion>('POST', `/models/${digest}/promote`, { reason });
 export const rollBack = (reason: string) => send<Promotion>('POST', '/models/rollback', { reason });

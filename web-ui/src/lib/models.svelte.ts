@@ -52,7 +52,7 @@ export class ModelsState {
   }
 
   train = () => this.#do(startJob);
-  tell = (id: number, what: 'cancel' | 'pause' | 'resume') => this.#do(() => tellJob(id, what));
+  tell = (id: number, what: 'cancel' | 'pause' | 'resume' | 'judge') => this.#do(() => tellJob(id, what));
   remove = (id: number) =>
     this.#do(async () => {
       await deleteJob(id);

@@ -97,6 +97,29 @@ pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::
     Ok(Dataset { digest: folder.digest()?, images: rows.len(), labelled, held_out, golden, labels, gone })
 }
 
+/// Freezes the parts that hold a label given after answer `known` into `dir`, all of them to be judged by; how many.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn freeze_later(learning: &Learning, store: &Store, known: u64, dir: &Path) -> anyhow::Result<usize> {
+    let parts = parts_of(learning).into_iter().filter(|part| part.answer > known);
+    let mut list = String::from("path,label,split,group\n");
+    let mut count = 0;
+    for Part { id, label, serial, .. } in parts {
+        let Some(from) = picture_of(store, id)? else { continue };
+        let path = path_of(id, &from);
+        place(&from, &dir.join(&path))?;
+        let group = serial.map_or_else(|| path.clone(), |serial| format!("serial {serial}"));
+        writeln!(list, "{},{},test,{}", quoted(&path), quoted(&label), quoted(&group)).context("the list")?;
+        count += 1;
+    }
+    if count > 0 {
+        let path = dir.join(LIST);
+        fs::write(&path, list).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(count)
+}
+
 fn base(data: &Path, split: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let folder = Folder::open(data, split).with_context(|| format!("`learning.data` {}", data.display()))?;
     let row = |entry: &models_train::formats::Entry| Row {
@@ -112,16 +135,7 @@ fn base(data: &Path, split: Option<&Path>) -> anyhow::Result<Vec<Row>> {
 /// The labelled parts of the line, and how many have no picture any more. The newest answers are held out, label by label; all parts of
 /// one serial number stand on one side.
 fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usize)> {
-    let mut parts: Vec<Part> = {
-        let desk = learning.desk.lock();
-        let part = |(id, labelled): (u64, Labelled<'_>)| Part {
-            id,
-            answer: labelled.given.answered.number,
-            label: labelled.label.clone(),
-            serial: labelled.given.item.serial.clone(),
-        };
-        desk.labels.all().map(part).collect()
-    };
+    let mut parts = parts_of(learning);
     parts.sort_unstable_by_key(|part| Reverse(part.answer));
     let (mut rows, mut gone) = (Vec::new(), 0);
     let mut of_label: BTreeMap<Arc<str>, usize> = BTreeMap::new();
@@ -131,9 +145,7 @@ fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usi
     let mut out: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut side_of: BTreeMap<Arc<str>, Side> = BTreeMap::new();
     for Part { id, label, serial, .. } in parts {
-        let evidence = store.get(id)?.and_then(|stored| stored.inspection.evidence.clone());
-        let from = evidence.map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file());
-        let Some(from) = from else {
+        let Some(from) = picture_of(store, id)? else {
             gone += 1;
             continue;
         };
@@ -141,11 +153,33 @@ fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usi
         let own = if *held < of_label[&label] / HELD_OUT { Side::Test } else { Side::Train };
         let side = serial.as_ref().map_or(own, |serial| *side_of.entry(serial.clone()).or_insert(own));
         *held += usize::from(side == Side::Test);
-        let extension = from.extension().and_then(|it| it.to_str()).unwrap_or("bin").to_owned();
         let group = serial.map(|serial| format!("serial {serial}"));
-        rows.push(Row { from, path: format!("{LINE}/{id}.{extension}"), labels: vec![label.to_string()], side, group });
+        rows.push(Row { path: path_of(id, &from), from, labels: vec![label.to_string()], side, group });
     }
     Ok((rows, gone))
+}
+
+/// Every part that holds a label.
+fn parts_of(learning: &Learning) -> Vec<Part> {
+    let desk = learning.desk.lock();
+    let part = |(id, labelled): (u64, Labelled<'_>)| Part {
+        id,
+        answer: labelled.given.answered.number,
+        label: labelled.label.clone(),
+        serial: labelled.given.item.serial.clone(),
+    };
+    desk.labels.all().map(part).collect()
+}
+
+/// The picture of a part, if it is still there.
+fn picture_of(store: &Store, id: u64) -> anyhow::Result<Option<PathBuf>> {
+    let evidence = store.get(id)?.and_then(|stored| stored.inspection.evidence.clone());
+    Ok(evidence.map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file()))
+}
+
+/// Where it lies in a version.
+fn path_of(id: u64, from: &Path) -> String {
+    format!("{LINE}/{id}.{}", from.extension().and_then(|it| it.to_str()).unwrap_or("bin"))
 }
 
 fn place(from: &Path, to: &Path) -> anyhow::Result<()> {

@@ -64,6 +64,9 @@ pub struct Job {
     pub candidate: Option<Arc<str>>,
     /// The model that it is compared with.
     pub champion: Option<Arc<str>>,
+    /// How often candidate and champion were compared. Each time asks for stronger evidence than the one before: see `judge`.
+    #[serde(default)]
+    pub judged: u32,
     /// Number of the last answer that it knew: rules count from there.
     pub answers: u64,
     /// The line's 99th percentile of trigger to verdict before it, median over seconds, in microseconds.
@@ -88,6 +91,11 @@ pub(super) struct Place(pub(super) PathBuf);
 impl Place {
     pub(super) fn data(&self) -> PathBuf {
         self.0.join("data")
+    }
+
+    /// Parts that were labelled after the data set was frozen, for a further look at the candidate.
+    pub(super) fn later(&self) -> PathBuf {
+        self.0.join("later")
     }
 
     pub(super) fn candidate(&self) -> PathBuf {

@@ -27,6 +27,9 @@ pub struct Case {
     pub candidate: PathBuf,
     /// The frozen data set.
     pub data: PathBuf,
+    /// Parts that were labelled after that, as another folder with a list.
+    #[serde(default)]
+    pub later: Option<PathBuf>,
     /// Pictures of parts of the live line that were drawn by lot, whatever became of them: nobody knows the truth, but how much would
     /// change.
     #[serde(default)]
@@ -49,17 +52,25 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
         Ok(RecipeInForce::new(case.recipe.clone(), std::sync::Arc::new(model))?)
     };
     let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);
-    let folder = Folder::open(&case.data, Some(&case.data.join(LIST)))?;
+    let folders: Vec<Folder> = [Some(&case.data), case.later.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|dir| Folder::open(dir, Some(&dir.join(LIST))))
+        .collect::<Result<_, _>>()?;
     let good = |label: &str| {
         let known = |recipe: &RecipeInForce| {
             names(recipe.model.manifest()).find(|(name, _)| *name == label).map(|(_, verdict)| verdict)
         };
         known(&candidate).or_else(|| known(&champion)).unwrap_or(Class::named(label).verdict) == Disposition::Pass
     };
-    let entries: Vec<_> = folder.entries().iter().filter(|entry| entry.side == Side::Test).collect();
+    let entries: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| folder.entries().iter().map(move |entry| (folder, entry)))
+        .filter(|(_, entry)| entry.side == Side::Test)
+        .collect();
     let all = entries.len() + case.shadow.len();
     let mut outcomes = Vec::with_capacity(all);
-    for entry in entries {
+    for (folder, entry) in entries {
         if !go_on(outcomes.len() as f64 / all as f64) {
             return Ok(None);
         }

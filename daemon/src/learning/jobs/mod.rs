@@ -22,6 +22,9 @@ pub use judge::{Case, judge};
 use crate::worker::Stopper;
 use job::Place;
 
+/// Looks at one candidate, at most.
+const MOST_LOOKS: u32 = 5;
+
 /// Why nothing was done.
 #[derive(Debug, Error)]
 pub enum JobError {
@@ -131,6 +134,7 @@ impl Jobs {
             dataset: None,
             candidate: None,
             champion: None,
+            judged: 0,
             answers,
             p99_before_us: None,
             p99_during_us: None,
@@ -164,6 +168,30 @@ impl Jobs {
         let job = state.job(number)?.clone();
         if job.state != JobState::Paused {
             return Err(JobError::state(&job, "only a paused job can be resumed"));
+        }
+        self.keep(&mut state, Job { state: JobState::Waiting, ..job })
+    }
+
+    /// Compares the candidate of a job that is done with the champion of the day once more: on the same parts, on all that were labelled
+    /// since, and on the newest of the live line.
+    ///
+    /// # Errors
+    /// It is not done, its candidate is gone, or it was judged too often: a candidate that is asked often enough passes by accident.
+    pub fn judge_again(&self, number: u64) -> Result<Job, JobError> {
+        let mut state = self.lock();
+        let job = state.job(number)?.clone();
+        let refused = |words| Err(JobError::state(&job, words));
+        if job.state != JobState::Done {
+            return refused("only a candidate of a training that is done can be judged again");
+        }
+        if job.judged >= MOST_LOOKS {
+            return refused("it was judged five times, and each look lets chance in: start a training instead");
+        }
+        if !place(&self.dir, number).candidate().is_file() {
+            return refused("its data has made room for newer ones: start a training instead");
+        }
+        if let Some(other) = state.jobs.values().find(|job| !job.state.has_ended()) {
+            return Err(JobError::Busy(other.number));
         }
         self.keep(&mut state, Job { state: JobState::Waiting, ..job })
     }
@@ -260,6 +288,8 @@ fn ended_by(job: Job, wish: Wish) -> Job {
     match wish {
         Wish::GoOn => Job { state: JobState::Waiting, ..job },
         Wish::Pause => Job { state: JobState::Paused, ..job },
+        // What was judged once has its candidate: only the further look is given up.
+        Wish::Cancel if job.judged > 0 => Job { state: JobState::Done, ..job },
         Wish::Cancel => Job { state: JobState::Cancelled, ended_at: Some(Timestamp::now()), ..job },
     }
 }

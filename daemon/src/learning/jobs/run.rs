@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use jiff::Timestamp;
 use models::bundle::Bundle;
+use models_train::gate::Terms;
 use stages::sample::{audited, drawn_by_lot};
 
 use super::dataset;
@@ -56,6 +57,12 @@ impl Learning {
         job = match ended {
             Ok(Step::Done) => Job { state: JobState::Done, ended_at: Some(Timestamp::now()), ..job },
             Ok(Step::Halted) => ended_by(job, wish),
+            Err(error) if job.judged > 0 => {
+                let reason = words::of(&error);
+                tracing::error!("the candidate of training job {} was not judged again: {reason}", job.number);
+                place.note(&format!("not judged again: {reason}"));
+                Job { state: JobState::Done, ..job }
+            }
             Err(error) => {
                 let reason = words::of(&error);
                 tracing::error!("training job {} failed: {reason}", job.number);
@@ -168,15 +175,18 @@ impl Learning {
     fn judge(&self, board: &Arc<Board>, job: &mut Job, place: &Place) -> anyhow::Result<Step> {
         let prepared = board.recipe.load_full();
         let model = self.registry.find(prepared.in_force.model.digest())?;
+        ensure!(job.candidate != Some(model.digest.clone()), "it is in force: there is nothing to compare it with");
         let mut champion = self.bundle_of(&prepared, &model)?;
         champion.save(&place.champion())?;
+        let later = self.labelled_later(board, job, place)?;
         let case = Case {
             champion: place.champion(),
             candidate: place.candidate(),
             data: place.data(),
+            later,
             shadow: drawn_parts(board),
             recipe: prepared.in_force.recipe.clone(),
-            terms: self.section.gate,
+            terms: terms_of_look(self.section.gate, job.judged),
         };
         fs::write(place.case(), serde_json::to_vec_pretty(&case)?).context("the case for the gate")?;
         let arguments = vec!["judge".into(), "--case".into(), place.case().into_os_string()];
@@ -193,6 +203,7 @@ impl Learning {
         self.registry.judged(&digest, gate)?;
         job.candidate = Some(digest.clone());
         job.champion = Some(model.digest);
+        job.judged += 1;
         place.note(if passed { "the gate has passed" } else { "the gate has not passed" });
         if passed && self.section.promote == Promote::OnPass {
             let reason = Some(format!("the gate has passed (training job {})", job.number));
@@ -200,6 +211,17 @@ impl Learning {
             place.note(&promoted.map_or_else(|error| format!("not promoted: {error}"), |_| "promoted".into()));
         }
         Ok(Step::Done)
+    }
+
+    /// For a further look: what was labelled since the data set was frozen.
+    fn labelled_later(&self, board: &Board, job: &Job, place: &Place) -> anyhow::Result<Option<PathBuf>> {
+        if job.judged == 0 {
+            return Ok(None);
+        }
+        let _ = fs::remove_dir_all(place.later());
+        let parts = dataset::freeze_later(self, &board.store, job.answers, &place.later())?;
+        place.note(&format!("judged again, with {parts} parts that were labelled since"));
+        Ok((parts > 0).then(|| place.later()))
     }
 
     /// Runs a worker to its end. `None`: it was stopped.
@@ -235,6 +257,12 @@ impl Learning {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What a look asks for: half of what chance may do at the look before, so that all looks at one candidate together let a worse one pass at
+/// most twice as often as the first alone.
+pub(super) fn terms_of_look(terms: Terms, judged: u32) -> Terms {
+    Terms { alpha: terms.alpha / f64::from(1_u32 << judged.min(16)), ..terms }
 }
 
 /// Parts of the shadow run, at most; and fewer than these would change their shares by accident.

@@ -34,3 +34,24 @@ fn one_at_a_time_and_each_goes_only_where_it_can() {
     let states: Vec<JobState> = again.list().iter().map(|(job, _)| job.state).collect();
     assert_eq!(states, [JobState::Waiting], "it goes on; what cannot be read is left alone");
 }
+
+#[test]
+fn a_candidate_is_judged_again_so_often_and_no_oftener() {
+    let (_dir, jobs) = jobs();
+    let job = jobs.start(&"eve".into(), "by hand", 0).expect("a job");
+    let refused = |words: &str| {
+        let error = jobs.judge_again(job.number).expect_err("refused").to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused("done");
+    let done = Job { state: JobState::Done, judged: 1, ..job.clone() };
+    jobs.keep(&mut jobs.lock(), done.clone()).expect("kept");
+    refused("made room");
+    std::fs::write(place(&jobs.dir, job.number).candidate(), b"bytes").expect("a file");
+    assert_eq!(jobs.judge_again(job.number).expect("once more").state, JobState::Waiting);
+    assert_eq!(jobs.cancel(job.number).expect("given up").state, JobState::Done, "it has its candidate all the same");
+    jobs.keep(&mut jobs.lock(), Job { judged: MOST_LOOKS, ..done }).expect("kept");
+    refused("five times");
+    let alphas: Vec<f64> = (0..MOST_LOOKS).map(|look| run::terms_of_look(Default::default(), look).alpha).collect();
+    assert!(alphas.iter().sum::<f64>() < 2.0 * alphas[0] && alphas[4] > 0.001, "{alphas:?}");
+}
