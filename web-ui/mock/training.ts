@@ -27,7 +27,7 @@ export class MockTraining {
     private readonly changed: () => void,
   ) {
     const made = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString();
-    const base = { name: 'surface-defects', labels: LABELS, gate: null, promotions: [] };
+    const base = { name: 'surface-defects', labels: LABELS, gate: null, removed_at: null, promotions: [] };
     this.#models = [
       { ...base, digest: digest(4), made_at: made(3), made_by: 'training job 6', parent: MODEL_DIGEST, dataset: digest(24), state: 'candidate', gate: this.#gate(true) },
       { ...base, digest: digest(3), made_at: made(28), made_by: 'training job 5', parent: MODEL_DIGEST, dataset: digest(23), state: 'candidate', gate: this.#gate(false) },

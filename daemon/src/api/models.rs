@@ -74,6 +74,9 @@ pub(super) struct RegisteredView {
     /// How it did against its champion.
     #[schema(required = true, value_type = Option<Object>)]
     gate: Option<serde_json::Value>,
+    /// When its file made room for newer ones: it cannot be put in force any more.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    removed_at: Option<Timestamp>,
     /// Each time that it was put in force, oldest first.
     promotions: Vec<PromotionView>,
 }
@@ -166,8 +169,21 @@ impl RegisteredView {
             Origin::Job { number, dataset } => (format!("training job {number}"), Some(dataset.clone())),
         };
         let gate = model.gate.clone().map(pictured);
-        let Model { digest, name, labels, parent, at, by, .. } = model;
-        RegisteredView { digest, name, labels, state, made_at: at, made_by, by, parent, dataset, gate, promotions: own }
+        let Model { digest, name, labels, parent, at, by, removed_at, .. } = model;
+        RegisteredView {
+            digest,
+            name,
+            labels,
+            state,
+            made_at: at,
+            made_by,
+            by,
+            parent,
+            dataset,
+            gate,
+            removed_at,
+            promotions: own,
+        }
     }
 }
 
@@ -218,7 +234,7 @@ impl Change {
         (status = 200, body = PromotionView),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json",
-            description = "It is in force, or has not passed the gate and no reason is given"),
+            description = "It is in force, its file is removed, or it has not passed the gate and no reason is given"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "It cannot be used here"),
     ))]
 pub(super) async fn promote(
@@ -260,7 +276,10 @@ impl From<RegistryError> for Problem {
         match error {
             RegistryError::Unknown(_) => Problem::not_found(words),
             RegistryError::Ambiguous(_) => Problem::bad_request(words),
-            RegistryError::Io { .. } | RegistryError::Bundle(_) | RegistryError::Log(_) => Problem::internal(words),
+            RegistryError::Io { .. }
+            | RegistryError::Remove { .. }
+            | RegistryError::Bundle(_)
+            | RegistryError::Log(_) => Problem::internal(words),
         }
     }
 }
@@ -269,7 +288,10 @@ impl From<PromoteError> for Problem {
     fn from(error: PromoteError) -> Problem {
         let words = error.to_string();
         match error {
-            PromoteError::InForce(_) | PromoteError::NotPassed(_) | PromoteError::NoWayBack => Problem::conflict(words),
+            PromoteError::InForce(_)
+            | PromoteError::NotPassed(_)
+            | PromoteError::NoWayBack
+            | PromoteError::Removed { .. } => Problem::conflict(words),
             PromoteError::Unfit(_) => Problem::unprocessable(words),
             PromoteError::Registry(error) => error.into(),
             PromoteError::Audit(error) => error.into(),

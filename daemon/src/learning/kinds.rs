@@ -55,6 +55,7 @@ impl Learning {
         }
         self.kinds().entry(label).or_default().failed = failed;
         self.kinds().retain(|_, state| *state != State::default());
+        self.tidy(board);
     }
 
     /// Registers a kind from the parts that carry its label, or takes it out where none does.

@@ -9,6 +9,7 @@
 //! - [`looks`]: what labelled parts look like to a new model.
 //! - [`drift`]: whether the line still is what it was.
 //!
+//! - [`tidy`]: bounds what is kept.
 //! What is here runs beside the line and yields to it.
 
 mod config;
@@ -26,6 +27,7 @@ mod registry;
 pub mod shots;
 
 use std::collections::BTreeMap;
+mod tidy;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +44,7 @@ pub use jobs::{Case, Dataset, Detail, Job, JobError, JobState, Jobs, Point, judg
 pub use labels::{Agreement, Audited, Given, Labelled, Labels};
 pub use promote::PromoteError;
 pub use queue::{Budget, Offer, Queue};
-pub use registry::{Model, Origin, Promotion, Registry, RegistryError};
+pub use registry::{MANIFEST, Model, Origin, Promotion, Registry, RegistryError};
 
 use stages::inspection::Inspection;
 
@@ -118,6 +120,7 @@ impl Learning {
         self.ask_for_missing_kinds(board);
         self.desk.begin(board.store.newest_id().unwrap_or(0), BACK);
         let stop = Arc::new(AtomicBool::new(false));
+        self.tidy(board);
         let spawn = |name: &str, round: fn(&Learning, &Arc<Board>)| {
             let (learning, board, stop) = (self.clone(), board.clone(), stop.clone());
             let work = move || {

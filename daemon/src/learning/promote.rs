@@ -9,7 +9,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::registry::{Model, Origin, Promotion, RegistryError};
-use super::{Learning, event};
+use super::{Learning, event, tidy};
 use crate::access::Who;
 use crate::audit::{AuditError, Deed};
 use crate::supervise::{Board, Prepared};
@@ -35,6 +35,16 @@ pub enum PromoteError {
     /// There is no way back.
     #[error("no model was promoted here, so there is none to go back to")]
     NoWayBack,
+    /// Its file is gone.
+    #[error(
+        "the file of model `{digest}` was removed on {at}: only the newest kinds and candidates are kept; label parts or train anew for another such model"
+    )]
+    Removed {
+        /// Which.
+        digest: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
     /// It cannot be used.
     #[error("the model cannot be put in force: {0}")]
     Unfit(String),
@@ -71,6 +81,7 @@ impl Learning {
         reason: Option<String>,
     ) -> Result<Promotion, PromoteError> {
         let model = self.registry.find(digest)?;
+        is_there(&model)?;
         let reason = reason.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let now = board.recipe.load().in_force.model.digest().clone();
         let passed = has_passed(&model, &now, |digest| self.registry.trunk_of(digest));
@@ -90,9 +101,8 @@ impl Learning {
     pub fn rollback(&self, board: &Board, who: &Who, reason: Option<String>) -> Result<Promotion, PromoteError> {
         let now = board.recipe.load().in_force.model.digest().clone();
         let promotions = self.registry.promotions();
-        let last = promotions.iter().rev().find(|promotion| promotion.digest == now && !promotion.rollback);
-        let previous = last.ok_or(PromoteError::NoWayBack)?.previous.clone();
-        let model = self.registry.find(&previous)?;
+        let previous = tidy::before(&promotions, &now).ok_or(PromoteError::NoWayBack)?;
+        let model = self.registry.find(previous)?;
         self.put_in_force(board, &model, Word { who, reason, forced: false, rollback: true })
     }
 
@@ -104,6 +114,8 @@ impl Learning {
         if model.digest == previous {
             return Err(PromoteError::InForce(previous));
         }
+        // As it stands now, while nobody tidies up.
+        is_there(&self.registry.find(&model.digest)?)?;
         let prepared = match warm.take().filter(|warm| *warm.prepared.in_force.model.digest() == model.digest) {
             Some(warm) if warm.prepared.in_force.recipe == before.in_force.recipe => warm.prepared,
             _ => self.load(&before, model).map_err(|error| PromoteError::Unfit(words::of(&error)))?,
@@ -177,6 +189,13 @@ impl Learning {
     }
 }
 
+fn is_there(model: &Model) -> Result<(), PromoteError> {
+    match model.removed_at {
+        Some(at) => Err(PromoteError::Removed { digest: model.digest.clone(), at }),
+        None => Ok(()),
+    }
+}
+
 /// Where the gate's findings say which model was the champion.
 pub(super) const CHAMPION: &str = "champion";
 
@@ -198,6 +217,7 @@ pub(super) fn entry_of(manifest: &Manifest, origin: Origin, parent: Option<Arc<s
         at: Timestamp::now(),
         by,
         gate: None,
+        removed_at: None,
     }
 }
 
@@ -216,6 +236,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             by: "eve".into(),
             gate,
+            removed_at: None,
         };
         // `kind` is `old` with one more kind.
         let trunk_of = |digest: &Arc<str>| if &**digest == "kind" { "old".into() } else { digest.clone() };

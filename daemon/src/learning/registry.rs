@@ -16,6 +16,9 @@ use crate::access::files;
 use crate::linelog::{Log, LogError, Opened};
 use crate::store::RealDisk;
 
+/// Ending of the file that stays of a removed bundle: its manifest.
+pub const MANIFEST: &str = "manifest.json";
+
 /// Why the register refuses.
 #[derive(Debug, Error)]
 pub enum RegistryError {
@@ -29,6 +32,14 @@ pub enum RegistryError {
     #[error("the model cannot be kept in {}: {source}; check the disk", .path.display())]
     Io {
         /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The bundle could not be removed.
+    #[error("the model {} cannot be removed, though newer ones need its room: {source}", .path.display())]
+    Remove {
+        /// Which.
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
@@ -83,6 +94,9 @@ pub struct Model {
     /// How it did against its parent; filled by the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<serde_json::Value>,
+    /// When its bundle made room for newer ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
 }
 
 /// A model was put in force.
@@ -111,8 +125,16 @@ pub struct Promotion {
 #[serde(tag = "entry", rename_all = "snake_case")]
 enum Entry {
     Added(Model),
-    Judged { digest: Arc<str>, gate: serde_json::Value },
+    Judged {
+        digest: Arc<str>,
+        gate: serde_json::Value,
+    },
     Promoted(Promotion),
+    /// Its bundle made room.
+    Removed {
+        digest: Arc<str>,
+        at: Timestamp,
+    },
 }
 
 /// The open register.
@@ -151,13 +173,14 @@ impl Registry {
         self.dir.join(format!("{}.bundle", &digest[..digest.len().min(16)]))
     }
 
-    /// Takes a model in; its bundle is kept beside the log. A model that is known already stays as it is.
+    /// Takes a model in; its bundle is kept beside the log. A model that is known already stays as it is, unless its bundle had made
+    /// room: then it is back.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn add(&self, bundle: &mut Bundle, model: Model) -> Result<(), RegistryError> {
         let mut state = self.lock();
-        if state.by_digest.contains_key(&model.digest) {
+        if state.known(&model.digest).is_some_and(|known| known.removed_at.is_none()) {
             return Ok(());
         }
         let path = self.path_of(&model.digest);
@@ -172,6 +195,29 @@ impl Registry {
     pub fn know(&self, model: Model) -> Result<(), RegistryError> {
         let mut state = self.lock();
         if state.by_digest.contains_key(&model.digest) { Ok(()) } else { state.keep(Entry::Added(model)) }
+    }
+
+    /// Lets a model's bundle make room; the model stays on record. Noted first, so that nobody counts on a file that is gone.
+    ///
+    /// # Errors
+    /// Nobody knows the model, or the disk refuses.
+    pub fn remove_file(&self, digest: &Arc<str>) -> Result<(), RegistryError> {
+        let mut state = self.lock();
+        let known = state.known(digest).ok_or_else(|| RegistryError::Unknown(digest.to_string()))?;
+        if known.removed_at.is_none() {
+            state.keep(Entry::Removed { digest: digest.clone(), at: Timestamp::now() })?;
+        }
+        let path = self.path_of(digest);
+        // What its labels meant is still asked for by a replay of the parts that it decided.
+        if let Ok(bundle) = Bundle::open(&path) {
+            let manifest = serde_json::to_vec(&bundle.manifest).map_err(std::io::Error::from);
+            let kept = manifest.and_then(|bytes| files::replace(&path.with_extension(MANIFEST), &bytes));
+            kept.map_err(|source| RegistryError::Io { path: path.with_extension(MANIFEST), source })?;
+        }
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RegistryError::Remove { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// Notes how a model did against its champion.
@@ -245,6 +291,10 @@ impl Registry {
 }
 
 impl State {
+    fn known(&self, digest: &str) -> Option<&Model> {
+        self.by_digest.get(digest).map(|&at| &self.models[at])
+    }
+
     fn keep(&mut self, entry: Entry) -> Result<(), RegistryError> {
         let (models, promotions) = (&self.models, &self.promotions);
         let before = || {
@@ -260,6 +310,12 @@ impl State {
         self.revision += 1;
         match entry {
             Entry::Added(model) => {
+                if let Some(&place) = self.by_digest.get(&model.digest) {
+                    // One that is back keeps its parent: it may be its own child's child by now, and lines of descent have to end.
+                    let known = &mut self.models[place];
+                    (known.at, known.removed_at) = (model.at, None);
+                    return;
+                }
                 self.by_digest.insert(model.digest.clone(), self.models.len());
                 self.models.push(model);
             }
@@ -269,6 +325,11 @@ impl State {
                 }
             }
             Entry::Promoted(promotion) => self.promotions.push(promotion),
+            Entry::Removed { digest, at } => {
+                if let Some(&place) = self.by_digest.get(&digest) {
+                    self.models[place].removed_at = Some(at);
+                }
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod drift;
 mod events;
 mod hygiene;
 mod inspect;
+mod kept;
 mod learning;
 mod models;
 mod replay;

@@ -179,6 +179,8 @@ export interface Model {
   dataset: string | null;
   state: 'champion' | 'previous' | 'candidate' | 'retired';
   gate: Gate | null;
+  /** When its file made room for newer ones. */
+  removed_at: string | null;
   promotions: Promotion[];
 }
 

@@ -115,7 +115,8 @@ fn head(model: &Value) -> std::io::Result<()> {
         None => "",
     };
     let (digest, name) = (short(text(model, "digest")), text(model, "name"));
-    out::line(format_args!("{digest}  {:<9}  {name}, {}{gate}", text(model, "state"), text(model, "made_by")))
+    let removed = if model["removed_at"].is_string() { ", file removed" } else { "" };
+    out::line(format_args!("{digest}  {:<9}  {name}, {}{gate}{removed}", text(model, "state"), text(model, "made_by")))
 }
 
 fn promotion(it: &Value) -> std::io::Result<()> {

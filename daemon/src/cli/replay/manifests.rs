@@ -9,6 +9,7 @@ use models::prediction::{Model, Prediction};
 use models::runtime::{Provider, RuntimeError};
 
 use super::recipes::Recipes;
+use crate::learning::MANIFEST;
 use crate::supervise::{open_bundle, shipped_bundle};
 
 /// A model that is known by its manifest alone: it says what scores mean and gives none.
@@ -83,6 +84,9 @@ fn registered(state: &Path, digest: &str) -> Option<Manifest> {
     let hexadecimal = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let start = digest.get(..16).filter(|_| hexadecimal)?;
     let path: PathBuf = state.join("models").join(format!("{start}.bundle"));
-    let manifest = open_bundle(&path).ok()?.manifest;
+    let bundle = open_bundle(&path).map(|bundle| bundle.manifest).ok();
+    // Of a bundle that made room for newer ones the manifest stays.
+    let kept = || serde_json::from_slice(&std::fs::read(path.with_extension(MANIFEST)).ok()?).ok();
+    let manifest: Manifest = bundle.or_else(kept)?;
     (manifest.graph_sha256 == digest).then_some(manifest)
 }

@@ -84,6 +84,9 @@ pub struct Point {
     pub progress: Progress,
 }
 
+/// The file of a job.
+const RECORD: &str = "job.json";
+
 /// A job's folder.
 #[derive(Debug, Clone)]
 pub(super) struct Place(pub(super) PathBuf);
@@ -118,9 +121,28 @@ impl Place {
         self.0.join("log.txt")
     }
 
+    /// Removes all but what tells of the job. Whether there was anything.
+    pub(super) fn clear(&self) -> std::io::Result<bool> {
+        let record = [RECORD.into(), self.case(), self.curve(), self.log()].map(|path: PathBuf| self.0.join(path));
+        let mut any = false;
+        for entry in fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if record.contains(&path) {
+                continue;
+            }
+            any = true;
+            // Not through a link: what it names is not ours.
+            if fs::symlink_metadata(&path)?.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+        }
+        if any {
+            self.note("its data and bundles made room for newer jobs; this record stays");
+        }
+        Ok(any)
+    }
+
     pub(super) fn save(&self, job: &Job) -> std::io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        files::replace(&self.0.join("job.json"), &serde_json::to_vec_pretty(job)?)
+        files::replace(&self.0.join(RECORD), &serde_json::to_vec_pretty(job)?)
     }
 
     /// Adds a line for people.
@@ -149,7 +171,7 @@ impl Place {
 pub(super) fn load(dir: &Path) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path().join("job.json");
+        let path = entry.path().join(RECORD);
         match fs::read(&path)
             .map_err(|error| error.to_string())
             .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))

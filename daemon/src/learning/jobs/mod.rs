@@ -27,6 +27,9 @@ const MOST_LOOKS: u32 = 5;
 
 /// Why nothing was done.
 #[derive(Debug, Error)]
+/// Ended jobs that keep their data and bundles, the newest.
+const WHOLE: usize = 5;
+
 pub enum JobError {
     /// No such job.
     #[error("there is no job {0}: `inspectd jobs list` shows those that there are")]
@@ -219,6 +222,19 @@ impl Jobs {
     }
 
     /// All that there is to know of a job.
+    /// Lets data and bundles of trainings long past make room; their records stay.
+    pub(super) fn tidy(&self) {
+        let state = self.lock();
+        let ended = state.jobs.values().rev().filter(|job| job.state.has_ended());
+        for job in ended.skip(WHOLE) {
+            match place(&self.dir, job.number).clear() {
+                Ok(true) => tracing::info!("training job {}: its data made room, its record stays", job.number),
+                Ok(false) => {}
+                Err(error) => tracing::error!("training job {}: its data cannot be removed: {error}", job.number),
+            }
+        }
+    }
+
     ///
     /// # Errors
     /// There is none.

@@ -75,6 +75,8 @@ impl Learning {
         }
     }
 
+        drop(state);
+        self.tidy(board);
     /// Ends what runs, so that it goes on when the program does.
     pub(in crate::learning) fn close_jobs(&self) {
         let mut state = self.jobs.lock();

@@ -55,3 +55,36 @@ fn a_candidate_is_judged_again_so_often_and_no_oftener() {
     let alphas: Vec<f64> = (0..MOST_LOOKS).map(|look| run::terms_of_look(Default::default(), look).alpha).collect();
     assert!(alphas.iter().sum::<f64>() < 2.0 * alphas[0] && alphas[4] > 0.001, "{alphas:?}");
 }
+
+#[test]
+fn jobs_long_past_keep_their_record_alone() {
+    let (_dir, jobs) = jobs();
+    let by: Arc<str> = "eve".into();
+    let place = |number: u64| place(&jobs.dir, number);
+    for number in 1..=WHOLE as u64 + 3 {
+        jobs.start(&by, "by hand", 0).expect("a job");
+        fs::create_dir_all(place(number).data().join("line")).expect("a folder");
+        for file in [place(number).data().join("line/1.jpg"), place(number).candidate(), place(number).champion()] {
+            fs::write(file, b"bytes").expect("a file");
+        }
+        place(number).note("a word");
+        fs::write(place(number).0.join("candidate.bundle.partial"), b"bytes").expect("a file");
+        // The last one still runs.
+        if number <= WHOLE as u64 + 2 {
+            jobs.cancel(number).expect("ended");
+        }
+        jobs.tidy();
+    }
+    for (number, whole) in (1..=WHOLE as u64 + 3).map(|number| (number, number > 2)) {
+        assert_eq!(place(number).data().join("line/1.jpg").exists(), whole, "data of {number}");
+        assert_eq!(
+            place(number).candidate().exists() && place(number).champion().exists(),
+            whole,
+            "bundles of {number}"
+        );
+        assert_eq!(place(number).0.join("candidate.bundle.partial").exists(), whole, "checkpoint of {number}");
+        let detail = jobs.detail(number).expect("on record");
+        assert_eq!(detail.log.iter().filter(|line| line.contains("made room")).count(), usize::from(!whole), "once");
+    }
+    assert_eq!(jobs.list().len(), WHOLE + 3);
+}
