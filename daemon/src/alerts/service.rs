@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use stages::inspection::Inspection;
 use tokio::sync::broadcast;
 
@@ -91,6 +92,11 @@ impl Alerts {
             section,
             line: line.clone(),
         })
+    }
+
+    /// The line's time zone.
+    pub fn zone(&self) -> TimeZone {
+        self.section.zone()
     }
 
     /// Looks and delivers from now on.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use models_train::dataset::Folder;
 
 use super::{FAILURE, SUCCESS, out};
@@ -10,6 +11,7 @@ use crate::alerts::RuleSet;
 use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health;
+use crate::learning::schedule;
 use crate::supervise::Kitchen;
 use crate::words;
 
@@ -102,8 +104,17 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
         let readable = folder.map(drop).map_err(|error| vec![error.to_string()]);
         outcomes.push((format!("pictures to learn from, `{}`", data.display()), readable));
     }
+    outcomes.extend(next_training(config).map(|words| (words, Ok(()))));
     outcomes.push((format!("live page on {}", config.api.listen), port));
     outcomes
+}
+
+/// When the clock starts the next training.
+fn next_training(config: &Config) -> Option<String> {
+    let (zone, now) = (config.alerts.zone(), Timestamp::now());
+    let (entry, at) = schedule::next(&config.learning.times(), &zone, now)?;
+    let at = at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string();
+    Some(format!("next training by the clock: {at} ({entry}), if there are new labels then"))
 }
 
 /// The rules, and the files of secrets and certificates that destinations name. Nobody is told anything.

@@ -6,6 +6,10 @@ use models_train::gate::Terms;
 use serde::Deserialize;
 
 use super::drift::DriftSection;
+use super::schedule::Entry;
+
+/// Most entries of a schedule.
+const MAX_TIMES: usize = 50;
 
 /// The review queue, and what is trained from it. How many parts an hour are worth a look is the recipe's matter (`[review]`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,6 +32,9 @@ pub struct LearningSection {
     pub after_labels: Option<usize>,
     /// The same for new labels of one kind of which there are no more old ones than new.
     pub after_rare: Option<usize>,
+    /// Times at which a training begins where there is something new to learn: `sat 02:00`, `daily 22:30`, in the time zone of
+    /// `alerts.time_zone`.
+    pub schedule: Vec<String>,
     /// Who puts a candidate in force.
     pub promote: Promote,
     /// `[learning.gate]`: how much worse a candidate may be at most.
@@ -58,6 +65,7 @@ impl Default for LearningSection {
             train: Vec::new(),
             after_labels: None,
             after_rare: None,
+            schedule: Vec::new(),
             promote: Promote::default(),
             gate: Terms::default(),
             drift: DriftSection::default(),
@@ -90,7 +98,18 @@ impl LearningSection {
             }
         }
         problems.extend(self.drift.problems());
+        if self.schedule.len() > MAX_TIMES {
+            let text = format!("has {} times: give at most {MAX_TIMES}", self.schedule.len());
+            problems.push(("learning.schedule", text));
+        }
+        let wrong = self.schedule.iter().filter_map(|text| Entry::parse(text).err());
+        problems.extend(wrong.map(|text| ("learning.schedule", text)));
         problems
+    }
+
+    /// The times of `schedule`.
+    pub fn times(&self) -> Vec<Entry> {
+        self.schedule.iter().filter_map(|text| Entry::parse(text).ok()).collect()
     }
 
     /// Relative paths become relative to the configuration's folder.

@@ -5,11 +5,12 @@
 //! - [`promote`]: puts a model in force between two parts, and takes it back.
 //! - [`guard`]: takes a model back that holds back far more than the one before.
 //! - [`jobs`]: freezes what was labelled, trains a candidate, judges it.
+//! - [`schedule`]: trainings by the clock.
 //! - [`kinds`]: a label that no model knows becomes a kind at once.
 //! - [`looks`]: what labelled parts look like to a new model.
 //! - [`drift`]: whether the line still is what it was.
-//!
 //! - [`tidy`]: bounds what is kept.
+//!
 //! What is here runs beside the line and yields to it.
 
 mod config;
@@ -24,10 +25,11 @@ mod looks;
 mod promote;
 mod queue;
 mod registry;
+pub mod schedule;
 pub mod shots;
+mod tidy;
 
 use std::collections::BTreeMap;
-mod tidy;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +98,7 @@ impl Learning {
         let desk = Desk::open(&state.join("learning"), section.second_opinion).context("the labels")?;
         let registry = Arc::new(Registry::open(&state.join("models"))?);
         let kitchen = Kitchen { registry: Some(registry.clone()), ..kitchen };
-        let jobs = Jobs::open(&state.join("jobs"));
+        let jobs = Jobs::open(state);
         Ok(Learning {
             desk,
             drift,
@@ -118,9 +120,9 @@ impl Learning {
     pub fn start(self: &Arc<Learning>, board: &Arc<Board>) -> anyhow::Result<AtWork> {
         self.know(&board.recipe.load())?;
         self.ask_for_missing_kinds(board);
+        self.tidy(board);
         self.desk.begin(board.store.newest_id().unwrap_or(0), BACK);
         let stop = Arc::new(AtomicBool::new(false));
-        self.tidy(board);
         let spawn = |name: &str, round: fn(&Learning, &Arc<Board>)| {
             let (learning, board, stop) = (self.clone(), board.clone(), stop.clone());
             let work = move || {
@@ -139,6 +141,7 @@ impl Learning {
                 learning.look_again(board);
             })?,
             spawn("training-jobs", Learning::run_jobs)?,
+            spawn("training-clock", Learning::start_by_clock)?,
         ];
         Ok(AtWork { learning: self.clone(), stop, threads })
     }

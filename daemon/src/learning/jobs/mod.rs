@@ -1,6 +1,7 @@
 //! Training jobs: from labelled parts to a judged candidate. One runs at a time, in a worker process at idle priority; each survives
 //! the daemon's end and goes on from its checkpoint.
 
+mod clock;
 mod dataset;
 mod job;
 mod judge;
@@ -20,16 +21,16 @@ pub use job::{Job, JobState, Point};
 pub use judge::{Case, judge};
 
 use crate::worker::Stopper;
+use clock::Clock;
 use job::Place;
 
 /// Looks at one candidate, at most.
 const MOST_LOOKS: u32 = 5;
-
-/// Why nothing was done.
-#[derive(Debug, Error)]
 /// Ended jobs that keep their data and bundles, the newest.
 const WHOLE: usize = 5;
 
+/// Why nothing was done.
+#[derive(Debug, Error)]
 pub enum JobError {
     /// No such job.
     #[error("there is no job {0}: `inspectd jobs list` shows those that there are")]
@@ -61,6 +62,7 @@ pub enum JobError {
 pub struct Jobs {
     dir: PathBuf,
     state: Mutex<State>,
+    clock: Mutex<Clock>,
 }
 
 #[derive(Default)]
@@ -102,17 +104,18 @@ enum Wish {
 }
 
 impl Jobs {
-    /// Opens what is kept in `dir`. A job that ran when the process before ended waits, and goes on.
-    pub(super) fn open(dir: &Path) -> Jobs {
+    /// Opens what is kept below a state directory. A job that ran when the process before ended waits, and goes on.
+    pub(super) fn open(kept: &Path) -> Jobs {
+        let (dir, clock) = (kept.join("jobs"), Clock::new(kept.join("learning/clock.json")));
         let mut state = State::default();
-        for mut job in job::load(dir) {
+        for mut job in job::load(&dir) {
             if matches!(job.state, JobState::Running | JobState::Judging) {
                 job.state = JobState::Waiting;
-                place(dir, job.number).note("the daemon ended meanwhile; it goes on");
+                place(&dir, job.number).note("the daemon ended meanwhile; it goes on");
             }
             state.jobs.insert(job.number, job);
         }
-        Jobs { dir: dir.to_owned(), state: Mutex::new(state) }
+        Jobs { dir, state: Mutex::new(state), clock: Mutex::new(clock) }
     }
 
     /// Asks for a training. It begins at once, where nothing else runs.
@@ -215,13 +218,6 @@ impl Jobs {
         Ok(())
     }
 
-    /// Every job with its progress, the newest first.
-    pub fn list(&self) -> Vec<(Job, Option<Progress>)> {
-        let state = self.lock();
-        state.jobs.values().rev().map(|job| (job.clone(), state.progress(job.number))).collect()
-    }
-
-    /// All that there is to know of a job.
     /// Lets data and bundles of trainings long past make room; their records stay.
     pub(super) fn tidy(&self) {
         let state = self.lock();
@@ -235,6 +231,13 @@ impl Jobs {
         }
     }
 
+    /// Every job with its progress, the newest first.
+    pub fn list(&self) -> Vec<(Job, Option<Progress>)> {
+        let state = self.lock();
+        state.jobs.values().rev().map(|job| (job.clone(), state.progress(job.number))).collect()
+    }
+
+    /// All that there is to know of a job.
     ///
     /// # Errors
     /// There is none.

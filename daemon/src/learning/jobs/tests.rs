@@ -28,8 +28,8 @@ fn one_at_a_time_and_each_goes_only_where_it_can() {
 
     // As a kill leaves it: running.
     jobs.keep(&mut jobs.lock(), Job { state: JobState::Running, ..second }).expect("kept");
-    std::fs::create_dir_all(dir.path().join("99")).expect("a folder");
-    std::fs::write(dir.path().join("99/job.json"), b"{ torn").expect("a file");
+    std::fs::create_dir_all(dir.path().join("jobs/99")).expect("a folder");
+    std::fs::write(dir.path().join("jobs/99/job.json"), b"{ torn").expect("a file");
     let again = Jobs::open(dir.path());
     let states: Vec<JobState> = again.list().iter().map(|(job, _)| job.state).collect();
     assert_eq!(states, [JobState::Waiting], "it goes on; what cannot be read is left alone");
