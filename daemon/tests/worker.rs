@@ -135,7 +135,7 @@ fn ctrl_c_is_passed_on_and_leaves_a_checkpoint() {
 }
 
 #[test]
-fn a_worker_is_idle_and_dies_with_its_parent() {
+fn a_worker_is_idle_has_no_graphics_card_and_dies_with_its_parent() {
     let folder = tempfile::tempdir().expect("a folder");
     stripes(folder.path());
     let mut program = train(folder.path(), &[]).spawn().expect("it starts");
@@ -145,6 +145,8 @@ fn a_worker_is_idle_and_dies_with_its_parent() {
         let stat = fs::read_to_string(format!("/proc/{worker}/stat")).ok()?;
         (stat.rsplit(')').next()?.split_whitespace().nth(41 - 3)? == "5").then_some(())
     });
+    let environment = fs::read_to_string(format!("/proc/{worker}/environ")).expect("a process");
+    assert!(environment.split('\0').any(|it| it == "CUDA_VISIBLE_DEVICES="), "no graphics card is there for it");
     program.kill().expect("it runs");
     program.wait().expect("a child");
     until("the worker's end", || is_gone(worker).then_some(()));

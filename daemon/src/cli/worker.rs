@@ -1,25 +1,37 @@
 //! `inspectd worker TASK`: what `inspectd` starts as a process of its own for heavy work (see [`crate::worker`]). Not for people.
 
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use clap::Parser;
 
 use super::{FAILURE, SUCCESS, replay, train};
 use crate::learning::{self, Case};
 use crate::words;
 use crate::worker::child::Reporter;
-use crate::worker::{Message, child};
+use crate::worker::{Mailbox, Message, child};
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Private memory that the process may take.
-    #[arg(long, value_name = "MIB")]
-    memory_ceiling: u64,
+    #[arg(long, value_name = "MIB", required_unless_present = "requests")]
+    memory_ceiling: Option<u64>,
     /// Run when nothing else wants the processor.
     #[arg(long)]
     idle: bool,
+    /// Do what is asked for in this folder: how `inspectd-training.service` starts it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["memory_ceiling", "idle"])]
+    requests: Option<PathBuf>,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What a request says.
+#[derive(Debug, clap::Parser)]
+struct Asked {
     #[command(subcommand)]
     task: Task,
 }
@@ -41,8 +53,25 @@ enum Task {
 
 /// Exit code 0 when the work is done and said so.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let reporter = child::enter(args.memory_ceiling, args.idle)?;
-    let ended = match args.task {
+    let (reporter, task) = match (args.requests, args.memory_ceiling, args.task) {
+        (Some(folder), _, None) => {
+            let Some((reporter, request)) = child::enter_unit(&Mailbox::at(&folder))? else {
+                tracing::info!("nothing is asked for in `{}`", folder.display());
+                return Ok(ExitCode::from(SUCCESS));
+            };
+            let words = once("inspectd".into()).chain(request.job.arguments);
+            match Asked::try_parse_from(words) {
+                Ok(asked) => (reporter, asked.task),
+                Err(error) => {
+                    reporter.end(&Message::Failed(error.to_string()))?;
+                    return Ok(ExitCode::from(FAILURE));
+                }
+            }
+        }
+        (None, Some(ceiling), Some(task)) => (child::enter(ceiling, args.idle)?, task),
+        _ => bail!("a worker takes a task with `--memory-ceiling`, or `--requests` alone"),
+    };
+    let ended = match task {
         Task::Train(task) => train::work(*task, &reporter),
         Task::Judge { case } => judge(&case, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),

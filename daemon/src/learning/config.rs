@@ -35,12 +35,25 @@ pub struct LearningSection {
     /// Times at which a training begins where there is something new to learn: `sat 02:00`, `daily 22:30`, in the time zone of
     /// `alerts.time_zone`.
     pub schedule: Vec<String>,
+    /// Where trainings run.
+    pub worker: Where,
     /// Who puts a candidate in force.
     pub promote: Promote,
     /// `[learning.gate]`: how much worse a candidate may be at most.
     pub gate: Terms,
     /// `[learning.drift]`: when the line counts as changed.
     pub drift: DriftSection,
+}
+
+/// Where trainings run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Where {
+    /// In a child process of the daemon: within its unit's limits, ended with it.
+    #[default]
+    Child,
+    /// In a unit of systemd of their own, `inspectd-training.service`: with limits of its own, and not ended with the daemon.
+    Unit,
 }
 
 /// Who puts a candidate in force.
@@ -66,6 +79,7 @@ impl Default for LearningSection {
             after_labels: None,
             after_rare: None,
             schedule: Vec::new(),
+            worker: Where::default(),
             promote: Promote::default(),
             gate: Terms::default(),
             drift: DriftSection::default(),

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use config::LearningSection;
+pub use config::{LearningSection, Where};
 pub use desk::{Desk, DeskError, See};
 use drift::{Drift, Judge};
 pub use event::{Answer, Answered, Event, Item, Way, names};

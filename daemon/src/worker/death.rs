@@ -13,6 +13,20 @@ use super::{Message, WorkerError};
 const NO_MEMORY: &[&str] =
     &["memory allocation of", "bad_alloc", "Cannot allocate memory", "Resource temporarily unavailable"];
 
+fn is_memory(words: &str) -> bool {
+    NO_MEMORY.iter().any(|sign| words.contains(sign))
+}
+
+/// What a last message says of why there is no result; nothing where it does not say.
+pub(super) fn refusal(message: Message, ceiling_mib: u64) -> Option<WorkerError> {
+    match message {
+        Message::Failed(words) if is_memory(&words) => Some(WorkerError::MemoryCeiling { mib: ceiling_mib, words }),
+        Message::Failed(words) => Some(WorkerError::Failed(words)),
+        Message::Stopped(words) => Some(WorkerError::Stopped(words)),
+        Message::Done(_) | Message::Progress(_) => None,
+    }
+}
+
 /// The result, or why there is none. A result counts only from a process that ended with success.
 pub(super) fn outcome(
     message: Option<Message>,
@@ -20,17 +34,16 @@ pub(super) fn outcome(
     last_words: &VecDeque<String>,
     ceiling_mib: u64,
 ) -> Result<Value, WorkerError> {
-    let memory = |words: &str| NO_MEMORY.iter().any(|sign| words.contains(sign));
     match message {
         Some(Message::Done(value)) if status.success() => return Ok(value),
-        Some(Message::Failed(words)) if memory(&words) => {
-            return Err(WorkerError::MemoryCeiling { mib: ceiling_mib, words });
+        Some(message) => {
+            if let Some(error) = refusal(message, ceiling_mib) {
+                return Err(error);
+            }
         }
-        Some(Message::Failed(words)) => return Err(WorkerError::Failed(words)),
-        Some(Message::Stopped(words)) => return Err(WorkerError::Stopped(words)),
-        Some(Message::Done(_) | Message::Progress(_)) | None => {}
+        None => {}
     }
-    if let Some(words) = last_words.iter().find(|line| memory(line)) {
+    if let Some(words) = last_words.iter().find(|line| is_memory(line)) {
         return Err(WorkerError::MemoryCeiling { mib: ceiling_mib, words: words.clone() });
     }
     let how = match (status.signal(), status.code()) {

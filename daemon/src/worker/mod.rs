@@ -4,15 +4,21 @@
 //! The parent starts this same program as `inspectd worker ...` with [`Worker::spawn`] and waits with [`Worker::wait`]; the child
 //! begins with [`child::enter`]. They speak in JSON lines on the child's standard output ([`Message`]); its standard error goes on
 //! to the parent's. Only a child that said [`Message::Done`] AND ended with success counts as done.
+//!
+//! A line's trainings may run in a unit of systemd instead: [`unit`], over a [`mailbox`].
 
 pub mod child;
 mod death;
+mod mailbox;
+mod unit;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -22,6 +28,14 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+
+use unit::Wishes;
+
+pub use mailbox::{Mailbox, Request};
+pub use unit::UnitWorker;
+
+/// What is put into a worker's environment: no graphics card is there for it, since the line has the only one that it may rely on.
+const WITHOUT_GPU: (&str, &str) = ("CUDA_VISIBLE_DEVICES", "");
 
 /// Lines of a worker's standard error that are kept for its obituary.
 const LAST_WORDS: usize = 8;
@@ -41,7 +55,7 @@ pub enum Message {
 }
 
 /// What to do, and on what terms.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Arguments behind `inspectd worker`: the task and its own.
     pub arguments: Vec<OsString>,
@@ -91,39 +105,83 @@ pub enum WorkerError {
         /// The last that it wrote to standard error.
         words: String,
     },
+    /// No unit took the request.
+    #[error(
+        "nobody took the training up: is the unit on? `systemctl enable --now inspectd-training.path` (it has to watch {}); or set `learning.worker = \"child\"`",
+        .request.display()
+    )]
+    NotTaken {
+        /// The file that it should watch.
+        request: PathBuf,
+    },
+    /// The unit is at other work that does not end.
+    #[error(
+        "another training still runs in `inspectd-training.service` and does not end: `systemctl stop inspectd-training.service`"
+    )]
+    Occupied,
+    /// The unit's process ended without a word of its own.
+    #[error(
+        "the worker died before it was done; `journalctl -u inspectd-training.service` says of what: after `oom-kill` raise `MemoryMax` there, or take smaller images or fewer threads"
+    )]
+    Lost,
+    /// The daemon ends, the worker does not.
+    #[error("the worker goes on in its unit")]
+    Left,
 }
 
 /// A running worker. Its parent is the thread that spawned it: when that thread ends, the worker is killed.
 pub struct Worker {
     child: Child,
     memory_ceiling_mib: u64,
-    stopper: Stopper,
+    pid: Arc<Mutex<Option<Pid>>>,
     last_words: JoinHandle<VecDeque<String>>,
 }
 
 /// Ends a worker, from any thread.
 #[derive(Clone)]
-pub struct Stopper {
+pub struct Stopper(Reach);
+
+#[derive(Clone)]
+enum Reach {
     /// Gone once the process is reaped, since its number may then be another's.
-    pid: Arc<Mutex<Option<Pid>>>,
+    Child(Arc<Mutex<Option<Pid>>>),
+    Unit(Arc<Wishes>),
 }
 
 impl Stopper {
+    fn of_unit(wishes: Arc<Wishes>) -> Stopper {
+        Stopper(Reach::Unit(wishes))
+    }
+
     /// Asks it to end; it leaves its checkpoint.
     pub fn ask(&self) {
-        self.signal(Signal::SIGTERM);
-    }
-
-    /// Ends it on the spot.
-    pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = self.pid.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(error)) = pid.map(|pid| kill(pid, signal)) {
-            tracing::debug!("worker: {signal}: {error}");
+        match &self.0 {
+            Reach::Child(pid) => signal(pid, Signal::SIGTERM),
+            Reach::Unit(wishes) => wishes.stop.store(true, Ordering::Release),
         }
+    }
+
+    /// Ends it on the spot. One in a unit is asked: killing it is systemd's.
+    pub fn kill(&self) {
+        match &self.0 {
+            Reach::Child(pid) => signal(pid, Signal::SIGKILL),
+            Reach::Unit(_) => self.ask(),
+        }
+    }
+
+    /// This process ends: a child has to end before it, one in a unit goes on.
+    pub fn leave(&self) {
+        match &self.0 {
+            Reach::Child(_) => self.ask(),
+            Reach::Unit(wishes) => wishes.leave.store(true, Ordering::Release),
+        }
+    }
+}
+
+fn signal(pid: &Mutex<Option<Pid>>, signal: Signal) {
+    let pid = pid.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Err(error)) = pid.map(|pid| kill(pid, signal)) {
+        tracing::debug!("worker: {signal}: {error}");
     }
 }
 
@@ -139,18 +197,18 @@ impl Worker {
             command.arg("--idle");
         }
         // A group of its own: Ctrl-C reaches the parent alone, which passes it on.
-        command.args(&job.arguments).process_group(0);
+        command.args(&job.arguments).process_group(0).env(WITHOUT_GPU.0, WITHOUT_GPU.1);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;
         let last_words = std::thread::Builder::new().name("worker-stderr".into()).spawn(|| pass_on(stderr))?;
-        let stopper = Stopper { pid: Arc::new(Mutex::new(Some(pid))) };
-        Ok(Worker { child, memory_ceiling_mib: job.memory_ceiling_mib, stopper, last_words })
+        let pid = Arc::new(Mutex::new(Some(pid)));
+        Ok(Worker { child, memory_ceiling_mib: job.memory_ceiling_mib, pid, last_words })
     }
 
     /// What ends it early.
     pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+        Stopper(Reach::Child(self.pid.clone()))
     }
 
     /// Waits for the end; tells of progress meanwhile. Gives the result.
@@ -170,7 +228,7 @@ impl Worker {
         }
         let status = {
             // Held while the process is reaped, so that nobody signals its successor.
-            let mut pid = self.stopper.pid.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pid = self.pid.lock().unwrap_or_else(PoisonError::into_inner);
             let status = self.child.wait()?;
             *pid = None;
             status

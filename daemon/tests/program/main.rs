@@ -16,4 +16,5 @@ mod models;
 mod replay;
 mod run;
 mod support;
+mod training;
 mod unit;

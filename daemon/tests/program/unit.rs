@@ -1,4 +1,4 @@
-//! The service unit, as systemd reads it.
+//! The units, as systemd reads them.
 
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
@@ -10,13 +10,18 @@ use crate::support::{text, words};
 
 /// Exposure that `systemd-analyze security` may find, in tenths; lower is better.
 const MAX_EXPOSURE: u32 = 20;
+/// A training needs neither network nor devices.
+const MAX_TRAINING_EXPOSURE: u32 = 8;
 
-/// The unit with the program where it is now.
-fn unit(dir: &Path) -> std::path::PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/inspectd.service");
+/// Every unit; the services stand before what starts them.
+const UNITS: [&str; 3] = ["inspectd.service", "inspectd-training.service", "inspectd-training.path"];
+
+/// A unit with the program where it is now.
+fn unit(dir: &Path, name: &str) -> std::path::PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").join(name);
     let unit =
         fs::read_to_string(source).expect("the unit").replace("/usr/bin/inspectd", env!("CARGO_BIN_EXE_inspectd"));
-    let path = dir.join("inspectd.service");
+    let path = dir.join(name);
     fs::write(&path, unit).expect("written");
     path
 }
@@ -32,21 +37,22 @@ fn analyze(arguments: &[&str]) -> Option<(i32, String, String)> {
 #[test]
 fn systemd_understands_every_line() {
     let dir = tempfile::tempdir().expect("a folder");
-    let unit = unit(dir.path());
+    let units = UNITS.map(|name| unit(dir.path(), name));
     // It ends with 0 even if it does not know a key, so every word counts.
-    let Some((code, _, stderr)) = analyze(&["verify", "--man=no", text(&unit)]) else { return };
+    let arguments: Vec<&str> = ["verify", "--man=no"].into_iter().chain(units.iter().map(|path| text(path))).collect();
+    let Some((code, _, stderr)) = analyze(&arguments) else { return };
     let ours: Vec<&str> = stderr.lines().filter(|line| line.contains("inspectd")).collect();
     assert_eq!((code, ours), (0, Vec::new()), "{stderr}");
 }
 
 #[test]
-fn the_service_is_confined() {
+fn the_services_are_confined() {
     let dir = tempfile::tempdir().expect("a folder");
-    let unit = unit(dir.path());
-    let threshold = format!("--threshold={MAX_EXPOSURE}");
-    let Some((code, stdout, stderr)) = analyze(&["security", "--offline=true", "--no-pager", &threshold, text(&unit)])
-    else {
-        return;
-    };
-    assert_eq!(code, 0, "{stdout}{stderr}");
+    for (name, most) in [("inspectd.service", MAX_EXPOSURE), ("inspectd-training.service", MAX_TRAINING_EXPOSURE)] {
+        let unit = unit(dir.path(), name);
+        let threshold = format!("--threshold={most}");
+        let arguments = ["security", "--offline=true", "--no-pager", &threshold, text(&unit)];
+        let Some((code, stdout, stderr)) = analyze(&arguments) else { return };
+        assert_eq!(code, 0, "{stdout}{stderr}");
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use models::bundle::{Bundle, Disposition};
 use models::predictor::Predictor;
-use models::runtime::SessionOptions;
+use models::runtime::{Provider, SessionOptions};
 use models_train::dataset::Folder;
 use models_train::gate::{self, Judgement, Outcome, Said, Set, Terms, Truth};
 use models_train::samples::Class;
@@ -48,7 +48,9 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
     models::runtime::init(None)?;
     let load = |path: &PathBuf| -> anyhow::Result<RecipeInForce> {
         let bundle = Bundle::open(path).with_context(|| format!("model {}", path.display()))?;
-        let model = Predictor::load(bundle, &SessionOptions { threads: 1, ..SessionOptions::default() })?;
+        // The graphics card is the line's.
+        let options = SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() };
+        let model = Predictor::load(bundle, &options)?;
         Ok(RecipeInForce::new(case.recipe.clone(), std::sync::Arc::new(model))?)
     };
     let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);

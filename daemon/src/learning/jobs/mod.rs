@@ -1,5 +1,5 @@
 //! Training jobs: from labelled parts to a judged candidate. One runs at a time, in a worker process at idle priority; each survives
-//! the daemon's end and goes on from its checkpoint.
+//! the daemon's end: it goes on from its checkpoint, or went on all the while in a unit of its own.
 
 mod clock;
 mod dataset;
@@ -61,6 +61,8 @@ pub enum JobError {
 /// Every job of a line.
 pub struct Jobs {
     dir: PathBuf,
+    /// Over which a worker in a unit is spoken to.
+    mailbox: PathBuf,
     state: Mutex<State>,
     clock: Mutex<Clock>,
 }
@@ -115,7 +117,8 @@ impl Jobs {
             }
             state.jobs.insert(job.number, job);
         }
-        Jobs { dir, state: Mutex::new(state), clock: Mutex::new(clock) }
+        let mailbox = kept.join("training");
+        Jobs { dir, mailbox, state: Mutex::new(state), clock: Mutex::new(clock) }
     }
 
     /// Asks for a training. It begins at once, where nothing else runs.

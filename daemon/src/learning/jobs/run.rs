@@ -9,6 +9,8 @@ use anyhow::{Context, anyhow, ensure};
 use jiff::Timestamp;
 use models::bundle::Bundle;
 use models_train::gate::Terms;
+use models_train::progress::Progress;
+use serde_json::Value;
 use stages::sample::{audited, drawn_by_lot};
 
 use super::dataset;
@@ -16,13 +18,13 @@ use super::job::{Job, JobState, Place, Point};
 use super::judge::Case;
 use super::{Active, Wish, ended_by, place};
 use crate::learning::Learning;
-use crate::learning::config::Promote;
+use crate::learning::config::{Promote, Where};
 use crate::learning::promote::{CHAMPION, entry_of};
 use crate::learning::registry::Origin;
 use crate::store::Filter;
 use crate::supervise::Board;
 use crate::words;
-use crate::worker::{self, Worker, WorkerError};
+use crate::worker::{self, Stopper, UnitWorker, Worker, WorkerError};
 
 /// Points of the curve are at least so far apart, looks at the selection set apart.
 const APART: Duration = Duration::from_secs(1);
@@ -73,16 +75,16 @@ impl Learning {
         if let Err(error) = self.jobs.keep(&mut state, job) {
             tracing::error!("{error}");
         }
-    }
-
         drop(state);
         self.tidy(board);
-    /// Ends what runs, so that it goes on when the program does.
+    }
+
+    /// Ends what runs as a child, or leaves what runs in a unit, so that it goes on when the program does.
     pub(in crate::learning) fn close_jobs(&self) {
         let mut state = self.jobs.lock();
         state.closing = true;
         if let Some(stopper) = state.active.as_ref().and_then(|active| active.stopper.clone()) {
-            stopper.ask();
+            stopper.leave();
         }
     }
 
@@ -231,31 +233,50 @@ impl Learning {
         &self,
         number: u64,
         arguments: Vec<std::ffi::OsString>,
-        tell: &mut dyn FnMut(&models_train::progress::Progress),
-    ) -> anyhow::Result<Option<serde_json::Value>> {
+        tell: &mut dyn FnMut(&Progress),
+    ) -> anyhow::Result<Option<Value>> {
         let job = worker::Job { arguments, memory_ceiling_mib: worker::usual_ceiling_mib()?, idle: true };
-        let worker = Worker::spawn(&job)?;
-        let stopped = {
+        let (stopper, wait): (Stopper, Wait) = match self.section.worker {
+            Where::Child => {
+                let worker = Worker::spawn(&job)?;
+                (worker.stopper(), Box::new(|tell| worker.wait(tell)))
+            }
+            Where::Unit => {
+                let worker = UnitWorker::new(&self.jobs.mailbox, &job)?;
+                (worker.stopper(), Box::new(|tell| worker.wait(tell)))
+            }
+        };
+        {
             let mut state = self.jobs.lock();
             let closing = state.closing;
             let active = state.active.as_mut().ok_or_else(|| anyhow!("job {number} is not the one that runs"))?;
-            active.stopper = Some(worker.stopper());
-            closing || active.wish != Wish::GoOn
-        };
-        if stopped {
-            worker.stopper().ask();
+            active.stopper = Some(stopper.clone());
+            if active.wish != Wish::GoOn {
+                stopper.ask();
+            }
+            if closing {
+                stopper.leave();
+            }
         }
-        let ended = worker.wait(tell);
+        let ended = wait(tell);
         let mut state = self.jobs.lock();
         let closing = state.closing;
-        let asked = state.active.as_mut().is_some_and(|active| {
-            active.stopper = None;
-            closing || active.wish != Wish::GoOn
-        });
+        let active = state.active.as_mut().ok_or_else(|| anyhow!("job {number} is not the one that runs"))?;
+        active.stopper = None;
+        let asked = closing || active.wish != Wish::GoOn;
         match ended {
             Ok(result) => Ok(Some(result)),
             // However it ended: it was asked to.
-            Err(WorkerError::Stopped(_) | WorkerError::Died { .. }) if asked => Ok(None),
+            Err(WorkerError::Stopped(_) | WorkerError::Died { .. } | WorkerError::Lost | WorkerError::Left)
+                if asked =>
+            {
+                Ok(None)
+            }
+            // Somebody stopped the unit, who will know why: it waits for a person.
+            Err(WorkerError::Stopped(_)) if self.section.worker == Where::Unit => {
+                active.wish = Wish::Pause;
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -266,6 +287,9 @@ impl Learning {
 pub(super) fn terms_of_look(terms: Terms, judged: u32) -> Terms {
     Terms { alpha: terms.alpha / f64::from(1_u32 << judged.min(16)), ..terms }
 }
+
+/// Waits for a worker's end.
+type Wait = Box<dyn FnOnce(&mut dyn FnMut(&Progress)) -> Result<Value, WorkerError>>;
 
 /// Parts of the shadow run, at most; and fewer than these would change their shares by accident.
 const SHADOW: usize = 500;
