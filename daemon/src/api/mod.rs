@@ -23,6 +23,7 @@ mod openapi;
 mod page;
 mod picture;
 mod problem;
+mod replays;
 mod review;
 mod routes;
 mod server;
@@ -91,6 +92,13 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/models/{digest}", look(Area::Models), models::one)
         .post("/api/v1/models/{digest}/promote", train, models::promote)
         .post("/api/v1/models/rollback", train, models::rollback)
+        .get("/api/v1/replays", look(Area::Models), replays::list)
+        .post("/api/v1/replays", train, replays::start)
+        .get("/api/v1/replays/{id}", look(Area::Models), replays::one)
+        .delete("/api/v1/replays/{id}", train, replays::remove)
+        .post("/api/v1/replays/{id}/cancel", train, replays::cancel)
+        .get("/api/v1/replays/{id}/report", look(Area::Models), replays::report)
+        .get("/api/v1/replays/{id}/serials", look(Area::Models), replays::serials)
         .get("/api/v1/events", look(Area::Records), events::events)
         .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
         .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)

@@ -19,7 +19,7 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 use super::routes::Rule;
 use super::{
     alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture,
-    problem, review, session, tokens, users,
+    problem, replays, review, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -55,6 +55,13 @@ use crate::access::{Need, Scope};
         models::one,
         models::promote,
         models::rollback,
+        replays::list,
+        replays::start,
+        replays::one,
+        replays::remove,
+        replays::cancel,
+        replays::report,
+        replays::serials,
         session::read,
         session::sign_in,
         session::sign_out,

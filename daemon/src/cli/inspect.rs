@@ -1,6 +1,5 @@
 //! `inspectd inspect`: pictures from files, through the same stages as on the line.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,17 +7,14 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
-use stages::capture::folder::frame_from_file;
 use stages::inspection::LabelScore;
-use stages::line::{Limits, standard};
-use stages::part::Part;
-use stages::recipe::{Recipe, RecipeInForce};
-use stages::recycle::Buffers;
-use stages::stage::{Decision, Stage, run_chain};
+use stages::recipe::Recipe;
+use stages::stage::Decision;
 use stages::verdict::{Cause, Verdict};
 
 use super::{SUCCESS, UNDECIDED, out};
 use crate::config;
+use crate::inspector::Inspector;
 use crate::supervise::Kitchen;
 
 /// Arguments of `inspect`.
@@ -50,7 +46,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut undecided = false;
     for path in &args.paths {
         for file in files(path)? {
-            let line = inspector.inspect(&file);
+            let started = Instant::now();
+            let decision = inspector.decide(&file);
+            let line = Line::new(&file, decision, started.elapsed().as_secs_f64() * 1000.0);
             undecided |= line.verdict == "no_decision";
             if args.json { out::json(&line)? } else { line.print()? }
         }
@@ -90,52 +88,6 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The chain of a line, on one thread.
-pub(super) struct Inspector {
-    recipe: Arc<RecipeInForce>,
-    chain: Vec<Box<dyn Stage>>,
-    buffers: Buffers,
-    next_id: u64,
-}
-
-impl Inspector {
-    pub(super) fn new(recipe: Arc<RecipeInForce>) -> Inspector {
-        Inspector { recipe, chain: chain(), buffers: Buffers::new(4), next_id: 1 }
-    }
-
-    /// What the next file is inspected with.
-    pub(super) fn swap_recipe(&mut self, recipe: Arc<RecipeInForce>) {
-        self.recipe = recipe;
-    }
-
-    /// What the line would say of this file.
-    pub(super) fn decide(&mut self, path: &Path) -> Decision {
-        match frame_from_file(path) {
-            Err(fault) => Decision::none(fault.cause, fault.detail),
-            Ok(frame) => {
-                let part = Part::new(self.next_id, frame, self.recipe.clone(), self.buffers.clone());
-                self.next_id += 1;
-                // As on the line: a stage that panics costs one part and is made anew.
-                let inspected = catch_unwind(AssertUnwindSafe(|| run_chain(&mut self.chain, part).1));
-                inspected.unwrap_or_else(|_| {
-                    self.chain = chain();
-                    Decision::none(Cause::StageFailed, "a stage panicked on this file; the log says where")
-                })
-            }
-        }
-    }
-
-    fn inspect(&mut self, path: &Path) -> Line {
-        let started = Instant::now();
-        let decision = self.decide(path);
-        Line::new(path, decision, started.elapsed().as_secs_f64() * 1000.0)
-    }
-}
-
-fn chain() -> Vec<Box<dyn Stage>> {
-    standard(&Limits { workers: 1, ..Limits::default() }).iter().map(|stage| stage.build()).collect()
 }
 
 /// What is printed of one file.

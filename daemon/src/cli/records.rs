@@ -8,11 +8,10 @@ use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use stages::inspection::Inspection;
-use stages::verdict::{Cause, Verdict};
 
 use super::{FAILURE, SUCCESS};
 use crate::config;
-use crate::store::{self, Export, Exported, Filter, VerdictKind};
+use crate::store::{self, Export, Exported, Filter, VerdictKind, verdict_words};
 
 /// Arguments of `records`.
 #[derive(Debug, clap::Args)]
@@ -132,7 +131,7 @@ fn wanted(
 
 fn list(export: &mut Export, filter: &Filter, mut out: impl Write) -> anyhow::Result<()> {
     wanted(export, filter, |part| {
-        let (verdict, cause) = words(part.verdict);
+        let (verdict, cause) = verdict_words(part.verdict);
         let label = part.label.as_deref().unwrap_or(cause);
         let serial = part.serial.as_deref().unwrap_or("-");
         let ms = f64::from(part.ledger.total_us) / 1000.0;
@@ -175,7 +174,7 @@ fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<im
         "detail",
     ])?;
     wanted(export, filter, |part| {
-        let (verdict, cause) = words(part.verdict);
+        let (verdict, cause) = verdict_words(part.verdict);
         let score = part.scores.iter().find(|it| Some(&it.label) == part.label.as_ref());
         Ok(out.write_record([
             part.id.to_string().as_str(),
@@ -196,30 +195,4 @@ fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<im
         ])?)
     })?;
     Ok(out.flush()?)
-}
-
-pub(super) fn words(verdict: Verdict) -> (&'static str, &'static str) {
-    let cause = match verdict {
-        Verdict::NoDecision(cause) => cause_word(cause),
-        _ => "",
-    };
-    (VerdictKind::from(verdict).name(), cause)
-}
-
-/// As in the API and in JSON.
-fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Late => "late",
-        Cause::Overload => "overload",
-        Cause::NoFrame => "no_frame",
-        Cause::Truncated => "truncated",
-        Cause::Unreadable => "unreadable",
-        Cause::WrongSize => "wrong_size",
-        Cause::Blank => "blank",
-        Cause::Saturated => "saturated",
-        Cause::OutOfFocus => "out_of_focus",
-        Cause::StageFailed => "stage_failed",
-        Cause::SafeHold => "safe_hold",
-        Cause::Restart => "restart",
-    }
 }

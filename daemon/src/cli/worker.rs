@@ -49,6 +49,12 @@ enum Task {
     },
     /// As `inspectd replay`.
     Replay(Box<replay::Args>),
+    /// A replay that somebody asked the daemon for.
+    Answer {
+        /// What is asked. The answer is left beside it.
+        #[arg(long, value_name = "FILE")]
+        question: PathBuf,
+    },
 }
 
 /// Exit code 0 when the work is done and said so.
@@ -75,6 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Task::Train(task) => train::work(*task, &reporter),
         Task::Judge { case } => judge(&case, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),
+        Task::Answer { question } => replay::answer(&question, &reporter),
     };
     let (message, code) = match ended {
         Ok(train::Ended::Done(value)) => (Message::Done(value), SUCCESS),

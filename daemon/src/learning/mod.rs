@@ -52,6 +52,7 @@ use stages::inspection::Inspection;
 
 use crate::access::Who;
 use crate::background::yield_to_the_line;
+use crate::replay::Replays;
 use crate::supervise::{Board, Kitchen, Prepared};
 
 /// How often new parts are looked for.
@@ -69,6 +70,8 @@ pub struct Learning {
     pub registry: Arc<Registry>,
     /// Trainings.
     pub jobs: Jobs,
+    /// Stored parts decided anew.
+    pub replays: Replays,
     /// Makes models ready.
     pub kitchen: Kitchen,
     /// `[learning]`.
@@ -104,6 +107,7 @@ impl Learning {
             drift,
             registry,
             jobs,
+            replays: Replays::open(state),
             kitchen,
             section,
             changing: Mutex::default(),
@@ -142,6 +146,7 @@ impl Learning {
             })?,
             spawn("training-jobs", Learning::run_jobs)?,
             spawn("training-clock", Learning::start_by_clock)?,
+            spawn("replays", |learning, _| learning.replays.run())?,
         ];
         Ok(AtWork { learning: self.clone(), stop, threads })
     }
@@ -195,6 +200,7 @@ impl AtWork {
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         self.learning.close_jobs();
+        self.learning.replays.close();
         for thread in self.threads {
             let _ = thread.join();
         }

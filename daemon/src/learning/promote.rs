@@ -177,7 +177,10 @@ impl Learning {
     }
 
     /// The bundle of a model of the register, as it lies on disk.
-    pub(super) fn bundle_of(&self, before: &Prepared, model: &Model) -> anyhow::Result<Bundle> {
+    ///
+    /// # Errors
+    /// It is refused, or not there any more.
+    pub fn bundle_of(&self, before: &Prepared, model: &Model) -> anyhow::Result<Bundle> {
         if model.digest == before.base {
             return self.kitchen.own(&before.in_force.recipe);
         }

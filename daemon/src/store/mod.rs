@@ -45,7 +45,7 @@ pub use self::error::StoreError;
 pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
 pub use self::export::{Export, Exported, export};
 pub use self::index::IndexState;
-pub use self::query::{Filter, Page, Progress, Stored, VerdictKind};
+pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, verdict_words};
 pub use self::recover::{Damage, LastEnd};
 
 use self::evidence::Evidence;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use stages::inspection::Inspection;
-use stages::verdict::Verdict;
+use stages::verdict::{Cause, Verdict};
 
 use super::entry::LateRecord;
 
@@ -61,6 +61,32 @@ impl FromStr for VerdictKind {
             .into_iter()
             .find(|kind| kind.name() == text)
             .ok_or_else(|| format!("unknown verdict `{text}`: use pass, fail, review or no_decision"))
+    }
+}
+
+/// A verdict and the cause of no decision, as in the API and in JSON; no cause: empty.
+pub fn verdict_words(verdict: Verdict) -> (&'static str, &'static str) {
+    let cause = match verdict {
+        Verdict::NoDecision(cause) => cause_word(cause),
+        _ => "",
+    };
+    (VerdictKind::from(verdict).name(), cause)
+}
+
+fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Late => "late",
+        Cause::Overload => "overload",
+        Cause::NoFrame => "no_frame",
+        Cause::Truncated => "truncated",
+        Cause::Unreadable => "unreadable",
+        Cause::WrongSize => "wrong_size",
+        Cause::Blank => "blank",
+        Cause::Saturated => "saturated",
+        Cause::OutOfFocus => "out_of_focus",
+        Cause::StageFailed => "stage_failed",
+        Cause::SafeHold => "safe_hold",
+        Cause::Restart => "restart",
     }
 }
 

@@ -14,6 +14,7 @@ mod kept;
 mod learning;
 mod models;
 mod replay;
+mod replays;
 mod run;
 mod support;
 mod training;

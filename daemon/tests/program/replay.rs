@@ -12,10 +12,18 @@ use crate::support::{Program, biased_bundle, inspectd, jpeg, json, law, output, 
 /// Every part of these tests falls into it.
 const ALWAYS: [&str; 4] = ["--from", "2020-01-01T00:00:00Z", "--to", "2999-01-01T00:00:00Z"];
 
-const RECIPE: &str = "name = \"bracket\"\nversion = 1\nbundle = \"tiny.bundle\"\ndeadline_ms = 60000\n";
+pub(crate) const RECIPE: &str = "name = \"bracket\"\nversion = 1\nbundle = \"tiny.bundle\"\ndeadline_ms = 60000\n";
 
-/// A line that has inspected these pictures once, their names being their serial numbers, and kept this share of good ones.
+/// A line that has inspected these pictures once, and kept this share of good ones.
 fn inspected(dir: &Path, pass_fraction: &str, pictures: &[(&str, Vec<u8>)]) -> PathBuf {
+    let config = once(dir, pass_fraction, pictures);
+    let (code, _, stderr) = words(&output(&["run", "--once", "--config", text(&config)]));
+    assert_eq!(code, 0, "{stderr}");
+    config
+}
+
+/// A line that will inspect these pictures once, their names being their serial numbers.
+pub(crate) fn once(dir: &Path, pass_fraction: &str, pictures: &[(&str, Vec<u8>)]) -> PathBuf {
     let config = sound(dir);
     let recipe = format!("{RECIPE}[evidence]\npass_fraction = {pass_fraction}\n");
     fs::write(dir.join("bracket.toml"), recipe).expect("written");
@@ -25,8 +33,6 @@ fn inspected(dir: &Path, pass_fraction: &str, pictures: &[(&str, Vec<u8>)]) -> P
     for (serial, bytes) in pictures {
         fs::write(dir.join("camera").join(format!("{serial}.jpg")), bytes).expect("written");
     }
-    let (code, _, stderr) = words(&output(&["run", "--once", "--config", text(&config)]));
-    assert_eq!(code, 0, "{stderr}");
     config
 }
 
@@ -39,8 +45,8 @@ fn replay(arguments: &[&str]) -> Value {
     report
 }
 
-/// No part is left out.
-fn adds_up(report: &Value) {
+/// No part is left out: the law of a replay.
+pub(crate) fn adds_up(report: &Value) {
     let number = |name: &str| report["parts"][name].as_u64().unwrap_or_else(|| panic!("no number `{name}`: {report}"));
     let sum = |names: &[&str]| names.iter().map(|name| number(name)).sum::<u64>();
     let fates =
@@ -50,6 +56,12 @@ fn adds_up(report: &Value) {
     let cells = report["verdicts"].as_array().expect("a table");
     assert_eq!(cells.iter().filter_map(|cell| cell["parts"].as_u64()).sum::<u64>(), number("decided"), "{report}");
     assert_eq!(report["changed"].as_array().expect("a list").len() as u64, number("changed"), "{report}");
+    let steps = report["timeline"]["steps"].as_array().expect("steps");
+    let all =
+        |names: &[&str]| steps.iter().flat_map(|step| names.iter().filter_map(|name| step[name].as_u64())).sum::<u64>();
+    assert_eq!(all(&["parts"]), number("asked_for") - number("beyond_limit"), "{report}");
+    assert_eq!(all(&["decided"]), number("decided"), "{report}");
+    assert_eq!(all(&["held_back", "let_through", "otherwise"]), number("changed"), "{report}");
 }
 
 /// What is said in words, whether it goes well or not.
@@ -62,7 +74,7 @@ fn parts(report: &Value, name: &str) -> u64 {
 }
 
 /// A good part, two that are nearly bad, a bad one, and a file that is no picture.
-fn five() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn five() -> Vec<(&'static str, Vec<u8>)> {
     vec![("A1", jpeg(40)), ("B2", jpeg(123)), ("C3", jpeg(123)), ("D4", jpeg(190)), ("E5", b"no picture".to_vec())]
 }
 
@@ -261,7 +273,7 @@ fn what_cannot_be_asked_is_refused_with_the_reason_and_the_way_out() {
     refused(
         &with(&["--threshold", "scratch=0.1", "--serial", "Z9"]),
         1,
-        &["no such part", "records reach from", "--serial"],
+        &["no such part", "records reach from", "another serial number"],
     );
     refused(&with(&["--threshold", "scratch=0.1", "--verdict", "bad"]), 2, &["use pass, fail, review"]);
     refused(&[&here[..], &["--bundle", text(&gone)]].concat(), 1, &["gone.bundle", "check the path"]);

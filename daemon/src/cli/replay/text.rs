@@ -1,11 +1,8 @@
 //! The report in plain words, for who has to find the parts.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 
-use jiff::Timestamp;
-
-use super::report::{Basis, Change, Changed, Report, Said, Source, Unseen, Which};
+use crate::replay::report::{Basis, Change, Changed, Report, Said, Source, Unseen, Which, time};
 
 /// Serial numbers and pictures that a line of text lists; the rest is counted, and `--json` has all.
 const LISTED: usize = 20;
@@ -164,11 +161,6 @@ fn which(part: &Which) -> String {
 
 fn parts(count: u64) -> String {
     format!("{count} part{}", if count == 1 { "" } else { "s" })
-}
-
-/// As in `inspectd records list`.
-pub(super) fn time(at: Timestamp) -> impl Display {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// A serial number comes from a scanner or a file's name: nothing in it may move the terminal's cursor.

@@ -83,8 +83,8 @@ impl<'a> ByScores<'a> {
         let short: String = model.chars().take(12).collect();
         let paper = self.papers.get(model).ok_or_else(|| {
             format!(
-                "model {short} decided them and is not here: name a recipe with its bundle by --recipe, or replay them with \
-                 --bundle"
+                "model {short} decided them and is not here: replay their pictures with a model (`--bundle`), or in a \
+                 terminal name a recipe with its bundle (`--recipe`)"
             )
         })?;
         let (recipe, source) = self.recipes.of(tag);
@@ -130,8 +130,10 @@ fn decided(part: &Inspection, terms: &Terms) -> Fate {
     }
     if !one_verdict {
         let way_out = match terms.known {
-            true => "only their pictures can tell: replay them with --bundle",
-            false => "give the recipe of that time with --recipe, or replay their pictures with --bundle",
+            true => "only their pictures can tell: replay those with a model (`--bundle`)",
+            false => {
+                "replay their pictures with a model (`--bundle`), or in a terminal give the recipe of that time (`--recipe`)"
+            }
         };
         return Fate::Undecidable(format!(
             "the verdict may rest on the memory of good parts or on a registered kind, whose word is not on record; {way_out}"

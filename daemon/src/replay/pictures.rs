@@ -9,9 +9,9 @@ use stages::inspection::Inspection;
 use stages::recipe::{Recipe, RecipeInForce};
 use stages::verdict::{Cause, Verdict};
 
-use super::super::inspect::Inspector;
 use super::recipes::{Recipes, fitted, no_limits};
 use super::report::{Fate, Said, Source};
+use crate::inspector::Inspector;
 use crate::store::evidence_path;
 
 /// A recipe joined with the other model, or why the two do not fit.

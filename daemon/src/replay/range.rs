@@ -22,6 +22,8 @@ pub(super) struct Survey {
     /// The same by the model, of parts that have scores.
     pub(super) models: BTreeMap<Arc<str>, u64>,
     pub(super) damaged_bytes: u64,
+    /// First and last time of those within the limit.
+    pub(super) looked_at_span: Option<(Timestamp, Timestamp)>,
     /// First and last time on record, whatever was asked for.
     span: Option<(Timestamp, Timestamp)>,
 }
@@ -44,13 +46,14 @@ pub(super) fn survey(
         }
         let Exported::Inspection(part) = record? else { continue };
         let at = part.triggered_at;
-        survey.span = Some(survey.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+        survey.span = widened(survey.span, at);
         if !filter.matches(&part) {
             continue;
         }
         survey.asked_for += 1;
         if survey.looked_at < limit {
             survey.looked_at += 1;
+            survey.looked_at_span = widened(survey.looked_at_span, at);
             *survey.recipes.entry(part.recipe.clone()).or_default() += 1;
             if !part.scores.is_empty() {
                 *survey.models.entry(part.model.clone()).or_default() += 1;
@@ -91,6 +94,10 @@ pub(super) fn walk(
     Ok(())
 }
 
+fn widened(span: Option<(Timestamp, Timestamp)>, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    Some(span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
+}
+
 fn open(state: &Path) -> anyhow::Result<store::Export> {
     store::export(state).with_context(|| {
         format!("no records in `{}`; name the directory with `--state` or the line's `--config`", state.display())
@@ -103,11 +110,11 @@ impl Survey {
         let Some((first, last)) = self.span else {
             return format!("no part is on record in `{}`: name another directory with `--state`", state.display());
         };
-        let (first, last) = (super::text::time(first), super::text::time(last));
+        let (first, last) = (super::report::time(first), super::report::time(last));
         let narrowed = filter.verdict.is_some() || filter.label.is_some() || filter.serial.is_some();
-        let more = if narrowed { ", or ask for another --serial, --label or --verdict" } else { "" };
+        let more = if narrowed { ", or ask for another serial number, label or verdict" } else { "" };
         format!(
-            "no such part is on record in this range: the records reach from {first} to {last}; choose --from and --to \
+            "no such part is on record in this range: the records reach from {first} to {last}; choose a range \
              within{more}"
         )
     }

@@ -1,65 +1,94 @@
-//! What a replay found: every number that `--json` gives. The worker makes it, the parent prints it.
+//! What a replay found: every number that `--json` and the API give. The worker makes it, the parent shows it.
 //!
 //! Each part of the range is in exactly one of the numbers of [`Parts`], so that none is left out silently.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stages::inspection::{Inspection, LabelScore};
 use stages::stage::Decision;
 use stages::verdict::Verdict;
+use utoipa::ToSchema;
 
-use super::super::records;
+use super::timeline::Timeline;
+use crate::store::{self, Filter};
 
 /// Grows when a field changes its meaning. New fields may come without that.
 const FORMAT: u32 = 1;
 
-/// Everything that is known after a replay. This is the object that `--json` prints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Report {
+/// Everything that is known after a replay. This is the object that `--json` prints and that the API lets download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayReport)]
+pub(crate) struct Report {
     format: u32,
     /// Which parts were asked for.
-    pub(super) range: Asked,
+    pub(crate) range: Asked,
     /// What they were decided anew with.
-    pub(super) tried: Tried,
+    pub(crate) tried: Tried,
     /// How many.
-    pub(super) parts: Parts,
+    pub(crate) parts: Parts,
     /// The recipes that were in force, and what is known of them.
-    pub(super) recipes: Vec<RecipeUsed>,
+    pub(crate) recipes: Vec<RecipeUsed>,
     /// Recorded verdict and new one, of every part that was decided anew.
-    pub(super) verdicts: Vec<Cell>,
+    pub(crate) verdicts: Vec<Cell>,
     /// The kinds of change, the most frequent first.
-    pub(super) changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// Every part whose verdict changes, oldest first.
-    pub(super) changed: Vec<Changed>,
+    pub(crate) changed: Vec<Changed>,
+    /// The verdicts that change, by time.
+    pub(crate) timeline: Timeline,
     /// Parts whose record names a picture that is not there any more.
-    pub(super) missing: Vec<Unseen>,
+    pub(crate) missing: Vec<Unseen>,
     /// Parts whose picture cannot be read.
-    pub(super) unreadable: Vec<Unseen>,
+    pub(crate) unreadable: Vec<Unseen>,
     /// Parts that cannot be decided anew for another reason, by reason.
-    pub(super) undecidable: Vec<Undecidable>,
+    pub(crate) undecidable: Vec<Undecidable>,
     /// What has to be known to read the rest rightly, in words.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Bytes of the journal that are no records.
-    pub(super) damaged_bytes: u64,
+    pub(crate) damaged_bytes: u64,
 }
 
 /// Which parts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Asked {
-    pub(super) from: Timestamp,
-    pub(super) to: Timestamp,
-    pub(super) serial: Option<String>,
-    pub(super) label: Option<String>,
-    pub(super) verdict: Option<String>,
-    pub(super) limit: Option<u64>,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayRange)]
+pub(crate) struct Asked {
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) to: Timestamp,
+    #[schema(required = true)]
+    pub(crate) serial: Option<String>,
+    #[schema(required = true)]
+    pub(crate) label: Option<String>,
+    #[schema(required = true)]
+    pub(crate) verdict: Option<String>,
+    #[schema(required = true)]
+    pub(crate) limit: Option<u64>,
+}
+
+impl Asked {
+    /// As the records are asked.
+    pub(crate) fn filter(&self) -> anyhow::Result<Filter> {
+        let verdict = self.verdict.as_ref().map(|word| word.parse()).transpose().map_err(anyhow::Error::msg)?;
+        Ok(Filter {
+            from: Some(self.from),
+            to: Some(self.to),
+            verdict,
+            label: self.label.clone(),
+            serial: self.serial.clone(),
+            ..Filter::default()
+        })
+    }
 }
 
 /// From what a part is decided anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Basis {
+#[schema(as = ReplayBasis)]
+pub(crate) enum Basis {
     /// The scores on record.
     Scores,
     /// The pictures that were kept.
@@ -67,55 +96,61 @@ pub(super) enum Basis {
 }
 
 /// What is tried.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tried {
-    pub(super) from: Basis,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayTried)]
+pub(crate) struct Tried {
+    pub(crate) from: Basis,
     /// Name and digest of another model.
-    pub(super) model: Option<ModelName>,
-    /// Thresholds given on the command line.
-    pub(super) thresholds: BTreeMap<String, f32>,
+    #[schema(required = true)]
+    pub(crate) model: Option<ModelName>,
+    /// Thresholds that were given.
+    pub(crate) thresholds: BTreeMap<String, f32>,
     /// Another recipe for all parts, as `name@version`.
-    pub(super) recipe: Option<String>,
+    #[schema(required = true)]
+    pub(crate) recipe: Option<String>,
 }
 
 /// A model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ModelName {
-    pub(super) name: String,
-    pub(super) digest: String,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayModel)]
+pub(crate) struct ModelName {
+    pub(crate) name: String,
+    pub(crate) digest: String,
 }
 
 /// Each part asked for is in exactly one of the lower numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Parts {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayParts)]
+pub(crate) struct Parts {
     /// Asked for: all that follow together, but `changed`, `unchanged`, `other_label` and `not_reproduced`, which are of `decided`.
-    pub(super) asked_for: u64,
+    pub(crate) asked_for: u64,
     /// Not looked at, because of `--limit`.
-    pub(super) beyond_limit: u64,
+    pub(crate) beyond_limit: u64,
     /// Decided anew: `changed` and `unchanged`.
-    pub(super) decided: u64,
-    pub(super) changed: u64,
-    pub(super) unchanged: u64,
+    pub(crate) decided: u64,
+    pub(crate) changed: u64,
+    pub(crate) unchanged: u64,
     /// Of the unchanged: same verdict, another label.
-    pub(super) other_label: u64,
+    pub(crate) other_label: u64,
     /// Of the decided: the recorded verdict does not follow from the recipe that is taken for that of its time.
-    pub(super) not_reproduced: u64,
+    pub(crate) not_reproduced: u64,
     /// No picture was kept.
-    pub(super) without_picture: u64,
+    pub(crate) without_picture: u64,
     /// A picture was kept and is gone.
-    pub(super) missing: u64,
+    pub(crate) missing: u64,
     /// The picture cannot be read.
-    pub(super) unreadable: u64,
+    pub(crate) unreadable: u64,
     /// No scores on record: nobody judged the part.
-    pub(super) without_scores: u64,
+    pub(crate) without_scores: u64,
     /// See [`Report::undecidable`].
-    pub(super) undecidable: u64,
+    pub(crate) undecidable: u64,
 }
 
 /// Where what is known of a recipe comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Source {
+#[schema(as = RecipeSource)]
+pub(crate) enum Source {
     /// A recipe file of exactly this name and version.
     File,
     /// The audit trail, which notes the thresholds at every reload.
@@ -130,35 +165,39 @@ pub(super) enum Source {
 
 impl Source {
     /// Whether this is what was in force.
-    pub(super) fn is_known(self) -> bool {
+    pub(crate) fn is_known(self) -> bool {
         matches!(self, Source::File | Source::Trail)
     }
 }
 
 /// A recipe that parts were inspected with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct RecipeUsed {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecipeUsed)]
+pub(crate) struct RecipeUsed {
     /// As on record, `name@version`.
-    pub(super) recipe: String,
-    pub(super) parts: u64,
-    pub(super) source: Source,
+    pub(crate) recipe: String,
+    pub(crate) parts: u64,
+    pub(crate) source: Source,
     /// What was taken for it.
-    pub(super) taken: String,
+    pub(crate) taken: String,
 }
 
 /// A verdict and what it rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
-    pub(super) verdict: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplaySaid)]
+pub(crate) struct Said {
+    pub(crate) verdict: String,
     /// Why there is no decision.
-    pub(super) cause: Option<String>,
+    #[schema(required = true)]
+    pub(crate) cause: Option<String>,
     /// None where there is none, or where the stored scores do not tell which of several.
-    pub(super) label: Option<String>,
+    #[schema(required = true)]
+    pub(crate) label: Option<String>,
 }
 
 impl Said {
-    pub(super) fn new(verdict: Verdict, label: Option<&str>) -> Said {
-        let (verdict, cause) = records::words(verdict);
+    pub(crate) fn new(verdict: Verdict, label: Option<&str>) -> Said {
+        let (verdict, cause) = store::verdict_words(verdict);
         Said {
             verdict: verdict.into(),
             cause: (!cause.is_empty()).then(|| cause.into()),
@@ -168,79 +207,97 @@ impl Said {
 }
 
 /// Parts of one verdict before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Cell {
-    pub(super) before: String,
-    pub(super) after: String,
-    pub(super) parts: u64,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayCell)]
+pub(crate) struct Cell {
+    pub(crate) before: String,
+    pub(crate) after: String,
+    pub(crate) parts: u64,
 }
 
 /// A part by what people know it by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Which {
-    pub(super) id: u64,
-    pub(super) at: Timestamp,
-    pub(super) serial: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayPart)]
+pub(crate) struct Which {
+    pub(crate) id: u64,
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    #[schema(required = true)]
+    pub(crate) serial: Option<String>,
 }
 
 impl Which {
-    pub(super) fn of(part: &Inspection) -> Which {
+    pub(crate) fn of(part: &Inspection) -> Which {
         Which { id: part.id, at: part.triggered_at, serial: part.serial.as_deref().map(str::to_owned) }
     }
 }
 
 /// All parts that change in one way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Change {
-    pub(super) before: String,
-    pub(super) after: String,
-    pub(super) parts: u64,
-    pub(super) first: Which,
-    pub(super) last: Which,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayChange)]
+pub(crate) struct Change {
+    pub(crate) before: String,
+    pub(crate) after: String,
+    pub(crate) parts: u64,
+    pub(crate) first: Which,
+    pub(crate) last: Which,
     /// Each once, in the order of their first part.
-    pub(super) serials: Vec<String>,
+    pub(crate) serials: Vec<String>,
     /// Parts that have none.
-    pub(super) without_serial: u64,
+    pub(crate) without_serial: u64,
+}
+
+/// A label with its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayScore)]
+pub(crate) struct Score {
+    pub(crate) label: String,
+    /// 0 to 1.
+    pub(crate) score: f32,
 }
 
 /// A part whose verdict changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Changed {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayChanged)]
+pub(crate) struct Changed {
     #[serde(flatten)]
-    pub(super) part: Which,
-    pub(super) before: Said,
-    pub(super) after: Said,
+    pub(crate) part: Which,
+    pub(crate) before: Said,
+    pub(crate) after: Said,
     /// The highest score under what was tried.
-    pub(super) top: Option<LabelScore>,
+    #[schema(required = true)]
+    pub(crate) top: Option<Score>,
 }
 
 /// A part that could not be looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Unseen {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayUnseen)]
+pub(crate) struct Unseen {
     #[serde(flatten)]
-    pub(super) part: Which,
-    pub(super) verdict: String,
+    pub(crate) part: Which,
+    pub(crate) verdict: String,
     /// Below the evidence folder.
-    pub(super) picture: String,
-    pub(super) reason: String,
+    pub(crate) picture: String,
+    pub(crate) reason: String,
 }
 
 /// Parts that cannot be decided anew for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Undecidable {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayUndecidable)]
+pub(crate) struct Undecidable {
     /// With the way out.
-    pub(super) reason: String,
-    pub(super) parts: u64,
-    pub(super) first: Which,
-    pub(super) last: Which,
+    pub(crate) reason: String,
+    pub(crate) parts: u64,
+    pub(crate) first: Which,
+    pub(crate) last: Which,
 }
 
 /// What became of one part.
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It was decided anew.
     Decided {
         after: Said,
-        top: Option<LabelScore>,
+        top: Option<Score>,
         /// Whether the recorded verdict follows from the recipe of its time; `None`: not looked at.
         reproduced: Option<bool>,
     },
@@ -252,7 +309,7 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    pub(super) fn decided(decision: &Decision) -> Fate {
+    pub(crate) fn decided(decision: &Decision) -> Fate {
         Fate::Decided {
             after: Said::new(decision.verdict, decision.label.as_deref()),
             top: top(&decision.scores),
@@ -262,12 +319,18 @@ impl Fate {
 }
 
 /// The highest score.
-pub(super) fn top(scores: &[LabelScore]) -> Option<LabelScore> {
-    scores.iter().max_by(|a, b| a.score.total_cmp(&b.score)).cloned()
+pub(crate) fn top(scores: &[LabelScore]) -> Option<Score> {
+    let highest = scores.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
+    Some(Score { label: highest.label.to_string(), score: highest.score })
+}
+
+/// As in `inspectd records list`.
+pub(crate) fn time(at: Timestamp) -> impl Display {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 impl Report {
-    pub(super) fn new(range: Asked, tried: Tried) -> Report {
+    pub(crate) fn new(range: Asked, tried: Tried) -> Report {
         Report {
             format: FORMAT,
             range,
@@ -277,6 +340,7 @@ impl Report {
             verdicts: Vec::new(),
             changes: Vec::new(),
             changed: Vec::new(),
+            timeline: Timeline::default(),
             missing: Vec::new(),
             unreadable: Vec::new(),
             undecidable: Vec::new(),
@@ -286,7 +350,9 @@ impl Report {
     }
 
     /// Counts a part.
-    pub(super) fn count(&mut self, part: &Inspection, fate: Fate) {
+    pub(crate) fn count(&mut self, part: &Inspection, fate: Fate) {
+        let at = part.triggered_at;
+        self.timeline.count(at, &part.verdict, &fate);
         let parts = &mut self.parts;
         let before = Said::new(part.verdict, part.label.as_deref());
         let unseen = |reason: String| Unseen {
@@ -348,7 +414,7 @@ impl Report {
     }
 
     /// Puts everything in its order; to be called once, at the end.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         // The order of writing is that of the triggers, unless somebody set the clock.
         self.changed.sort_by_key(|changed| (changed.part.at, changed.part.id));
         self.verdicts.sort_by_key(|cell| (rank(&cell.before), rank(&cell.after)));

@@ -1,5 +1,6 @@
 //! What scores alone can tell of a model with other heads, and records that lead astray, on records that are written here.
 
+use jiff::Timestamp;
 use models::bundle::{
     Disposition, FORMAT, Heads, Kind, Label, MemorySpec, Method, Metric, Pooling, PrototypeSpec, Provenance, Rule,
     ThresholdNote, Tolerance, Unknown,
@@ -11,7 +12,9 @@ use stages::sample::Sample;
 use stages::verdict::{Cause, Verdict};
 
 use super::manifests::Paper;
+use super::report::Fate;
 use super::*;
+use crate::config;
 
 fn manifest(heads: Heads) -> Manifest {
     let label = |name: &str, verdict| Label { name: name.into(), verdict, threshold: 0.5 };
@@ -187,22 +190,4 @@ fn records_that_lead_astray_are_refused() {
     }
     let blank = Inspection { label: None, scores: Vec::new(), ..part(Verdict::NoDecision(Cause::Blank), "", 0.0) };
     assert!(matches!(pictures.fate(&blank), Fate::Decided { after, .. } if after.cause.as_deref() == Some("blank")));
-}
-
-#[test]
-fn thresholds_are_read_and_refused_with_the_reason() {
-    assert_eq!(threshold("scratch=0.4"), Ok(("scratch".into(), 0.4)));
-    assert_eq!(threshold("a=b = 1"), Ok(("a=b".into(), 1.0)));
-    for (text, words) in [
-        ("scratch", "LABEL=VALUE"),
-        ("=0.4", "LABEL=VALUE"),
-        ("scratch=low", "LABEL=VALUE"),
-        ("scratch=1.5", "between 0 and 1"),
-        ("scratch=-0.1", "between 0 and 1"),
-        ("scratch=NaN", "between 0 and 1"),
-        ("scratch=inf", "between 0 and 1"),
-    ] {
-        let reason = threshold(text).expect_err("must be refused");
-        assert!(reason.contains(words), "{text}: {reason}");
-    }
 }
