@@ -56,6 +56,7 @@ async fn parts_are_labelled_by_single_keys_and_the_model_page_shows_who_decides(
             );
             page.wait("the champion", &shown).await;
             page.keep_screenshot("models.png").await;
+            a_replay_is_asked_and_answered(&page, &program).await;
             page.assert_quiet_console();
             page.assert_nothing_left(&program.url);
         })
@@ -94,6 +95,31 @@ async fn keys_label_and_undo(page: &Page, program: &Program) {
     labelled(4).await;
     assert_eq!(page.wait("the part to come back", part).await, seen[4]);
     assert_eq!(program.get("/api/v1/learning")["queue"]["waiting"].as_u64().map(|it| it > 0), Some(true));
+}
+
+/// A threshold that nothing reaches: every part that passed would be held back. What the page says is what the daemon found.
+async fn a_replay_is_asked_and_answered(page: &Page, program: &Program) {
+    page.run("document.querySelector('[data-testid=nav] a[href=\"#replay\"]').click()").await;
+    let field = "const field = document.querySelector('[data-testid=threshold][data-label=good]'); if (!field) return null; \
+                 field.value = '1'; field.dispatchEvent(new Event('input', { bubbles: true })); return true";
+    page.wait("the thresholds", field).await;
+    page.keep_screenshot("replay-question.png").await;
+    page.click("start").await;
+    let headline = "const line = document.querySelector('[data-testid=headline][data-state=done]')?.textContent; \
+                    return line?.includes('would be decided otherwise') ? line : null";
+    let said = page.wait("the answer", headline).await;
+    let found = program.get("/api/v1/replays")["replays"][0]["found"].clone();
+    let begin = format!("{} of {} parts would be decided otherwise; the first at ", found["changed"], found["decided"]);
+    assert!(said.as_str().is_some_and(|said| said.starts_with(&begin)), "{said}, and the daemon found {found}");
+    let rows = "return document.querySelectorAll('[data-testid=changed] tbody tr').length";
+    assert_eq!(page.run(rows).await, found["changed"].as_u64().expect("a number").min(60));
+    // The first part's record opens over the page, by keyboard too.
+    page.run("document.querySelector('[data-testid=part]').focus(); document.activeElement.click()").await;
+    let first = found["first"]["id"].to_string();
+    let open = "return document.querySelector('[data-testid=detail]')?.dataset.id ?? null";
+    assert_eq!(page.wait("the record", open).await, json!(first));
+    page.run("document.querySelector('[data-testid=close]').click()").await;
+    page.keep_screenshot("replay-answer.png").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

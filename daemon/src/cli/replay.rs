@@ -150,9 +150,9 @@ impl Args {
         Ok(())
     }
 
-    fn question(&self, config: Option<Config>) -> anyhow::Result<Question> {
+    fn question(&self, config: Option<&Config>) -> anyhow::Result<Question> {
         let recipe = |path: &PathBuf| config::load_recipe(path);
-        let dir = self.state.clone().or_else(|| config.as_ref()?.store.dir.clone());
+        let dir = self.state.clone().or_else(|| config?.store.dir.clone());
         Ok(Question {
             state: dir.unwrap_or_else(config::default_state_dir),
             range: Asked {
@@ -166,7 +166,7 @@ impl Args {
             thresholds: self.thresholds.iter().cloned().collect(),
             bundle: self.bundle.clone(),
             given: self.recipe.as_ref().map(recipe).transpose()?,
-            configured: config.as_ref().map(|config| recipe(&config.line.recipe)).transpose()?,
+            configured: config.map(|config| recipe(&config.line.recipe)).transpose()?,
         })
     }
 }
@@ -176,7 +176,7 @@ pub(super) fn work(args: &Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     args.check()?;
     let config = args.config.as_deref().map(Config::load).transpose()?;
     let trust = config.as_ref().map_or_else(Trust::default, |config| config.models.trust());
-    Ok(match replay::answer(&args.question(config)?, trust, reporter)? {
+    Ok(match replay::answer(&args.question(config.as_ref())?, trust, reporter)? {
         Some(report) => Ended::Done(serde_json::to_value(report)?),
         None => stopped(),
     })

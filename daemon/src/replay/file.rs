@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use models::bundle::Trust;
@@ -91,7 +91,7 @@ pub(crate) fn work(question: &Path, reporter: &Reporter) -> anyhow::Result<Optio
 }
 
 /// Writes a file for the daemon's user alone.
-fn write(path: &PathBuf, content: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let named = || format!("the answer cannot be kept in `{}`: is the disk full?", path.display());
     let mut out = BufWriter::new(files::private(path, false).with_context(named)?);
     content(&mut out).with_context(named)?;

@@ -55,10 +55,9 @@ impl Line {
 
     /// A question about all of its parts.
     fn all(&self, more: Value) -> Value {
-        let mut question = json!({ "from": self.from, "to": self.to });
-        let fields = more.as_object().expect("an object").clone();
-        question.as_object_mut().expect("an object").extend(fields);
-        question
+        let Value::Object(mut question) = more else { panic!("no object: {more}") };
+        question.extend([("from".into(), json!(self.from)), ("to".into(), json!(self.to))]);
+        Value::Object(question)
     }
 
     fn post(&self, path: &str, body: &str) -> (u16, Value) {
