@@ -11,6 +11,7 @@ import { MockDrift } from './drift.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
+import { MockReplays } from './replays.ts';
 
 /** What the daemon sends, so that a page that would break under it breaks here first. */
 const CSP = "default-src 'self'; style-src 'self' 'unsafe-inline'";
@@ -35,6 +36,7 @@ function routes(): Connect.NextHandleFunction {
   const send = (text: string) => clients.forEach((c) => c.write(text));
   const learning = new MockLearning(line, () => send(event('learning', {})));
   const drift = new MockDrift(() => learning.role);
+  const replays = new MockReplays(line, learning);
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
   }, TICK_MS).unref();
@@ -42,10 +44,14 @@ function routes(): Connect.NextHandleFunction {
 
   return (req, res, next) => {
     const url = new URL(req.url ?? '/', 'http://mock');
-    if (url.pathname === '/mock') return set(line, learning, drift, clients, url.searchParams, res);
+    if (url.pathname === '/mock') {
+      replays.set(url.searchParams);
+      return set(line, learning, drift, clients, url.searchParams, res);
+    }
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
-    if (drift.answer(url.pathname.slice('/api/v1'.length), req, res)) return;
+    const path = url.pathname.slice('/api/v1'.length);
+    if (drift.answer(path, req, res) || replays.answer(path, req, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }
