@@ -46,7 +46,7 @@ fn show(drift: &Value) -> anyhow::Result<()> {
     for (what, usual) in [("scores and looks", &drift["usual"]["model"]), ("pictures", &drift["usual"]["pictures"])] {
         if usual["known"] != true {
             let (parts, wanted, minutes) = (&usual["parts"], &drift["usual"]["parts"], &drift["usual"]["minutes"]);
-            out::line(&format!(
+            out::line(format!(
                 "what is usual of {what} is not known yet: {parts} of {wanted} parts, over {minutes} minutes at least"
             ))?;
         }
@@ -57,7 +57,7 @@ fn show(drift: &Value) -> anyhow::Result<()> {
             Some(since) => format!("CHANGED since {since}"),
             None => "as usual".into(),
         };
-        out::line(&format!("{name:<11} {state}: {}", text(reading, "words")))?;
+        out::line(format!("{name:<11} {state}: {}", text(reading, "words")))?;
     }
     Ok(())
 }
