@@ -1,5 +1,6 @@
 // What the page knows of drift, kept fresh: the page itself shows all of it, the way to it only whether something has changed.
 
+import { wordsOf } from './doing.svelte';
 import { beginDriftAnew, readDrift, type Drift } from './drift';
 import { standingOf } from './drift-words';
 
@@ -73,5 +74,3 @@ class DriftState {
 }
 
 export const drift = new DriftState();
-
-const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

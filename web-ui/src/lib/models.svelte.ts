@@ -1,5 +1,6 @@
 // What the models page shows: models, training jobs, and what a person told them to do.
 
+import { Doing, wordsOf } from './doing.svelte';
 import { deleteJob, promote, readJob, readJobs, readModels, rollBack, startJob, tellJob, type Job, type JobDetail, type Models } from './learning';
 import { ended } from './learn-words';
 
@@ -7,16 +8,11 @@ import { ended } from './learn-words';
 const PROGRESS_MS = 2_000;
 const REREAD_MS = 15_000;
 
-export class ModelsState {
+export class ModelsState extends Doing {
   models = $state.raw<Models | null>(null);
   jobs = $state.raw<Job[] | null>(null);
   /** Of the job that is picked. */
   detail = $state.raw<JobDetail | null>(null);
-  /** Why models or jobs could not be read. */
-  problem = $state.raw<string | null>(null);
-  /** What was refused, in the daemon's words. */
-  refused = $state.raw<string | null>(null);
-  busy = $state(false);
 
   #wanted: number | null = null;
 
@@ -51,17 +47,17 @@ export class ModelsState {
     await this.#readDetail().catch((error: unknown) => (this.problem = wordsOf(error)));
   }
 
-  train = () => this.#do(startJob);
-  tell = (id: number, what: 'cancel' | 'pause' | 'resume' | 'judge') => this.#do(() => tellJob(id, what));
+  train = () => this.do(startJob);
+  tell = (id: number, what: 'cancel' | 'pause' | 'resume' | 'judge') => this.do(() => tellJob(id, what));
   remove = (id: number) =>
-    this.#do(async () => {
+    this.do(async () => {
       await deleteJob(id);
       // Its curve and log are not asked for any more.
       if (this.#wanted === id) this.#wanted = this.detail = null;
       return true;
     });
-  promote = (digest: string, reason: string | null) => this.#do(() => promote(digest, reason));
-  rollBack = (reason: string) => this.#do(() => rollBack(reason));
+  promote = (digest: string, reason: string | null) => this.do(() => promote(digest, reason));
+  rollBack = (reason: string) => this.do(() => rollBack(reason));
 
   async #readDetail(): Promise<void> {
     const id = this.#wanted;
@@ -69,24 +65,4 @@ export class ModelsState {
     const detail = await readJob(id);
     if (id === this.#wanted) this.detail = detail;
   }
-
-  /** Whether it was done. One at a time: a button pressed twice must not promote twice. */
-  async #do<T>(act: () => Promise<T>): Promise<T | null> {
-    if (this.busy) return null;
-    this.busy = true;
-    this.refused = null;
-    try {
-      const done = await act();
-      await this.read();
-      return done;
-    } catch (error) {
-      this.refused = wordsOf(error);
-      await this.read();
-      return null;
-    } finally {
-      this.busy = false;
-    }
-  }
 }
-
-const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
