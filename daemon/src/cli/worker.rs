@@ -4,7 +4,7 @@ use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
 use super::{FAILURE, SUCCESS, replay, train};
@@ -46,6 +46,9 @@ enum Task {
         /// What is to be compared.
         #[arg(long, value_name = "FILE")]
         case: PathBuf,
+        /// What it has to be: another may lie there by now.
+        #[arg(long, value_name = "SHA256")]
+        identity: String,
     },
     /// As `inspectd replay`.
     Replay(Box<replay::Args>),
@@ -79,7 +82,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let ended = match task {
         Task::Train(task) => train::work(*task, &reporter),
-        Task::Judge { case } => judge(&case, &reporter),
+        Task::Judge { case, identity } => judge(&case, &identity, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),
         Task::Answer { question } => replay::answer(&question, &reporter),
     };
@@ -92,9 +95,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-fn judge(case: &Path, reporter: &Reporter) -> anyhow::Result<train::Ended> {
+fn judge(case: &Path, identity: &str, reporter: &Reporter) -> anyhow::Result<train::Ended> {
     let bytes = std::fs::read(case).with_context(|| format!("the case {}", case.display()))?;
     let case: Case = serde_json::from_slice(&bytes).with_context(|| format!("the case {}", case.display()))?;
+    ensure!(case.identity()? == identity, "the case is another by now: it was changed after it was asked for");
     Ok(match learning::judge(&case, &mut |_| !reporter.asked_to_stop())? {
         Some(judgement) => train::Ended::Done(serde_json::to_value(judgement)?),
         None => train::Ended::Stopped("stopped before all parts were seen".into()),

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use inspectd::config::parse_recipe;
+use inspectd::learning::Case;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -354,7 +356,7 @@ fn a_hostile_request_is_refused_and_said() {
     // A second one beside it does nothing.
     let lock = fs::File::open(dir.path().join("lock")).expect("a lock");
     lock.lock().expect("held");
-    let (code, _, stderr) = run(Some(&job(&["judge", "--case", "x"])));
+    let (code, _, stderr) = run(Some(&job(&["judge", "--case", "x", "--identity", "y"])));
     assert!(code == 1 && stderr.contains("another worker"), "{stderr}");
     assert!(dir.path().join("request").exists(), "it is left for the other");
 }
@@ -401,4 +403,34 @@ fn a_missed_time_is_made_up_for_where_there_is_something_to_learn() {
     fs::write(rig.path("line.toml"), config).expect("written");
     let said = checked();
     assert!(said.contains("`learning.schedule`") && said.contains("payday") && said.contains("or daily"), "{said}");
+}
+
+#[test]
+fn a_judgement_is_of_the_case_and_the_champion_that_it_was_asked_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = tiny_bundle(dir.path());
+    let recipe = format!("name = \"strip\"\nversion = 1\nbundle = \"{}\"\ndeadline_ms = 1000\n", text(&bundle));
+    let case = Case {
+        champion: bundle.clone(),
+        champion_digest: "0".repeat(64),
+        candidate: bundle,
+        data: dir.path().to_owned(),
+        later: None,
+        shadow: Vec::new(),
+        recipe: parse_recipe(Path::new("a recipe"), &recipe).expect("a recipe"),
+        terms: Default::default(),
+    };
+    let path = dir.path().join("case.json");
+    fs::write(&path, serde_json::to_vec(&case).expect("JSON")).expect("written");
+    let judge = |identity: &str| {
+        let arguments = ["worker", "--memory-ceiling", "4096", "judge", "--case", text(&path), "--identity", identity];
+        words(&inspectd(&arguments).output().expect("it starts")).1
+    };
+    let mine = case.identity().expect("an identity");
+    assert!(judge(&mine).contains("holds another model"), "{}", judge(&mine));
+    assert!(judge(&"1".repeat(64)).contains("another by now"));
+    let seen = Case { shadow: vec![path.clone()], ..case.clone() };
+    assert_eq!(seen.identity().expect("an identity"), mine, "the same whichever parts of the line it sees");
+    let other = Case { champion_digest: "2".repeat(64), ..case };
+    assert_ne!(other.identity().expect("an identity"), mine);
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use models::bundle::{Bundle, Disposition};
+use anyhow::{Context, ensure};
+use models::bundle::{Bundle, Disposition, sha256};
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
 use models_train::dataset::Folder;
@@ -23,6 +23,8 @@ use crate::learning::names;
 pub struct Case {
     /// Bundle of the model in force.
     pub champion: PathBuf,
+    /// SHA-256 of its graph.
+    pub champion_digest: String,
     /// Bundle of the one proposed.
     pub candidate: PathBuf,
     /// The frozen data set.
@@ -40,6 +42,17 @@ pub struct Case {
     pub terms: Terms,
 }
 
+impl Case {
+    /// Tells one case from another. A worker in a unit may still be at the case before, whose findings say nothing of another champion,
+    /// recipe or look; which parts of the live line are seen makes no other case.
+    ///
+    /// # Errors
+    /// A path is no text.
+    pub fn identity(&self) -> serde_json::Result<String> {
+        Ok(sha256(&serde_json::to_vec(&Case { shadow: Vec::new(), ..self.clone() })?))
+    }
+}
+
 /// Runs both on every part of the test side, and judges.
 ///
 /// # Errors
@@ -54,6 +67,8 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
         Ok(RecipeInForce::new(case.recipe.clone(), std::sync::Arc::new(model))?)
     };
     let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);
+    let digest = champion.model.digest();
+    ensure!(**digest == *case.champion_digest, "the champion's file holds another model, {digest}: judge it again");
     let folders: Vec<Folder> = [Some(&case.data), case.later.as_ref()]
         .into_iter()
         .flatten()

@@ -185,6 +185,7 @@ impl Learning {
         let later = self.labelled_later(board, job, place)?;
         let case = Case {
             champion: place.champion(),
+            champion_digest: model.digest.to_string(),
             candidate: place.candidate(),
             data: place.data(),
             later,
@@ -193,7 +194,9 @@ impl Learning {
             terms: terms_of_look(self.section.gate, job.judged),
         };
         fs::write(place.case(), serde_json::to_vec_pretty(&case)?).context("the case for the gate")?;
-        let arguments = vec!["judge".into(), "--case".into(), place.case().into_os_string()];
+        let identity = case.identity().context("the case for the gate")?.into();
+        let arguments =
+            vec!["judge".into(), "--case".into(), place.case().into_os_string(), "--identity".into(), identity];
         let Some(mut gate) = self.work(job.number, arguments, &mut |_| {})? else { return Ok(Step::Halted) };
         // A gate that was passed against one champion says nothing of the next.
         gate[CHAMPION] = model.digest.as_ref().into();
