@@ -94,8 +94,10 @@ struct Line {
 impl Line {
     fn start(folder: &Path) -> Line {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspectd"));
-        command.args(["demo", "--rate", PACE, "--listen", "127.0.0.1:0", "--state"]).arg(folder.join("state"));
-        let mut program = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the line starts");
+        command
+            .args(["--log-level", "error", "demo", "--rate", PACE, "--listen", "127.0.0.1:0", "--state"])
+            .arg(folder.join("state"));
+        let mut program = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the line starts");
         let stdout = BufReader::new(program.stdout.take().expect("piped"));
         let mut lines = stdout.lines().map_while(Result::ok);
         let address = lines.find_map(|line| {
@@ -125,7 +127,10 @@ impl Line {
     }
 
     fn parts(&self, query: &str) -> Vec<Value> {
-        let mut answer = ureq::get(format!("{}/api/v1/inspections{query}", self.url)).call().expect("an answer");
+        let answer = ureq::get(format!("{}/api/v1/inspections{query}", self.url)).call();
+        let mut answer = answer.expect(
+            "the line answers: where it gave up, its words stand above, and the machine is too busy to measure on",
+        );
         let page: Value = answer.body_mut().read_json().expect("JSON");
         page["items"].as_array().expect("items").clone()
     }
