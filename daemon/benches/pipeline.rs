@@ -237,7 +237,7 @@ impl Source for Memory {
         }
         let frame = self.frames[self.next % self.frames.len()].clone();
         self.next += 1;
-        Ok(Event::Trigger(Trigger { at: Instant::now(), serial: None, frame: Ok(frame), truth: None }))
+        Ok(Event::Trigger(Trigger { at: Instant::now(), serial: None, frame: Ok(frame), truth: None, call: None }))
     }
 }
 

@@ -78,6 +78,9 @@ pub struct Inspection {
     pub camera: Arc<str>,
     /// Serial number, where one is known.
     pub serial: Option<Arc<str>>,
+    /// The call that it answers, where parts are called for by a PLC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u32>,
     /// File or stream position the picture came from.
     pub origin: Option<Arc<str>>,
     /// Wall-clock time of the trigger.

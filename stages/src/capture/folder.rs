@@ -186,7 +186,7 @@ impl Folder {
         self.sequence += 1;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().as_ref().into());
         let serial = stem.filter(|_| self.config.serial_from_name);
-        Trigger { at: Instant::now(), serial, frame, truth: None }
+        Trigger { at: Instant::now(), serial, frame, truth: None, call: None }
     }
 }
 

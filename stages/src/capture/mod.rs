@@ -1,5 +1,6 @@
 //! Sources of frames, one file each. A new source is a file, a `mod` line and a variant of [`SourceConfig`].
 
+pub mod called;
 pub mod folder;
 pub mod synthetic;
 pub mod video;
@@ -44,6 +45,8 @@ pub struct Trigger {
     pub frame: Result<Frame, Fault>,
     /// What the part really is, when simulated.
     pub truth: Option<Truth>,
+    /// The call that it answers, where parts are called for ([`called`]).
+    pub call: Option<u32>,
 }
 
 /// Why a trigger came without a picture.
@@ -70,6 +73,10 @@ pub trait Source: Send {
     /// themselves.
     fn expose(&mut self) -> Result<(), SourceError> {
         Ok(())
+    }
+    /// How long after a failure it is asked again.
+    fn retry_after(&self) -> Duration {
+        Duration::from_secs(1)
     }
     /// Waits at most `wait` for the next event.
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError>;

@@ -161,6 +161,6 @@ impl Source for Video {
             Some(buffer) => self.frame(buffer),
             None => Err(Fault { cause: Cause::Overload, detail: "no free frame buffer".to_owned() }),
         };
-        Ok(Event::Trigger(Trigger { at: Instant::now(), serial: None, frame, truth: None }))
+        Ok(Event::Trigger(Trigger { at: Instant::now(), serial: None, frame, truth: None, call: None }))
     }
 }

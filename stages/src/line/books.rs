@@ -28,6 +28,7 @@ use crate::verdict::{Cause, Verdict};
 pub(super) struct Admission {
     pub(super) id: u64,
     pub(super) serial: Option<Arc<str>>,
+    pub(super) call: Option<u32>,
     pub(super) origin: Option<Arc<str>>,
     pub(super) triggered: Instant,
     pub(super) triggered_at: Timestamp,
@@ -261,6 +262,7 @@ impl Books {
             line: self.terms.line.clone(),
             camera: self.terms.camera.clone(),
             serial: part.serial,
+            call: part.call,
             origin: part.origin,
             triggered_at: part.triggered_at,
             verdict: decision.verdict,

@@ -21,8 +21,6 @@ use crate::verdict::Cause;
 
 /// How long the source may wait for a trigger before capture looks whether the line drains.
 pub(super) const POLL: Duration = Duration::from_millis(100);
-/// How long after a failure the source is asked again.
-const BACKOFF: Duration = Duration::from_secs(1);
 /// In safe hold a source that sets its own pace is asked no faster than this: a line that decides nothing must not rush
 /// through a folder.
 const HELD_PACE: Duration = Duration::from_millis(20);
@@ -73,7 +71,9 @@ impl Capture {
             }
             match self.ask() {
                 Ok(event) => {
-                    if told.take().is_some() {
+                    // A trigger without a picture does not say that the camera is back.
+                    let without = matches!(&event, Event::Trigger(trigger) if trigger.frame.is_err());
+                    if !without && told.take().is_some() {
                         tracing::info!(source = self.source.name(), "the source is back");
                         self.keeper.source_trouble(None);
                     }
@@ -84,14 +84,17 @@ impl Capture {
                     }
                 }
                 Err(SourceError(reason)) => {
-                    let trouble = format!("camera `{}`: {reason}; asked again in 1 s", self.source.name());
+                    let pause = self.source.retry_after();
+                    let again =
+                        if pause.is_zero() { String::new() } else { format!("; asked again in {} s", pause.as_secs()) };
+                    let trouble = format!("camera `{}`: {reason}{again}", self.source.name());
                     // A folder that stays away fails once a second: one line in the log is enough.
                     if told.as_ref() != Some(&trouble) {
                         tracing::warn!("{trouble}");
                     }
                     told = Some(trouble.clone());
                     self.keeper.source_trouble(Some(trouble));
-                    self.keeper.pause(BACKOFF);
+                    self.keeper.pause(pause);
                 }
             }
         }
@@ -120,6 +123,7 @@ impl Capture {
         let goes_on = self.keeper.admit(Admission {
             id,
             serial: trigger.serial.clone(),
+            call: trigger.call,
             origin: frame.and_then(|frame| frame.name().cloned()),
             triggered: trigger.at,
             triggered_at,

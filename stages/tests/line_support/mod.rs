@@ -153,7 +153,7 @@ pub fn fed(pace: Pace) -> (crossbeam_channel::Sender<Event>, Box<dyn Source>) {
 }
 
 pub fn trigger(frame: Result<Frame, Fault>) -> Event {
-    Event::Trigger(Trigger { at: Instant::now(), serial: None, frame, truth: None })
+    Event::Trigger(Trigger { at: Instant::now(), serial: None, frame, truth: None, call: None })
 }
 
 pub fn frame_from(pool: &FramePool, sequence: u64) -> Result<Frame, Fault> {

@@ -198,7 +198,7 @@ impl Source for Synthetic {
                 let serial = Some(format!("S{:06}", self.index).into());
                 self.advance();
                 // Trigger and picture come together here: time that the drawing took is not the line's.
-                Ok(Event::Trigger(Trigger { at: Instant::now(), serial, frame, truth: Some(truth) }))
+                Ok(Event::Trigger(Trigger { at: Instant::now(), serial, frame, truth: Some(truth), call: None }))
             }
             Some(Err(RecvTimeoutError::Timeout)) => Ok(Event::Idle),
             Some(Err(RecvTimeoutError::Disconnected)) | None => {

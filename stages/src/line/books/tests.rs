@@ -78,7 +78,7 @@ fn books() -> Books {
 pub(in crate::line) fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInForce>) -> Admission {
     let triggered_at = Timestamp::UNIX_EPOCH;
     let recipe = recipe.clone();
-    Admission { id, serial: None, origin: None, triggered, triggered_at, frame: None, truth: None, recipe }
+    Admission { id, serial: None, call: None, origin: None, triggered, triggered_at, frame: None, truth: None, recipe }
 }
 
 pub(in crate::line) fn passed() -> (Decision, Beside) {
