@@ -10,6 +10,7 @@ pub mod config;
 pub mod drawn;
 pub mod health;
 mod inspector;
+pub mod io;
 pub mod learning;
 mod linelog;
 pub mod logs;

@@ -19,7 +19,7 @@ mod stamp;
 pub use bodies::Notice;
 pub use config::AlertsSection;
 pub use engine::{Audience, Engine, alerts_in};
-pub use facts::{Facts, LineFacts, ProviderFacts, StoreFacts};
+pub use facts::{Facts, LineFacts, PlcFacts, ProviderFacts, StoreFacts};
 pub use machine::{Alert, Change, Level, Machine, Note, Reading, What};
 pub use rule::{QuietHours, Rule, Severity, is_name};
 #[cfg(test)]

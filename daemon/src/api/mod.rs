@@ -22,6 +22,7 @@ mod models;
 mod openapi;
 mod page;
 mod picture;
+mod plc;
 mod problem;
 mod replays;
 mod review;
@@ -80,6 +81,7 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/learning", look(Area::Models), learning::learning)
         .get("/api/v1/drift", look(Area::Models), drift::drift)
         .post("/api/v1/drift/usual", train, drift::begin_anew)
+        .get("/api/v1/plc", look(Area::Line), plc::plc)
         .get("/api/v1/jobs", look(Area::Models), jobs::list)
         .post("/api/v1/jobs", train, jobs::start)
         .get("/api/v1/jobs/{id}", look(Area::Models), jobs::one)

@@ -18,7 +18,7 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture,
+    alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture, plc,
     problem, replays, review, session, tokens, users,
 };
 use crate::access::{Need, Scope};
@@ -43,6 +43,7 @@ use crate::access::{Need, Scope};
         learning::learning,
         drift::drift,
         drift::begin_anew,
+        plc::plc,
         jobs::list,
         jobs::one,
         jobs::start,

@@ -125,6 +125,9 @@ pub(super) struct InspectionView {
     /// Serial number, where one is known.
     #[schema(required = true, value_type = Option<String>)]
     serial: Option<Arc<str>>,
+    /// The call that it answers, where a PLC calls for parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<u32>,
     /// File or stream position of the picture.
     #[schema(required = true, value_type = Option<String>)]
     origin: Option<Arc<str>>,
@@ -259,6 +262,7 @@ impl InspectionView {
             line: inspection.line,
             camera: inspection.camera,
             serial: inspection.serial,
+            call: inspection.call,
             origin: inspection.origin,
             triggered_at: inspection.triggered_at,
             verdict,

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use models_train::dataset::Folder;
+use stages::recipe::Recipe;
 
 use super::{FAILURE, SUCCESS, out};
 use crate::alerts::RuleSet;
 use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health;
+use crate::io;
 use crate::learning::schedule;
 use crate::supervise::Kitchen;
 use crate::words;
@@ -66,6 +68,7 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
     match config::load_recipe(&config.line.recipe) {
         Ok(recipe) => {
             outcomes.push((format!("recipe `{recipe_path}`, {}", recipe.tag()), Ok(())));
+            outcomes.extend(plc(config, &recipe));
             let kitchen = Kitchen {
                 workers: 1,
                 cache_dir: Some(state.join("engines")),
@@ -115,6 +118,28 @@ fn next_training(config: &Config) -> Option<String> {
     let (entry, at) = schedule::next(&config.learning.times(), &zone, now)?;
     let at = at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string();
     Some(format!("next training by the clock: {at} ({entry}), if there are new labels then"))
+}
+
+/// The way to the PLC, and whether what it may ask for is there.
+fn plc(config: &Config, recipe: &Recipe) -> Option<(String, Outcome)> {
+    let section = config.plc.as_ref()?;
+    let (frame, deadline) = (config.trigger.frame_ms, recipe.deadline_ms);
+    let mut problems = Vec::new();
+    if frame >= deadline {
+        problems.push(format!(
+            "`trigger.frame_ms` is {frame}, but recipe `{}` wants its verdict within {deadline} ms (`deadline_ms`): a part without a \
+             picture would be late before that is known",
+            recipe.name
+        ));
+    }
+    if !section.recipes.is_empty() && !section.recipes.contains(&recipe.name) {
+        problems.push(format!("`plc.recipes` does not have `{}`, the recipe that is in force", recipe.name));
+    }
+    let reached = io::try_out(section).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        "PLC".to_owned()
+    });
+    Some((reached, if problems.is_empty() { Ok(()) } else { Err(problems) }))
 }
 
 /// The rules, and the files of secrets and certificates that destinations name. Nobody is told anything.

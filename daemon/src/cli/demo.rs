@@ -189,6 +189,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         learning: Arc::new(learning),
         limits,
         sinks: vec![tally.clone()],
+        plc: None,
         page,
         max_viewers: section.max_viewers,
     }

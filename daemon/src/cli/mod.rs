@@ -17,10 +17,12 @@ mod line;
 pub mod models;
 pub mod openapi;
 mod out;
+pub mod plc;
 pub mod queue;
 pub mod records;
 pub mod replay;
 pub mod run;
+pub mod simulate;
 pub mod tokens;
 pub mod train;
 pub mod users;
@@ -90,6 +92,10 @@ pub enum Command {
     Jobs(jobs::Args),
     /// Whether the line that runs still is what it was.
     Drift(drift::Args),
+    /// How the PLC is reached, what it is told, what was counted.
+    Plc(plc::Args),
+    /// Play the machine around a line: the PLC that calls for parts.
+    Simulate(simulate::Args),
     /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
     /// Add, list and remove users.
@@ -135,6 +141,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Drift(args) => drift::run(&args),
+        Command::Plc(args) => plc::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Users(args) => users::run(args),
         Command::Tokens(args) => tokens::run(args),

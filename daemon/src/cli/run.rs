@@ -13,6 +13,7 @@ use crate::alerts::Alerts;
 use crate::api::Bound;
 use crate::config::{self, Config};
 use crate::health::Nvidia;
+use crate::io::Plc;
 use crate::learning::Learning;
 use crate::logs;
 use crate::store::{Options, Store};
@@ -56,6 +57,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let learning = Learning::open(&dir, kitchen, config.learning.clone())?;
     let recipe = learning.kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (plc, source) = match &config.plc {
+        Some(section) => {
+            let (plc, source) = Plc::open(section, &config.trigger, source)?;
+            (Some(plc), source)
+        }
+        None => (None, source),
+    };
 
     tracing::info!("line `{}`, recipe {}, live page: {}", config.line.name, recipe.in_force.tag, page.url());
     if let Some(token) = access.first_run_token()? {
@@ -73,7 +81,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         alerts: Arc::new(alerts),
         learning: learning.clone(),
         limits: config.line.limits.clone(),
-        sinks: Vec::new(),
+        sinks: plc.iter().map(Plc::sink).collect(),
+        plc,
         page: Some(page),
         max_viewers: config.api.max_viewers,
     }

@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -24,9 +24,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stages::capture::SourceConfig;
+use stages::capture::folder::Mode;
 use stages::recipe::Recipe;
 
 use crate::alerts::{AlertsSection, Rule};
+use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
 
 pub use access::{AccessMode, AccessSection, TlsSection};
@@ -48,6 +50,10 @@ pub struct Config {
     pub line: LineSection,
     /// `[source]`
     pub source: SourceConfig,
+    /// `[trigger]`
+    pub trigger: TriggerSection,
+    /// `[plc]`; none: there is no PLC.
+    pub plc: Option<PlcSection>,
     /// `[store]`
     pub store: StoreSection,
     /// `[api]`
@@ -71,6 +77,8 @@ struct Draft {
     format: Option<u32>,
     line: LineSection,
     source: Option<SourceConfig>,
+    trigger: TriggerSection,
+    plc: Option<PlcSection>,
     store: StoreSection,
     api: ApiSection,
     models: ModelsSection,
@@ -104,6 +112,8 @@ impl Config {
             Some(Draft {
                 line,
                 source: Some(mut source),
+                trigger,
+                plc,
                 mut store,
                 api,
                 mut access,
@@ -120,7 +130,8 @@ impl Config {
                 access.relative_to(folder);
                 alerts.relative_to(folder);
                 learning.relative_to(folder);
-                Ok(Config { path: path.to_owned(), line, source, store, api, access, models, alerts, learning, log })
+                let path = path.to_owned();
+                Ok(Config { path, line, source, trigger, plc, store, api, access, models, alerts, learning, log })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -143,6 +154,7 @@ impl Draft {
             None => problems.push(Problem::new("source", "is missing: say where parts come from, with `kind`")),
             Some(source) => problems.extend(source.problems().iter().map(|text| Problem::from_text(text, ""))),
         }
+        problems.extend(self.of_the_plc().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.store.problems());
         problems.extend(self.api.problems());
         problems.extend(self.models.problems());
@@ -150,6 +162,21 @@ impl Draft {
         problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
+        problems
+    }
+}
+
+impl Draft {
+    /// What is wrong with who calls for parts, and with how the two fit the source.
+    fn of_the_plc(&self) -> Vec<(String, String)> {
+        let mut problems = self.trigger.problems(self.plc.as_ref(), self.line.limits.hang_ms);
+        problems.extend(self.plc.iter().flat_map(PlcSection::problems));
+        let watched = matches!(&self.source, Some(SourceConfig::Folder(folder)) if folder.mode == Mode::Watch);
+        if self.trigger.by == TriggeredBy::Plc && watched {
+            let text = "is `watch`: a file that arrives says by itself that a part is there, so no call can be told its file; use \
+                        `once` or `loop`, or write `by = \"source\"` under `[trigger]`";
+            problems.push(("source.mode".to_owned(), text.to_owned()));
+        }
         problems
     }
 }

@@ -9,8 +9,9 @@ use stages::line::Line;
 use super::recipe::Prepared;
 use super::trend::Trend;
 use crate::access::Access;
-use crate::alerts::{Alerts, Facts, LineFacts, ProviderFacts, StoreFacts};
+use crate::alerts::{Alerts, Facts, LineFacts, PlcFacts, ProviderFacts, StoreFacts};
 use crate::health::HealthReport;
+use crate::io::PlcLink;
 use crate::learning::Learning;
 use crate::outbox::Outbox;
 use crate::store::{IndexState, Store};
@@ -45,6 +46,8 @@ pub struct Board {
     pub trend: Arc<Trend>,
     /// Its parts' origin.
     pub source: SourceName,
+    /// Who calls for its parts, if somebody does.
+    pub plc: Option<PlcLink>,
     /// What is in force from the next part on.
     pub recipe: ArcSwap<Prepared>,
     /// When the program started.
@@ -94,6 +97,7 @@ impl Board {
                 index_off,
                 pictures_lost: stats.evidence.dropped + stats.evidence.failed,
             },
+            plc: self.plc.as_ref().map(PlcFacts::of),
             drift: self.learning.drift.readings(Timestamp::now()),
             health,
             outbox: outbox.standings(),

@@ -19,6 +19,8 @@ use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
 use crate::audit::Deed;
 use crate::health::Notifier;
+use crate::io::handshake::LineLook;
+use crate::io::{self, Plc};
 use crate::learning::{self, Learning};
 use crate::store::Store;
 use crate::words;
@@ -52,6 +54,8 @@ pub struct Service {
     pub limits: Limits,
     /// Who else is told each verdict.
     pub sinks: Vec<Arc<dyn VerdictSink>>,
+    /// Who calls for parts, if somebody does; its sink is among `sinks`.
+    pub plc: Option<Plc>,
     /// The page's port; none: no page.
     pub page: Option<Bound>,
     /// How many may follow the page at once.
@@ -78,6 +82,7 @@ pub struct Running {
     alerts: AtWork,
     learning: learning::AtWork,
     server: Option<Server>,
+    plc: Option<io::AtWork>,
     notifier: Notifier,
 }
 
@@ -110,6 +115,7 @@ impl Service {
             learning: self.learning,
             trend,
             source,
+            plc: self.plc.as_ref().map(Plc::link),
             recipe: ArcSwap::from_pointee(self.recipe),
             started_at: Timestamp::now(),
             max_viewers: self.max_viewers,
@@ -120,15 +126,21 @@ impl Service {
         let alerts = board.alerts.start(&board.store, look)?;
         let rest = || {
             let learning = board.learning.start(&board)?;
-            match self.page.map(|page| page.serve(board.clone())).transpose() {
-                Ok(server) => Ok((learning, server)),
+            let outward = || -> anyhow::Result<_> {
+                let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
+                // Last: from here on parts are called for.
+                let plc = self.plc.map(|plc| plc.start(look_for_the_plc(&board))).transpose()?;
+                Ok((server, plc))
+            };
+            match outward() {
+                Ok((server, plc)) => Ok((learning, server, plc)),
                 Err(error) => {
                     learning.stop();
-                    Err(error.into())
+                    Err(error)
                 }
             }
         };
-        let (learning, server) = match rest() {
+        let (learning, server, plc) = match rest() {
             Ok(rest) => rest,
             Err(error) => {
                 alerts.stop();
@@ -137,8 +149,22 @@ impl Service {
         };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, alerts, learning, server, notifier })
+        Ok(Running { board, alerts, learning, server, plc, notifier })
     }
+}
+
+/// How the line is, as the PLC is told. A line whose books answer nobody stops the PLC's thread here, and with it the heart.
+fn look_for_the_plc(board: &Arc<Board>) -> io::Look {
+    let board = board.clone();
+    Box::new(move |link| {
+        let state = board.line.state();
+        let going = matches!(state, LineState::Ready | LineState::Running | LineState::SafeHold(_));
+        LineLook {
+            takes: going && board.line.healthy(),
+            held: matches!(state, LineState::SafeHold(_)),
+            recipe: link.recipe(&board.recipe.load().in_force.recipe),
+        }
+    })
 }
 
 /// What the audit trail says of a recipe: what decides about parts.
@@ -170,7 +196,9 @@ impl Running {
                 tracing::error!("too many threads of the line hang; the program ends so that it is started anew");
                 return Ending::Hung;
             }
-            if self.board.line.healthy() && self.server.as_ref().is_none_or(Server::alive) {
+            let outward =
+                self.server.as_ref().is_none_or(Server::alive) && self.plc.as_ref().is_none_or(io::AtWork::alive);
+            if self.board.line.healthy() && outward {
                 unwell_since = None;
                 self.notifier.alive();
             } else if unwell_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP {
@@ -216,9 +244,16 @@ impl Running {
     /// The store did not keep everything; the line's numbers are in the log.
     pub fn finish(self) -> anyhow::Result<LineStatus> {
         self.notifier.stopping();
+        // Whoever calls for parts gets an answer to each call before the line takes no more.
+        if let Some(plc) = &self.plc {
+            plc.quiet(DRAIN);
+        }
         self.board.line.begin_drain();
         if !self.board.line.wait(DRAIN) {
             tracing::error!("parts are still in flight after {DRAIN:?}; they are given up");
+        }
+        if let Some(plc) = self.plc {
+            plc.stop();
         }
         if let Some(server) = self.server {
             server.stop();

@@ -13,6 +13,7 @@ mod inspect;
 mod kept;
 mod learning;
 mod models;
+mod plc;
 mod replay;
 mod replays;
 mod run;

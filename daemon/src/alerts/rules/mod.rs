@@ -117,6 +117,8 @@ conditions! {
     store_degraded::StoreDegraded "store_degraded",
     outbox_stuck::OutboxStuck "outbox_stuck",
     drift::Drift "drift",
+    plc_lost::PlcLost "plc_lost",
+    plc_no_ack::PlcNoAck "plc_no_ack",
 }
 
 impl Look {

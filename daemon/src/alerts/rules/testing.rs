@@ -76,6 +76,7 @@ pub(crate) fn well(now: Timestamp) -> Facts {
         line: LineFacts { state: LineState::Running, camera: "camera".into(), source_trouble: None },
         provider: ProviderFacts { active: Provider::Cpu, fallbacks: Vec::new() },
         store: StoreFacts::default(),
+        plc: None,
         drift: Vec::new(),
         health: Arc::new(HealthReport {
             at: now,
