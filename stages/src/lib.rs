@@ -1,4 +1,5 @@
-//! Camera to verdict: sources, stages, and the line that wires them. The only crate that names OpenCV.
+//! Camera to verdict: sources, stages, and the line that wires them. The only crate that names OpenCV and
+//! Aravis.
 
 pub mod capture;
 pub mod decide;

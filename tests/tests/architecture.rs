@@ -16,10 +16,12 @@ const ARROWS: [(&str, &[&str]); 5] = [
 ];
 
 /// A dependency that belongs to one crate alone.
-const OWNERS: [(&str, &str); 6] = [
+const OWNERS: [(&str, &str); 8] = [
     ("ort", "models"),
     ("burn", "models-train"),
     ("opencv", "stages"),
+    ("aravis", "stages"),
+    ("aravis-sys", "stages"),
     ("axum", "inspectd"),
     ("sled", "inspectd"),
     ("nvml-wrapper", "inspectd"),

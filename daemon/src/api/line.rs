@@ -7,6 +7,7 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use models::bundle::Disposition;
 use serde::Serialize;
+use stages::capture::statistics::SourceStatistics;
 use stages::line::{Counts, LatencySummary, LineState};
 use utoipa::ToSchema;
 
@@ -111,6 +112,81 @@ struct StageView {
 struct SourceView {
     name: String,
     kind: &'static str,
+    /// What came from the camera and what was lost; absent for sources that have nothing to lose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<SourceStatisticsView>,
+}
+
+/// Counts of a camera since the program started; packets: of the present connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourceStatistics)]
+struct SourceStatisticsView {
+    /// Whether the camera answers.
+    connected: bool,
+    /// Vendor, model, serial number, address.
+    #[schema(required = true)]
+    device: Option<String>,
+    /// Settings that the camera has taken otherwise than asked for, and other things that a person should know.
+    adjusted: Vec<String>,
+    /// Whole pictures.
+    pictures: u64,
+    /// Pictures with holes; each is a part without a decision.
+    incomplete: u64,
+    /// Numbers left out in the camera's count.
+    missing: u64,
+    /// Numbers that came twice.
+    repeated: u64,
+    /// Pictures that were bit for bit the one before.
+    frozen: u64,
+    /// Pictures that no software trigger had asked for.
+    unasked: u64,
+    /// Software triggers without a picture in time.
+    unanswered: u64,
+    /// Pictures for which no buffer was free.
+    unbuffered: u64,
+    /// Times that the camera was connected.
+    connections: u64,
+    /// Times that the camera was lost.
+    lost: u64,
+    /// Times that pictures stayed away although the camera answered.
+    stalls: u64,
+    /// Exposure of the last picture, where the camera says so.
+    #[schema(required = true)]
+    exposure_us: Option<f64>,
+    /// Packets that did not come by themselves.
+    packets_missing: u64,
+    /// Packets that came when asked for again.
+    packets_resent: u64,
+    /// Times that packets were asked for again.
+    resend_requests: u64,
+    /// Pictures that found no free buffer in the driver.
+    underruns: u64,
+}
+
+impl From<SourceStatistics> for SourceStatisticsView {
+    fn from(of: SourceStatistics) -> SourceStatisticsView {
+        SourceStatisticsView {
+            connected: of.connected,
+            device: of.device,
+            adjusted: of.adjusted,
+            pictures: of.pictures,
+            incomplete: of.incomplete,
+            missing: of.missing,
+            repeated: of.repeated,
+            frozen: of.frozen,
+            unasked: of.unasked,
+            unanswered: of.unanswered,
+            unbuffered: of.unbuffered,
+            connections: of.connections,
+            lost: of.lost,
+            stalls: of.stalls,
+            exposure_us: of.exposure_us,
+            packets_missing: of.packets.missing,
+            packets_resent: of.packets.resent,
+            resend_requests: of.packets.resend_requests,
+            underruns: of.packets.underruns,
+        }
+    }
 }
 
 /// The model in force.
@@ -214,7 +290,11 @@ impl LineView {
             abandoned: status.abandoned,
             late_results: status.late_results,
             recipe: prepared.in_force.tag.clone(),
-            source: SourceView { name: board.source.name.clone(), kind: board.source.kind },
+            source: SourceView {
+                name: board.source.name.clone(),
+                kind: board.source.kind,
+                statistics: status.source.map(Into::into),
+            },
             model: ModelView::of(&prepared),
             store: StoreView::of(board),
             started_at: board.started_at,

@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod cameras;
 mod change;
 pub mod check;
 pub mod data;
@@ -68,6 +69,8 @@ pub enum Command {
     Run(run::Args),
     /// Say everything that is wrong with a configuration.
     Check(check::Args),
+    /// Find GigE Vision and USB3 Vision cameras, set them up, look through them.
+    Cameras(cameras::Args),
     /// Inspect pictures from files.
     Inspect(inspect::Args),
     /// Read what is on record.
@@ -129,6 +132,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Cameras(args) => cameras::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
         Command::Replay(args) => replay::run(&args),

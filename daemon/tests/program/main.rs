@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod api;
 mod audit;
+mod cameras;
 mod command_line;
 mod demo;
 mod drift;

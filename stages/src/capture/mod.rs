@@ -2,6 +2,8 @@
 
 pub mod called;
 pub mod folder;
+pub mod genicam;
+pub mod statistics;
 pub mod synthetic;
 pub mod video;
 
@@ -78,6 +80,10 @@ pub trait Source: Send {
     fn retry_after(&self) -> Duration {
         Duration::from_secs(1)
     }
+    /// Where it counts what came and what was lost; none where there is nothing to count. A source around another passes that one's on.
+    fn gauge(&self) -> Option<statistics::Gauge> {
+        None
+    }
     /// Waits at most `wait` for the next event.
     fn next(&mut self, wait: Duration) -> Result<Event, SourceError>;
 }
@@ -92,6 +98,8 @@ pub enum SourceConfig {
     Video(video::VideoConfig),
     /// A simulated line.
     Synthetic(synthetic::SyntheticConfig),
+    /// A GigE Vision or USB3 Vision camera.
+    Genicam(Box<genicam::GenicamConfig>),
 }
 
 impl SourceConfig {
@@ -101,6 +109,7 @@ impl SourceConfig {
             SourceConfig::Folder(_) => "folder",
             SourceConfig::Video(_) => "video",
             SourceConfig::Synthetic(_) => "synthetic",
+            SourceConfig::Genicam(_) => "genicam",
         }
     }
 
@@ -110,6 +119,7 @@ impl SourceConfig {
             SourceConfig::Folder(config) => config.problems(),
             SourceConfig::Video(config) => config.problems(),
             SourceConfig::Synthetic(config) => config.problems(),
+            SourceConfig::Genicam(config) => config.problems(),
         }
     }
 
@@ -118,7 +128,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Folder(config) => config.path = folder.join(&config.path),
             SourceConfig::Video(config) => config.path = config.path.take().map(|path| folder.join(path)),
-            SourceConfig::Synthetic(_) => {}
+            SourceConfig::Synthetic(_) | SourceConfig::Genicam(_) => {}
         }
     }
 
@@ -128,6 +138,7 @@ impl SourceConfig {
             SourceConfig::Folder(config) => Box::new(folder::Folder::open(config)?),
             SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
             SourceConfig::Synthetic(config) => Box::new(synthetic::Synthetic::open(config)?),
+            SourceConfig::Genicam(config) => Box::new(genicam::Genicam::open(*config)?),
         })
     }
 }
@@ -146,10 +157,15 @@ impl Pacer {
 
     /// Sleeps until the next part is due, or until `until`; true if it is due.
     fn wait(&self, until: Instant) -> bool {
-        let due = self.interval.is_none() || self.next_at <= until;
+        let due = self.due(until);
         let wake = if due { self.next_at } else { until };
         std::thread::sleep(wake.saturating_duration_since(Instant::now()));
         due
+    }
+
+    /// Whether a part is due, without waiting.
+    fn due(&self, now: Instant) -> bool {
+        self.interval.is_none() || self.next_at <= now
     }
 
     /// A part was delivered.

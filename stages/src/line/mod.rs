@@ -45,6 +45,7 @@ use self::keeper::{Keeper, Snapshot};
 use self::recording::Recording;
 use self::supervisor::{Seat, Supervisor};
 use self::worker::Station;
+use crate::capture::statistics::Gauge;
 use crate::frame::Pins;
 use crate::recipe::RecipeInForce;
 use crate::recycle::Buffers;
@@ -72,6 +73,7 @@ pub enum LineError {
 /// A running line. Dropping it drains it.
 pub struct Line {
     keeper: Arc<Keeper>,
+    gauge: Option<Gauge>,
     recipe: Arc<ArcSwap<RecipeInForce>>,
     watched: Watched,
     /// For the length of their queues alone: who holds a station keeps its queues open.
@@ -138,6 +140,7 @@ impl Line {
         let recipe = Arc::new(ArcSwap::new(recipe));
         let mut line = Line {
             keeper: keeper.clone(),
+            gauge: source.gauge(),
             recipe: recipe.clone(),
             watched: watched.clone(),
             stations: Vec::new(),
@@ -236,6 +239,7 @@ impl Line {
             record_errors: now.tallies.record_errors,
             source_errors: now.tallies.source_errors,
             source_trouble: now.tallies.source_trouble,
+            source: self.gauge.as_ref().map(Gauge::read),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a line says of itself.
 
 use super::counts::{Counts, LatencySummary};
+use crate::capture::statistics::SourceStatistics;
 
 /// The state an operator sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct LineStatus {
     pub source_errors: u64,
     /// What is wrong with the source now, in words.
     pub source_trouble: Option<String>,
+    /// What the source counts of itself; none for those that have nothing to lose.
+    pub source: Option<SourceStatistics>,
 }
 
 /// How much waits in front of a stage.

@@ -1,0 +1,92 @@
+//! The camera's own count of its pictures: which are missing, which came twice.
+
+/// GigE Vision 1 counts in 16 bits and leaves 0 out.
+const SHORT: u64 = 1 << 16;
+/// More than this many at once is no loss but a camera that counts anew.
+const PLAUSIBLE: u64 = 10_000;
+
+/// What a picture's number says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many numbers before it were left out.
+    Ahead(u64),
+    /// This number has come before.
+    Repeated,
+    /// The camera has begun to count anew.
+    Anew,
+}
+
+/// Follows the numbers of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    last: Option<u64>,
+    /// The camera does use 0, whatever the standard says.
+    zero: bool,
+}
+
+impl Sequence {
+    /// The next picture's number.
+    pub(super) fn step(&mut self, number: u64) -> Step {
+        self.zero |= number == 0;
+        let Some(last) = self.last else {
+            self.last = Some(number);
+            return Step::Ahead(0);
+        };
+        if number == last {
+            return Step::Repeated;
+        }
+        let forward = if number > last {
+            number - last
+        } else if last < SHORT && last - number > SHORT / 2 {
+            // Past the end of 16 bits.
+            number + SHORT - last - u64::from(!self.zero)
+        } else if last - number < 64 {
+            // A late one: its place was counted as missing when the count went past it.
+            return Step::Repeated;
+        } else {
+            0
+        };
+        self.last = Some(number);
+        if (1..=PLAUSIBLE).contains(&forward) { Step::Ahead(forward - 1) } else { Step::Anew }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn follow(numbers: &[u64]) -> (u64, u64, u64) {
+        let mut sequence = Sequence::default();
+        numbers.iter().fold((0, 0, 0), |(missing, repeated, anew), &number| match sequence.step(number) {
+            Step::Ahead(left_out) => (missing + left_out, repeated, anew),
+            Step::Repeated => (missing, repeated + 1, anew),
+            Step::Anew => (missing, repeated, anew + 1),
+        })
+    }
+
+    #[test]
+    fn gaps_repetitions_and_the_end_of_16_bits() {
+        assert_eq!(follow(&[5, 6, 7]), (0, 0, 0));
+        assert_eq!(follow(&[5, 8, 9]), (2, 0, 0));
+        assert_eq!(follow(&[5, 5, 6, 6]), (0, 2, 0));
+        assert_eq!(follow(&[65_534, 65_535, 1, 2]), (0, 0, 0), "0 is left out");
+        assert_eq!(follow(&[65_535, 2]), (1, 0, 0));
+        assert_eq!(follow(&[65_535, 0, 1]), (0, 0, 0), "a camera that uses 0");
+        assert_eq!(follow(&[40_000, 1, 2]), (0, 0, 1), "a camera that was started anew");
+        assert_eq!(follow(&[1 << 40, 1 + (1 << 40), 3 + (1 << 40)]), (1, 0, 0), "64 bits");
+        assert_eq!(follow(&[7, 9, 8, 10]), (1, 1, 0), "late");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_out_is_counted_exactly(kept in proptest::collection::vec(any::<bool>(), 2..400), first in 1_u64..65_536) {
+            // Any run through the end of 16 bits, with any numbers left out between the first and the last.
+            let number = |at: usize| (first - 1 + at as u64) % 65_535 + 1;
+            let last = kept.len() - 1;
+            let came: Vec<u64> = (0..kept.len()).filter(|&at| kept[at] || at == 0 || at == last).map(number).collect();
+            prop_assert_eq!(follow(&came), ((kept.len() - came.len()) as u64, 0, 0));
+        }
+    }
+}
