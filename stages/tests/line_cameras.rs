@@ -174,6 +174,9 @@ mod inside_the_process {
     }
 }
 
+/// The fake has one port, so one of them runs at a time: here for `cargo test`, by a group for nextest, where each test is a process.
+static ONE_PORT: Mutex<()> = Mutex::new(());
+
 /// Aravis' fake GigE Vision camera.
 struct GigeFake {
     child: Child,
@@ -182,9 +185,14 @@ struct GigeFake {
 impl GigeFake {
     /// None, and why, where it cannot be started.
     fn start(serial: &str) -> Result<GigeFake, String> {
+        GigeFake::with(serial, &[])
+    }
+
+    fn with(serial: &str, more: &[&str]) -> Result<GigeFake, String> {
         let mut command = Command::new("arv-fake-gv-camera-0.8");
         command
             .args(["-i", "127.0.0.1", "-s", serial])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -210,6 +218,7 @@ impl Drop for GigeFake {
 
 #[test]
 fn a_gige_camera_is_lost_noticed_and_found_again() {
+    let _alone = ONE_PORT.lock();
     let serial = format!("T{}", std::process::id());
     let fake = match GigeFake::start(&serial) {
         Ok(fake) => fake,
@@ -236,18 +245,68 @@ fn a_gige_camera_is_lost_noticed_and_found_again() {
     println!("GigE: told: {}", status.source_trouble.expect("told"));
     assert!(!source.connected && source.lost == 1, "{source:?}");
     let before = parts(&rig);
-    let fake = GigeFake::start(&serial).expect("it starts again");
+    // It comes back with a bad cable: of a thousand packets twenty are lost, and the fake sends none again.
+    let fake = GigeFake::with(&serial, &["-r", "20"]).expect("it starts again");
     timed("GigE: first picture after the camera's return after", HEALED, || parts(&rig) > before);
     until("20 parts more", || parts(&rig) >= before + 20);
+    until("a picture with holes", || counted(&rig).1.incomplete > 0);
     let (status, source) = counted(&rig);
     assert_eq!((status.source_trouble, source.connections), (None, 2));
     println!("GigE: {source:?}");
     let counts = rig.line.drain();
     println!("GigE: {counts:?}");
     assert!(counts.obey_the_law() && counts.in_flight == 0);
-    // Packets may be lost on a loaded machine: each picture with holes, and each that is missing, is a part without a decision.
+    // Each picture with holes, and each that is missing, is a part without a decision.
     assert!(counts.no_decision >= source.incomplete + source.missing, "{counts:?} {source:?}");
     drop(fake);
+}
+
+#[test]
+fn a_hostile_description_is_refused_or_read_as_far_as_it_goes() {
+    let _alone = ONE_PORT.lock();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("camera.xml");
+    let head = "<?xml version=\"1.0\"?><RegisterDescription ModelName=\"x\" VendorName=\"y\" SchemaMajorVersion=\"1\" SchemaMinorVersion=\"0\" \
+                SchemaSubMinorVersion=\"1\" MajorVersion=\"1\" MinorVersion=\"0\" SubMinorVersion=\"0\">";
+    // Each lists all the others, and itself.
+    let members: String = ["Root"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((0..20).map(|at| format!("C{at}")))
+        .map(|name| format!("<pFeature>{name}</pFeature>"))
+        .collect();
+    let circle: String = ["Root".to_owned()]
+        .into_iter()
+        .chain((0..20).map(|at| format!("C{at}")))
+        .map(|name| format!("<Category Name=\"{name}\">{members}</Category>"))
+        .collect();
+    let texts = [
+        ("no XML", "\u{7}\u{0}garbage <<<".repeat(50)),
+        ("ends early", format!("{head}<Category Name=\"Root\"><pFeature>Wid")),
+        ("circles", format!("{head}{circle}</RegisterDescription>")),
+        (
+            "hostile names",
+            format!(
+                "{head}<Category Name=\"Root\"><pFeature>%n%s</pFeature><pFeature></pFeature></Category></RegisterDescription>"
+            ),
+        ),
+    ];
+    for (what, text) in texts {
+        std::fs::write(&file, text).expect("written");
+        let serial = format!("H{}", std::process::id());
+        let fake = match GigeFake::with(&serial, &["-g", file.to_str().expect("UTF-8")]) {
+            Ok(fake) => fake,
+            Err(why) => return println!("SKIPPED: {what}: {why}"),
+        };
+        let hostile = config(&format!("serial = '{serial}'"));
+        match Bench::open(&hostile) {
+            Ok(bench) => println!("{what}: open, {} features", bench.features().len()),
+            Err(error) => println!("{what}: {error}"),
+        }
+        let error = Genicam::open(hostile).err().unwrap_or_else(|| panic!("{what}: a line cannot run on that"));
+        println!("{what}: {error}");
+        drop(fake);
+    }
 }
 
 /// A camera that does what a test says.

@@ -22,7 +22,9 @@ fn a_camera_is_found_shown_set_and_looked_through() {
 
     let (code, out, _) = words(&output(&["cameras", "set", "--fake", "Width=640", "TestRegister=0x10"]));
     assert_eq!((code, out.as_str()), (0, "Width = 640\nTestRegister = 16  (asked for 0x10)\n"));
-    for (value, said) in [("Width=9999", "from 1 to 2048"), ("Bogus=1", "no feature `Bogus`"), ("SensorWidth=1", "read only")] {
+    for (value, said) in
+        [("Width=9999", "from 1 to 2048"), ("Bogus=1", "no feature `Bogus`"), ("SensorWidth=1", "read only")]
+    {
         let (code, _, err) = words(&output(&["cameras", "set", "--fake", value]));
         assert!(code == 1 && err.contains(said), "{value}: {err}");
     }
@@ -54,7 +56,10 @@ fn a_line_with_a_camera_says_what_it_counts() {
         )
     };
     write("recipe.toml", format!("name = \"cap\"\nversion = 1\nbundle = \"{}\"\ndeadline_ms = 20000\n", text(&bundle)));
-    write("line.toml", config("name = \"top\"\ntrigger = { mode = \"software\", rate = 10.0 }\n[source.features]\nWidth = 256\n"));
+    write(
+        "line.toml",
+        config("name = \"top\"\ntrigger = { mode = \"software\", rate = 10.0 }\n[source.features]\nWidth = 256\n"),
+    );
     let line = dir.path().join("line.toml");
     let mut program = Program::start(&["run", "--config", text(&line)]);
     let url = program.url();

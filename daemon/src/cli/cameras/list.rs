@@ -37,7 +37,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ))?;
     }
     if found.is_empty() && !args.json {
-        out::line("no camera answers: check power and cables, that the camera is in a subnet of this machine, and that no firewall drops UDP port 3956")?;
+        out::line(
+            "no camera answers: check power and cables, that the camera is in a subnet of this machine, and that no firewall drops UDP port 3956",
+        )?;
     }
     Ok(ExitCode::from(SUCCESS))
 }

@@ -11,7 +11,9 @@ use crate::cli::{SUCCESS, out};
 
 /// Arguments of `set`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The camera forgets it with its power. What a line needs belongs into its configuration: [source.features].")]
+#[command(
+    after_help = "The camera forgets it with its power. What a line needs belongs into its configuration: [source.features]."
+)]
 pub(super) struct Args {
     #[command(flatten)]
     pick: Pick,

@@ -32,7 +32,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let features: Vec<Feature> = bench.features().into_iter().filter(wanted).collect();
     if features.is_empty() {
-        bail!("camera {} has no feature of that name: `inspectd cameras show` without a name lists all", bench.facts().words());
+        bail!(
+            "camera {} has no feature of that name: `inspectd cameras show` without a name lists all",
+            bench.facts().words()
+        );
     }
     if !args.json {
         out::line(bench.facts().words())?;

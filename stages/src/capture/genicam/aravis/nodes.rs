@@ -1,5 +1,7 @@
 //! A camera's features: what there are, and setting one with a look at what became of it.
 
+use std::collections::HashSet;
+
 use aravis::glib::object::{Cast, ObjectExt};
 use aravis::prelude::*;
 use aravis::{
@@ -10,8 +12,6 @@ use aravis::{
 use crate::capture::SourceError;
 use crate::capture::genicam::feature::{Access, Feature, FeatureName, FeatureValue, Kind};
 
-/// A description from a camera is somebody else's file: categories in circles end here.
-const DEPTH: usize = 16;
 /// More features than any camera has.
 const MOST: usize = 10_000;
 
@@ -25,28 +25,30 @@ pub(super) struct Set {
 
 /// Every feature that the camera has now.
 pub(super) fn all(camera: &Camera) -> Vec<Feature> {
-    let mut features = Vec::new();
-    if let Some(gc) = camera.device().and_then(|device| device.genicam()) {
-        walk(&gc, "Root", "", 0, &mut features);
-    }
-    features
+    camera.device().and_then(|device| device.genicam()).map_or_else(Vec::new, |gc| listed(&gc))
 }
 
-fn walk(gc: &Gc, name: &str, group: &str, depth: usize, features: &mut Vec<Feature>) {
-    let Some(node) = gc.node(name) else { return };
-    if depth > DEPTH || features.len() >= MOST {
-        return;
-    }
-    if let Some(category) = node.dynamic_cast_ref::<GcCategory>() {
-        let inner = if name == "Root" { "" } else { name };
-        for feature in category.features() {
-            walk(gc, &feature, inner, depth + 1, features);
+/// A camera's description is somebody else's file: categories may stand in circles, so each name is looked at once.
+fn listed(gc: &Gc) -> Vec<Feature> {
+    let (mut features, mut seen) = (Vec::new(), HashSet::new());
+    let mut waiting = vec![("Root".to_owned(), String::new())];
+    while let Some((name, group)) = waiting.pop() {
+        let node = gc.node(&name);
+        if seen.len() >= MOST || !seen.insert(name.clone()) {
+            continue;
         }
-    } else if let Some(feature) = node.dynamic_cast_ref::<GcFeatureNode>()
-        && feature.is_implemented().unwrap_or(false)
-    {
-        features.push(describe(&node, feature, name, group));
+        let Some(node) = node else { continue };
+        if let Some(category) = node.dynamic_cast_ref::<GcCategory>() {
+            let inner = if name == "Root" { String::new() } else { name };
+            // Taken from the end, so the camera's own order comes out.
+            waiting.extend(category.features().into_iter().rev().map(|feature| (String::from(feature), inner.clone())));
+        } else if let Some(feature) = node.dynamic_cast_ref::<GcFeatureNode>()
+            && feature.is_implemented().unwrap_or(false)
+        {
+            features.push(describe(&node, feature, &name, &group));
+        }
     }
+    features
 }
 
 fn describe(node: &GcNode, feature: &GcFeatureNode, name: &str, group: &str) -> Feature {
@@ -243,8 +245,7 @@ fn allowed(feature: &Feature) -> String {
 
 /// Names that differ by little, or are part of each other.
 fn similar(gc: &Gc, name: &str) -> String {
-    let mut features = Vec::new();
-    walk(gc, "Root", "", 0, &mut features);
+    let features = listed(gc);
     let lower = name.to_ascii_lowercase();
     let near = features.iter().map(|feature| &feature.name).filter(|known| {
         let known = known.to_ascii_lowercase();
