@@ -257,7 +257,9 @@ fn a_gige_camera_is_lost_noticed_and_found_again() {
     println!("GigE: {counts:?}");
     assert!(counts.obey_the_law() && counts.in_flight == 0);
     // Each picture with holes, and each that is missing, is a part without a decision.
-    assert!(counts.no_decision >= source.incomplete + source.missing, "{counts:?} {source:?}");
+    let answered = source.incomplete + source.missing + source.repeated;
+    assert!(counts.no_decision >= answered, "{counts:?} {source:?}");
+    println!("GigE: of {answered} or more lost pictures each is one part without a decision: {}", counts.no_decision);
     drop(fake);
 }
 
@@ -299,9 +301,9 @@ fn a_hostile_description_is_refused_or_read_as_far_as_it_goes() {
             Err(why) => return println!("SKIPPED: {what}: {why}"),
         };
         let hostile = config(&format!("serial = '{serial}'"));
-        match Bench::open(&hostile) {
-            Ok(bench) => println!("{what}: open, {} features", bench.features().len()),
-            Err(error) => println!("{what}: {error}"),
+        if what == "circles" {
+            let bench = Bench::open(&hostile).expect("it can be opened");
+            println!("{what}: {} features", bench.features().len());
         }
         let error = Genicam::open(hostile).err().unwrap_or_else(|| panic!("{what}: a line cannot run on that"));
         println!("{what}: {error}");
@@ -402,13 +404,20 @@ const PATIENT: &str = "stall_ms = 600000";
 fn missing_repeated_and_incomplete_pictures_are_parts_without_a_decision_and_counted_exactly() {
     let (double, rig) = doubled(PATIENT);
     double.send([(1, Some(10)), (2, Some(20)), (5, Some(30)), (5, Some(40)), (6, None), (7, Some(50))]);
-    until("all parts", || rig.line.counts().triggered == 8);
+    until("eight parts", || rig.line.counts().triggered == 8);
+    // 4 was only overtaken, but its part has had its answer: it must not become a second one.
+    double.send([(4, Some(60)), (8, Some(70))]);
+    until("nine parts", || rig.line.counts().triggered == 9);
     let (_, source) = counted(&rig);
-    assert_eq!((source.pictures, source.missing, source.repeated, source.incomplete), (5, 2, 1, 1), "{source:?}");
+    assert_eq!(
+        (source.pictures, source.missing, source.repeated, source.incomplete, source.late),
+        (6, 2, 1, 1, 1),
+        "{source:?}"
+    );
     let counts = rig.line.drain();
-    assert_eq!((counts.pass, counts.no_decision), (4, 4));
+    assert_eq!((counts.pass, counts.no_decision), (5, 4));
     let no_frame = [(Cause::NoFrame, 3), (Cause::Truncated, 1)];
-    // 4 = two left out, one repeated, one with holes.
+    // Four: two left out, one repeated, one with holes.
     let recorded = |cause| rig.memory.recorded().iter().filter(|it| it.verdict == Verdict::NoDecision(cause)).count();
     assert_eq!(no_frame.map(|(cause, _)| (cause, recorded(cause))), no_frame);
 }

@@ -134,6 +134,8 @@ struct SourceStatisticsView {
     incomplete: u64,
     /// Numbers left out in the camera's count.
     missing: u64,
+    /// Pictures that were overtaken, and so came too late for their parts, which are counted as missing.
+    late: u64,
     /// Numbers that came twice.
     repeated: u64,
     /// Pictures that were bit for bit the one before.
@@ -172,6 +174,7 @@ impl From<SourceStatistics> for SourceStatisticsView {
             pictures: of.pictures,
             incomplete: of.incomplete,
             missing: of.missing,
+            late: of.late,
             repeated: of.repeated,
             frozen: of.frozen,
             unasked: of.unasked,

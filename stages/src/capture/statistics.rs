@@ -17,6 +17,8 @@ pub struct SourceStatistics {
     pub incomplete: u64,
     /// Numbers left out in the camera's count of its pictures; each is a part without a decision.
     pub missing: u64,
+    /// Pictures, whole or not, that others overtook: they had been counted as missing, and come too late for their parts.
+    pub late: u64,
     /// Numbers that came a second time.
     pub repeated: u64,
     /// Pictures equal bit for bit to the one before, beyond what is allowed.

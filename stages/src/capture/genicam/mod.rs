@@ -41,6 +41,8 @@ const RETRY: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_millis(20);
 /// More than the stall's limit for the first picture after a start.
 const FIRST_PICTURE: Duration = Duration::from_secs(1);
+/// A camera that is there answers a command sooner.
+const ANSWERED: Duration = Duration::from_millis(100);
 /// Threads in a driver that does not return, at most.
 const LEFT_BEHIND: usize = 4;
 /// Software triggers under way, at most.
@@ -233,6 +235,15 @@ impl Genicam {
             self.last_picture.map_or_else(|| started.elapsed().saturating_sub(FIRST_PICTURE), |last| last.elapsed());
         let free = matches!(self.config.trigger, Triggering::Free { .. });
         if (free && silent > self.stall_limit()) || self.unanswered >= UNANSWERED {
+            // A question that is still open: whether the camera would answer nobody knows, so it is lost rather than stalled.
+            if let Some((what, since)) = link.desk.busy().filter(|(_, since)| *since > ANSWERED) {
+                let (silent, since) = (silent.as_millis(), since.as_millis());
+                self.gauge.change(|now| now.lost += u64::from(now.connected));
+                self.lose(&format!(
+                    "no picture for {silent} ms and no answer to {what} for {since} ms (link down, camera off?)"
+                ));
+                return;
+            }
             let said = if free {
                 format!("no picture for {} ms although the camera answers", silent.as_millis())
             } else {
@@ -268,6 +279,11 @@ impl Genicam {
     fn judge(&mut self, shot: Shot) {
         self.last_picture = Some(Instant::now());
         let step = self.sequence.step(shot.number);
+        if step == Step::Late {
+            // Its part has had its answer when another picture overtook it.
+            self.gauge.change(|now| now.late += 1);
+            return;
+        }
         self.gauge.change(|now| {
             match &shot.frame {
                 Ok(_) => now.pictures += 1,
@@ -277,7 +293,7 @@ impl Genicam {
             match step {
                 Step::Ahead(missing) => now.missing += missing,
                 Step::Repeated => now.repeated += 1,
-                Step::Anew => {}
+                Step::Late | Step::Anew => {}
             }
             now.exposure_us = shot.exposure_us.or(now.exposure_us);
         });

@@ -1,15 +1,21 @@
 //! The camera's own count of its pictures: which are missing, which came twice.
 
+use std::collections::VecDeque;
+
 /// GigE Vision 1 counts in 16 bits and leaves 0 out.
 const SHORT: u64 = 1 << 16;
 /// More than this many at once is no loss but a camera that counts anew.
 const PLAUSIBLE: u64 = 10_000;
+/// A picture with holes is waited for, so others may overtake it, but no more than this many.
+const OVERTAKEN: u64 = 64;
 
 /// What a picture's number says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// So many numbers before it were left out.
     Ahead(u64),
+    /// It was overtaken: its number was among those left out.
+    Late,
     /// This number has come before.
     Repeated,
     /// The camera has begun to count anew.
@@ -20,6 +26,8 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     last: Option<u64>,
+    /// Numbers left out lately.
+    missing: VecDeque<u64>,
     /// The camera does use 0, whatever the standard says.
     zero: bool,
 }
@@ -35,19 +43,33 @@ impl Sequence {
         if number == last {
             return Step::Repeated;
         }
-        let forward = if number > last {
-            number - last
-        } else if last < SHORT && last - number > SHORT / 2 {
-            // Past the end of 16 bits.
-            number + SHORT - last - u64::from(!self.zero)
-        } else if last - number < 64 {
-            // A late one: its place was counted as missing when the count went past it.
-            return Step::Repeated;
-        } else {
-            0
-        };
+        let (forward, back) = (self.distance(last, number), self.distance(number, last));
+        if back <= OVERTAKEN {
+            let place = self.missing.iter().position(|&missing| missing == number);
+            return place.and_then(|place| self.missing.remove(place)).map_or(Step::Repeated, |_| Step::Late);
+        }
         self.last = Some(number);
-        if (1..=PLAUSIBLE).contains(&forward) { Step::Ahead(forward - 1) } else { Step::Anew }
+        if forward > PLAUSIBLE {
+            self.missing.clear();
+            return Step::Anew;
+        }
+        let mut left_out = last;
+        for _ in 1..forward {
+            left_out = if left_out + 1 == SHORT && number < last { u64::from(!self.zero) } else { left_out + 1 };
+            self.missing.push_back(left_out);
+        }
+        let beyond = self.missing.len().saturating_sub(OVERTAKEN as usize);
+        self.missing.drain(..beyond);
+        Step::Ahead(forward - 1)
+    }
+
+    /// Steps from one number on to another; past the end of 16 bits where that is the shorter way.
+    fn distance(&self, from: u64, to: u64) -> u64 {
+        match to.checked_sub(from) {
+            Some(steps) => steps,
+            None if from < SHORT && from - to > SHORT / 2 => to + SHORT - from - u64::from(!self.zero),
+            None => u64::MAX,
+        }
     }
 }
 
@@ -61,6 +83,8 @@ mod tests {
         let mut sequence = Sequence::default();
         numbers.iter().fold((0, 0, 0), |(missing, repeated, anew), &number| match sequence.step(number) {
             Step::Ahead(left_out) => (missing + left_out, repeated, anew),
+            // It is not missing after all.
+            Step::Late => (missing - 1, repeated, anew),
             Step::Repeated => (missing, repeated + 1, anew),
             Step::Anew => (missing, repeated, anew + 1),
         })
@@ -76,7 +100,9 @@ mod tests {
         assert_eq!(follow(&[65_535, 0, 1]), (0, 0, 0), "a camera that uses 0");
         assert_eq!(follow(&[40_000, 1, 2]), (0, 0, 1), "a camera that was started anew");
         assert_eq!(follow(&[1 << 40, 1 + (1 << 40), 3 + (1 << 40)]), (1, 0, 0), "64 bits");
-        assert_eq!(follow(&[7, 9, 8, 10]), (1, 1, 0), "late");
+        assert_eq!(follow(&[7, 9, 8, 10]), (0, 0, 0), "overtaken");
+        assert_eq!(follow(&[7, 9, 8, 8, 10]), (0, 1, 0), "overtaken, and once more");
+        assert_eq!(follow(&[65_534, 2, 65_535, 1, 3]), (0, 0, 0), "overtaken at the end of 16 bits");
     }
 
     proptest! {

@@ -93,7 +93,9 @@ fn pixel_format(camera: &Camera, config: &GenicamConfig) -> Result<(), SourceErr
         }
         camera.set_pixel_format_from_string(name).map_err(failed("PixelFormat", name))?;
     }
-    let now = camera.pixel_format_as_string().map(String::from).map_err(failed("PixelFormat", "reading"))?;
+    let now = camera.pixel_format_as_string().map(String::from).map_err(|error| {
+        SourceError(format!("the camera's PixelFormat cannot be read: {}; {SHOWN}", error.message()))
+    })?;
     match &config.pixel_format {
         Some(asked) if *asked != now => Err(SourceError(format!(
             "the camera has taken `pixel_format` = {asked} without a word, and says {now}: {choose}"
