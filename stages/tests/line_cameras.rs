@@ -1,5 +1,6 @@
 //! GenICam cameras under a real line: Aravis' fake inside the process, its fake GigE Vision camera as a process of its own, and a double
-//! for what neither can be made to do. Times of detection and recovery are printed; they are asserted only where hours would pass.
+//! for what neither can be made to do. Times of detection and recovery are printed; they are asserted against generous limits only.
+#![allow(clippy::print_stdout)] // times are what this is read for
 
 mod line_support;
 
@@ -103,7 +104,7 @@ mod inside_the_process {
         // The fake counts in 16 bits, and goes past their end in between.
         let mut steps = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as i64);
         assert_eq!(numbers.len(), 300);
-        assert!(steps.all(|step| step > 0 || step < -60_000), "{numbers:?}");
+        assert!(steps.all(|step| !(-60_000..=0).contains(&step)), "{numbers:?}");
     }
 
     #[test]

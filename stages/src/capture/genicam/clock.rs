@@ -37,7 +37,7 @@ impl Clock {
         let difference = arrived_ns - i128::from(stamp_ns);
         match self.least.back_mut() {
             Some((since, least)) if arrived.saturating_duration_since(*since) < WINDOW => {
-                *least = (*least).min(difference)
+                *least = (*least).min(difference);
             }
             _ => self.least.push_back((arrived, difference)),
         }

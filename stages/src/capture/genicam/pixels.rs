@@ -128,10 +128,10 @@ impl RawImage<'_> {
                 rows().for_each(|row| out.extend(row.chunks_exact(2).map(upper)));
             }
             Layout::ThreeForTwo => {
-                rows().for_each(|row| out.extend(row.chunks_exact(3).flat_map(|three| [three[0], three[2]])))
+                rows().for_each(|row| out.extend(row.chunks_exact(3).flat_map(|three| [three[0], three[2]])));
             }
             Layout::Bits(bits) => {
-                rows().for_each(|row| out.extend((0..width).map(|pixel| upper_eight(row, pixel, bits))))
+                rows().for_each(|row| out.extend((0..width).map(|pixel| upper_eight(row, pixel, bits))));
             }
             Layout::Bayer(code) => {
                 let mosaic: std::borrow::Cow<'_, [u8]> =
