@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use super::statistics::Gauge;
 use super::{Event, Fault, Pace, Source, SourceError, Trigger};
 use crate::verdict::Cause;
 
@@ -232,6 +233,10 @@ impl Source for Called {
     /// Calls come when they come.
     fn pace(&self) -> Pace {
         Pace::Triggered
+    }
+
+    fn gauge(&self) -> Option<Gauge> {
+        self.inner.gauge()
     }
 
     /// At once: calls are answered while the camera is away, with the reason why there is no picture.

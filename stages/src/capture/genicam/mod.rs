@@ -333,11 +333,11 @@ impl Genicam {
                 return;
             }
         }
-        self.out.push_back(Trigger { at, serial: None, frame: shot.frame, truth: None });
+        self.out.push_back(Trigger { at, serial: None, frame: shot.frame, truth: None, call: None });
     }
 
     fn fault(&mut self, at: Instant, cause: Cause, detail: String) {
-        self.out.push_back(Trigger { at, serial: None, frame: Err(Fault { cause, detail }), truth: None });
+        self.out.push_back(Trigger { at, serial: None, frame: Err(Fault { cause, detail }), truth: None, call: None });
     }
 
     /// Software triggers whose time is up. Those after them are given up too: which of them a late picture would answer, nobody knows.
@@ -416,20 +416,25 @@ impl Source for Genicam {
                 self.dial()?;
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return match &self.trouble {
-                    Some(trouble) => Err(SourceError(trouble.clone())),
-                    None => Ok(Event::Idle),
-                };
-            }
-            let Some(link) = &self.link else {
-                std::thread::sleep(left.min(TICK));
-                continue;
+            let heard = match &self.link {
+                Some(link) => link.messages.recv_timeout(left.min(TICK)),
+                None => {
+                    std::thread::sleep(left.min(TICK));
+                    Err(RecvTimeoutError::Timeout)
+                }
             };
-            match link.messages.recv_timeout(left.min(TICK)) {
+            match heard {
                 Ok(message) => self.hear(message),
-                Err(RecvTimeoutError::Timeout) => self.watch(),
                 Err(RecvTimeoutError::Disconnected) => self.hear(Message::Over("the camera's thread ended".to_owned())),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.watch();
+                    if left.is_zero() {
+                        return match &self.trouble {
+                            Some(trouble) => Err(SourceError(trouble.clone())),
+                            None => Ok(Event::Idle),
+                        };
+                    }
+                }
             }
         }
     }
