@@ -115,7 +115,7 @@ impl TriggerSection {
         let mut problem = |key: &str, text: &str| problems.push((format!("trigger.{key}"), text.to_owned()));
         match (self.by, plc) {
             (TriggeredBy::Plc, None) => {
-                problem("by", "is `plc`, but there is none: add `[plc]`, or write `by = \"source\"`")
+                problem("by", "is `plc`, but there is none: add `[plc]`, or write `by = \"source\"`");
             }
             (TriggeredBy::Source, Some(_)) => {
                 problem(

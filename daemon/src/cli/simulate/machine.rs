@@ -227,10 +227,10 @@ impl Machine {
         let result = &said.result;
         match self.expected.pop_front() {
             Some((id, taken_at)) if id == result.id => {
-                self.report.result_ms.push(taken_at.elapsed().as_secs_f64() * 1e3)
+                self.report.result_ms.push(taken_at.elapsed().as_secs_f64() * 1e3);
             }
             Some((id, _)) => {
-                self.report.wrong(format!("the result of part {id} was due, and that of {} came", result.id))
+                self.report.wrong(format!("the result of part {id} was due, and that of {} came", result.id));
             }
             None => self.report.wrong(format!("a result came for part {}, which waits for none", result.id)),
         }
