@@ -5,11 +5,14 @@ use super::random::Dice;
 /// Pixels between two nodes of the light field; light changes slowly, so that it is drawn coarse and interpolated.
 const PITCH: usize = 32;
 
-/// Side of the field of view that the lamp is set up for. A smaller frame is a window of it, at the same scale.
+/// Side of the field of view that the lamp is set up for. A smaller frame is a window of it, at the same scale; for a larger one the lamp
+/// stands further away.
 const VIEW: f32 = 512.0;
 
 /// The lamp over one part.
 pub(super) struct Light {
+    /// Side of the field of view, pixels.
+    view: f32,
     /// Where the frame's upper left corner lies in the field of view.
     origin: [f32; 2],
     slope: [f32; 2],
@@ -27,22 +30,24 @@ pub(super) struct Light {
 impl Light {
     /// `streak_normal` is the direction across a surface's lines, where it has streaks.
     pub(super) fn draw(dice: &mut Dice, width: usize, height: usize, streak_normal: Option<[f32; 2]>) -> Self {
-        let room = |pixels: usize| (VIEW - pixels as f32).max(0.0);
+        let view = VIEW.max(width.max(height) as f32);
+        let room = |pixels: usize| (view - pixels as f32).max(0.0);
         let angle = dice.angle();
         let steepness = dice.range(0.02, 0.30);
         let streak = |dice: &mut Dice| {
             let gain = if streak_normal.is_some() && dice.chance(0.6) { dice.range(-0.06, 0.13) } else { 0.0 };
-            [dice.range(0.0, VIEW), dice.range(26.0, 90.0), gain]
+            [dice.range(0.0, view), dice.range(26.0, 90.0), gain]
         };
         // The lamp stands up and to the left, within 25 degrees.
         let azimuth = dice.range(-0.44, 0.44) + std::f32::consts::FRAC_PI_4;
         Light {
+            view,
             origin: [dice.unit() * room(width), dice.unit() * room(height)],
             slope: [steepness * angle.cos(), steepness * angle.sin()],
             vignette: dice.range(0.0, 0.22),
-            lamp: [dice.range(0.2, 0.8) * VIEW, dice.range(0.2, 0.8) * VIEW],
+            lamp: [dice.range(0.2, 0.8) * view, dice.range(0.2, 0.8) * view],
             lamp_gain: dice.range(-0.05, 0.18),
-            lamp_width: dice.range(0.25, 0.6) * VIEW,
+            lamp_width: dice.range(0.25, 0.6) * view,
             streaks: [streak(dice), streak(dice), streak(dice)],
             streak_normal: streak_normal.unwrap_or([0.0, 1.0]),
             from: [-azimuth.cos(), -azimuth.sin()],
@@ -51,7 +56,7 @@ impl Light {
 
     fn at(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x + self.origin[0], y + self.origin[1]);
-        let (u, v) = (x / VIEW - 0.5, y / VIEW - 0.5);
+        let (u, v) = (x / self.view - 0.5, y / self.view - 0.5);
         let gradient = 1.0 + self.slope[0] * u + self.slope[1] * v;
         let vignette = 1.0 - self.vignette * 2.0 * (u * u + v * v);
         let away = ((x - self.lamp[0]).powi(2) + (y - self.lamp[1]).powi(2)) / (2.0 * self.lamp_width.powi(2));
