@@ -109,6 +109,7 @@ impl Line {
             found: decision.found,
             scores: decision.scores,
             heat: None,
+            regions: Vec::new(),
             recipe: self.recipe.tag.clone(),
             model: model.digest().clone(),
             provider: None,

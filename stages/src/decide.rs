@@ -10,9 +10,14 @@ use models::ruling::{self, KindSays, Ruling};
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
+use crate::regions::Finding;
 use crate::sample::{Sample, Sampler};
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::{Cause, Verdict};
+
+mod several;
+
+use several::{Joined, joined};
 
 /// Decides a part from its prediction, by the thresholds of the recipe in force and the rules of its model's manifest.
 pub fn decide(prediction: &Prediction, recipe: &RecipeInForce) -> Decision {
@@ -35,6 +40,7 @@ fn ruled(prediction: &Prediction, recipe: &RecipeInForce) -> (Decision, Ruling) 
         scores: (0..recipe.labels.len()).map(scored).collect(),
         heat: Some(heat(prediction, recipe, &ruling)),
         detail: (ruling.saying == Saying::Unsure).then(|| unsure(prediction, recipe)),
+        regions: Vec::new(),
         sample: Sample::default(),
     };
     let decision = match &prediction.anomaly {
@@ -137,6 +143,13 @@ struct Worker {
 impl Stage for Worker {
     fn process(&mut self, part: Part) -> Flow {
         let decision = match &part.prediction {
+            _ if !part.findings.is_empty() => {
+                let whole = part.view().map_or([0, 0], |view| [view.width, view.height]);
+                let Joined { decision, deciding, ruling } = joined(&part.findings, &part.recipe, whole);
+                let Finding { region, prediction, .. } = &part.findings[deciding];
+                let terms = &part.recipe.regions[*region].terms;
+                Decision { sample: self.sampler.sample(part.id, prediction, &ruling, terms), ..decision }
+            }
             Some(prediction) => {
                 let (decision, ruling) = ruled(prediction, &part.recipe);
                 let sample = self.sampler.sample(part.id, prediction, &ruling, &part.recipe);
@@ -221,6 +234,8 @@ mod tests {
             thresholds: thresholds.iter().map(|&(label, value)| (label.to_owned(), value)).collect(),
             quality: Default::default(),
             evidence: Default::default(),
+            regions: Vec::new(),
+            tiles: None,
             review: Default::default(),
         };
         RecipeInForce::new(recipe, Arc::new(Labels(manifest, "digest".into())))

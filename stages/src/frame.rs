@@ -6,11 +6,13 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use models::image::PixelFormat;
+
+use crate::regions::Area;
 
 /// What a source delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,12 @@ pub enum Content {
     Encoded,
 }
 
+/// The views of a frame that has none; made once, so that a frame costs no allocation for them.
+fn no_views() -> Arc<[View]> {
+    static NONE: LazyLock<Arc<[View]>> = LazyLock::new(|| Arc::new([]));
+    NONE.clone()
+}
+
 /// A shared handle on one picture. Cloning is cheap; the buffer returns to its pool when the last clone is gone.
 #[derive(Clone)]
 pub struct Frame {
@@ -40,6 +48,16 @@ struct FrameInner {
     buffer: FrameBuffer,
     sequence: u64,
     name: Option<Arc<str>>,
+    views: Arc<[View]>,
+}
+
+/// The place of one camera's picture in a frame of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// What it sees, as the configuration has it.
+    pub name: Arc<str>,
+    /// Its pixels.
+    pub area: Area,
 }
 
 impl Frame {
@@ -66,6 +84,11 @@ impl Frame {
     /// Where it came from: a file's path, a video's name and position.
     pub fn name(&self) -> Option<&Arc<str>> {
         self.inner.name.as_ref()
+    }
+
+    /// Its views, where several cameras see the part.
+    pub fn views(&self) -> &[View] {
+        &self.inner.views
     }
 
     /// Whether raw pixels are as many as their size says. Always true for encoded bytes, which only a decoder can judge.
@@ -157,7 +180,12 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// Makes the filled buffer a frame. `name` says where it came from.
     pub fn into_frame(self, content: Content, sequence: u64, name: Option<Arc<str>>) -> Frame {
-        Frame { inner: Arc::new(FrameInner { content, buffer: self, sequence, name }), pin: None }
+        self.into_views(content, sequence, name, no_views())
+    }
+
+    /// The same of several cameras' pictures in one.
+    pub fn into_views(self, content: Content, sequence: u64, name: Option<Arc<str>>, views: Arc<[View]>) -> Frame {
+        Frame { inner: Arc::new(FrameInner { content, buffer: self, sequence, name, views }), pin: None }
     }
 }
 

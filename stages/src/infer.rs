@@ -2,6 +2,7 @@
 //! hangs or panics takes none down with it.
 
 use crate::part::Part;
+use crate::regions;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
 
@@ -21,14 +22,26 @@ impl StageFactory for Infer {
     }
 
     fn build(&self) -> Box<dyn Stage> {
-        Box::new(Worker)
+        Box::new(Worker { lanes: self.workers })
     }
 }
 
-struct Worker;
+struct Worker {
+    /// Threads that look at one part's regions at once.
+    lanes: usize,
+}
 
 impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
+        if !part.recipe.regions.is_empty() {
+            return match regions::look(&part, self.lanes) {
+                Ok(findings) => {
+                    part.findings = findings;
+                    Flow::Next(part)
+                }
+                Err((cause, detail)) => Flow::Decided(part, Decision::none(cause, detail)),
+            };
+        }
         // Taken, not borrowed: the tensor is free for the next part as soon as this one is through.
         let Some(tensor) = part.tensor.take() else {
             let decision = Decision::none(Cause::StageFailed, "infer: the part arrived without a tensor");

@@ -56,7 +56,7 @@ pub struct TrueDefect {
 }
 
 /// How a picture was taken, as the quality gate measures it: what a camera's light and focus do to it over time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageHealth {
     /// Mean grey level, 0 to 255.
     pub brightness: f32,
@@ -65,6 +65,23 @@ pub struct ImageHealth {
     /// Variance of the Laplacian; measured on every part where the recipe has a limit for it, otherwise on some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharpness: Option<f32>,
+}
+
+/// What a region of the picture says of a part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionSays {
+    /// Its name in the recipe.
+    pub region: Arc<str>,
+    /// Its own verdict.
+    pub verdict: Verdict,
+    /// The label that rests on.
+    pub label: Option<Arc<str>>,
+    /// That label's score, 0 to 1; absent where another head than the classifier named it.
+    pub score: Option<f32>,
+    /// The pixels that it rests on: left, top, width, height.
+    pub tile: [u32; 4],
+    /// SHA-256 of the graph of its model.
+    pub model: Arc<str>,
 }
 
 /// Everything known of one inspected part. The journal keeps it as it is.
@@ -95,8 +112,12 @@ pub struct Inspection {
     pub found: Vec<LabelScore>,
     /// Every label's score, in the model's order.
     pub scores: Vec<LabelScore>,
-    /// Heat map of `label`.
+    /// Heat map of `label`, over the whole picture.
     pub heat: Option<KeptHeat>,
+    /// What each region says, the worst first: the verdict, its label, the scores and the heat map are that one's. None where the model
+    /// sees the whole picture at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RegionSays>,
     /// Recipe name and version, as `name@version`.
     pub recipe: Arc<str>,
     /// SHA-256 of the model's graph.

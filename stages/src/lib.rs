@@ -14,6 +14,7 @@ pub mod quality;
 pub mod recipe;
 pub mod record;
 pub mod recycle;
+pub mod regions;
 pub mod sample;
 pub mod stage;
 pub mod verdict;

@@ -6,11 +6,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use models::image::{Image, ImageView};
 use models::prediction::Prediction;
+use models::runtime::Provider;
 
 use crate::frame::{Content, Frame};
 use crate::inspection::{ImageHealth, Truth};
 use crate::recipe::RecipeInForce;
 use crate::recycle::{Buffers, Recycled};
+use crate::regions::Finding;
 
 /// A part moves from stage to stage; its pixels do not.
 pub struct Part {
@@ -30,8 +32,10 @@ pub struct Part {
     pub tensor: Option<Recycled<Vec<f32>>>,
     /// How the picture was taken, filled by `quality`.
     pub image: Option<ImageHealth>,
-    /// Filled by `infer`.
+    /// Filled by `infer`, where the model sees the whole picture at once.
     pub prediction: Option<Prediction>,
+    /// Filled by `infer`, where the recipe has regions.
+    pub findings: Vec<Finding>,
     /// What this part is inspected with; a reload between parts does not change it.
     pub recipe: Arc<RecipeInForce>,
     /// What the part really is, when simulated.
@@ -55,11 +59,18 @@ impl Part {
             tensor: None,
             image: None,
             prediction: None,
+            findings: Vec::new(),
             recipe,
             truth: None,
             buffers,
             outlived: false,
         }
+    }
+
+    /// The provider that computed what is known of it.
+    pub(crate) fn provider(&self) -> Option<Provider> {
+        let found = self.findings.first().map(|finding| &finding.prediction);
+        self.prediction.as_ref().or(found).map(|prediction| prediction.provider)
     }
 
     /// The pixels, wherever they are; none while an encoded frame is not decoded yet.

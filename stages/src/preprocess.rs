@@ -29,6 +29,18 @@ struct Worker;
 impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
         let recipe = part.recipe.clone();
+        // Regions are cut and made ready one after the other, by whoever looks at them: all at once they would be hundreds of megabytes.
+        if !recipe.regions.is_empty() {
+            return Flow::Next(part);
+        }
+        if let [first, ..] = part.frame.views() {
+            let detail = format!(
+                "several cameras see the part (`{}`, ...), but the recipe does not say where the model looks: give each view a region (`[[regions]]` \
+                 with `view`)",
+                first.name
+            );
+            return Flow::Decided(part, Decision::none(Cause::WrongSize, detail));
+        }
         let preprocess = recipe.model.preprocess();
         let mut tensor = part.buffers.tensor(preprocess.tensor_len());
         let Some(view) = part.view() else {

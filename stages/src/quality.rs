@@ -1,12 +1,12 @@
 //! The `quality` stage: decodes what came encoded and refuses pictures that are not fit to be judged. Each limit stands
 //! in the recipe; a refused picture is `NoDecision` with its cause, never a guess.
 
-use models::image::{self, ImageError, ImageView, PixelFormat};
+use models::image::{self, Image, ImageError, ImageView, PixelFormat};
 use opencv::core::{self, Mat, Rect, Scalar};
 use opencv::imgproc;
 use opencv::prelude::*;
 
-use crate::frame::Content;
+use crate::frame::{Content, View};
 use crate::inspection::ImageHealth;
 use crate::part::Part;
 use crate::recipe::Quality as Limits;
@@ -46,10 +46,16 @@ impl StageFactory for Quality {
 }
 
 /// Scratch images live as long as the worker, so that a part costs no allocation.
-#[derive(Default)]
 struct Worker {
     grey: Mat,
     laplacian: Mat,
+    cut: Image,
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker { grey: Mat::default(), laplacian: Mat::default(), cut: Image::empty() }
+    }
 }
 
 impl Stage for Worker {
@@ -63,13 +69,14 @@ impl Stage for Worker {
         }
         let recipe = part.recipe.clone();
         let by_lot = drawn_by_lot(part.id, SHARPNESS_SHARE);
-        let verdict = match part.view().map(|view| self.look(view, &recipe.recipe.quality, by_lot)) {
-            Some((health, verdict)) => {
-                part.image = Some(health);
-                verdict
-            }
-            None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
-        };
+        let verdict =
+            match part.view().map(|view| self.look_at_all(view, part.frame.views(), &recipe.recipe.quality, by_lot)) {
+                Some((health, verdict)) => {
+                    part.image = Some(health);
+                    verdict
+                }
+                None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
+            };
         match verdict {
             Ok(()) => Flow::Next(part),
             Err((cause, detail)) => refuse(part, cause, detail),
@@ -81,21 +88,27 @@ fn refuse(part: Part, cause: Cause, detail: String) -> Flow {
     Flow::Decided(part, Decision::none(cause, detail))
 }
 
-fn cause_of(error: &ImageError) -> Cause {
+/// What a picture that cannot be decoded means for its part.
+pub(crate) fn cause_of(error: &ImageError) -> Cause {
     match error {
         ImageError::Truncated(_) => Cause::Truncated,
         _ => Cause::Unreadable,
     }
 }
 
+fn check_size(view: ImageView<'_>, limits: &Limits) -> Result<(), Refusal> {
+    match limits.size {
+        Some([width, height]) if (view.width, view.height) != (width, height) => {
+            let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
+            Err((Cause::WrongSize, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The first limit that a picture breaks.
 fn check(view: ImageView<'_>, health: &ImageHealth, saturated: f32, limits: &Limits) -> Result<(), Refusal> {
-    if let Some([width, height]) = limits.size
-        && (view.width, view.height) != (width, height)
-    {
-        let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
-        return Err((Cause::WrongSize, detail));
-    }
+    check_size(view, limits)?;
     if saturated > limits.max_saturated {
         let detail = format!(
             "{:.0} % of the picture is black or white, the recipe allows {:.0} %: check exposure and light",
@@ -124,6 +137,33 @@ fn check(view: ImageView<'_>, health: &ImageHealth, saturated: f32, limits: &Lim
 }
 
 impl Worker {
+    /// As [`look`](Self::look), at each view of a part that several cameras see. What is kept of how they were taken is the first one's.
+    fn look_at_all(
+        &mut self,
+        view: ImageView<'_>,
+        views: &[View],
+        limits: &Limits,
+        by_lot: bool,
+    ) -> (ImageHealth, Result<(), Refusal>) {
+        if views.is_empty() {
+            return self.look(view, limits, by_lot);
+        }
+        let of_each = Limits { size: None, ..limits.clone() };
+        let mut cut = std::mem::replace(&mut self.cut, Image::empty());
+        let mut looks = Vec::with_capacity(views.len());
+        for View { name, area } in views {
+            let look = match area.cut(view, &mut cut) {
+                Ok(()) => self.look(cut.view(), &of_each, by_lot),
+                Err(error) => (ImageHealth::default(), Err((Cause::WrongSize, error.to_string()))),
+            };
+            looks.push((look.0, look.1.map_err(|(cause, words)| (cause, format!("view `{name}`: {words}")))));
+        }
+        self.cut = cut;
+        let health = looks[0].0;
+        let size = check_size(view, limits);
+        (health, looks.into_iter().fold(size, |so_far, (_, look)| so_far.and(look)))
+    }
+
     /// How a picture was taken, and whether it is fit to be judged. `by_lot`: its sharpness is wanted for the trend.
     fn look(&mut self, view: ImageView<'_>, limits: &Limits, by_lot: bool) -> (ImageHealth, Result<(), Refusal>) {
         let Levels { mean, deviation, saturated } = Levels::of(view);
@@ -216,8 +256,6 @@ pub fn one_thread_per_worker() {
 
 #[cfg(test)]
 mod tests {
-    use models::image::Image;
-
     use super::*;
 
     fn textured(width: u32, height: u32, format: PixelFormat) -> Image {

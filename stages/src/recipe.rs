@@ -10,6 +10,8 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::regions::{self, Region, RegionInForce, Tiles};
+
 /// The recipe as written in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,12 @@ pub struct Recipe {
     /// Pictures that are not fit to be judged.
     #[serde(default)]
     pub quality: Quality,
+    /// Where the model looks; none: at the whole picture at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
+    /// Cuts the whole picture into tiles, for small defects in large pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<Tiles>,
     /// Which pictures are kept.
     #[serde(default)]
     pub evidence: Evidence,
@@ -146,6 +154,7 @@ impl Recipe {
         ] {
             refuse(!is_share(value), format!("`{name}` is {value}: it must lie between 0 and 1"));
         }
+        problems.extend(regions::problems(self));
         problems
     }
 
@@ -192,11 +201,28 @@ pub struct RecipeInForce {
     pub label_names: Vec<Arc<str>>,
     /// The model's labels, with the recipe's thresholds where it has some.
     pub labels: Vec<Label>,
+    /// Where models look; none: its own at the whole picture at once.
+    pub regions: Vec<RegionInForce>,
 }
 
 impl RecipeInForce {
     /// Joins a recipe and its model, or says all that does not fit.
+    ///
+    /// # Errors
+    /// What is wrong with the recipe, and what does not fit; a region has a model of its own.
     pub fn new(recipe: Recipe, model: Arc<dyn Model>) -> Result<Self, RecipeError> {
+        RecipeInForce::with_others(recipe, model, &BTreeMap::new())
+    }
+
+    /// The same where regions have models of their own: by the path in the recipe.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_others(
+        recipe: Recipe,
+        model: Arc<dyn Model>,
+        others: &BTreeMap<PathBuf, Arc<dyn Model>>,
+    ) -> Result<Self, RecipeError> {
         let mut problems = recipe.problems();
         problems.extend(recipe.misfits(model.manifest()));
         if let Some(demanded) = recipe.require_provider
@@ -207,6 +233,13 @@ impl RecipeInForce {
                 model.provider()
             ));
         }
+        let regions = RegionInForce::all(&recipe, &model, others).unwrap_or_else(|words| {
+            // What is wrong with the whole recipe is said once.
+            let new = words.into_iter().filter(|word| !problems.iter().any(|known| word.ends_with(known)));
+            let new: Vec<String> = new.collect();
+            problems.extend(new);
+            Vec::new()
+        });
         if !problems.is_empty() {
             return Err(RecipeError { recipe: recipe.tag(), problems });
         }
@@ -220,6 +253,7 @@ impl RecipeInForce {
             labels,
             recipe,
             model,
+            regions,
         })
     }
 }

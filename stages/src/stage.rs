@@ -1,6 +1,6 @@
 //! The one trait of the line.
 
-use crate::inspection::{KeptHeat, LabelScore};
+use crate::inspection::{KeptHeat, LabelScore, RegionSays};
 use crate::part::Part;
 use crate::sample::Sample;
 use crate::verdict::{Cause, Verdict};
@@ -29,6 +29,8 @@ pub struct Decision {
     pub heat: Option<KeptHeat>,
     /// In words; always there for `NoDecision`.
     pub detail: Option<String>,
+    /// What each region says, the worst first; none where the model sees the whole picture at once.
+    pub regions: Vec<RegionSays>,
     /// Whether a person should look, and why.
     pub sample: Sample,
 }
@@ -43,6 +45,7 @@ impl Decision {
             scores: Vec::new(),
             heat: None,
             detail: Some(detail.into()),
+            regions: Vec::new(),
             sample: Sample::default(),
         }
     }

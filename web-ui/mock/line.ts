@@ -166,6 +166,7 @@ export class MockLine {
       found,
       scores: verdict === 'no_decision' ? [] : scores,
       heat: defective ? heatOf(label, bbox, top) : null,
+      regions: [],
       recipe: 'demo@1',
       model: MODEL_DIGEST,
       provider: verdict === 'no_decision' ? null : this.scenario.gpu ? 'tensorrt' : 'cpu',

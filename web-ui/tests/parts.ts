@@ -18,6 +18,7 @@ export function part(change: Partial<Inspection> = {}): Inspection {
     found: [],
     scores: [{ label: 'good', score: 0.98 }],
     heat: null,
+    regions: [],
     recipe: 'demo@1',
     model: 'ab',
     provider: 'cpu',

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use models::runtime::Provider;
 use serde::Serialize;
-use stages::inspection::{KeptHeat, LabelScore, Truth};
+use stages::inspection::{KeptHeat, LabelScore, RegionSays, Truth};
 use stages::ledger::Ledger;
 use stages::verdict::{Cause, Verdict};
 use utoipa::ToSchema;
@@ -151,6 +151,9 @@ pub(super) struct InspectionView {
     /// Where `label` was seen.
     #[schema(required = true)]
     heat: Option<HeatView>,
+    /// What each region of the picture says, the worst first: the verdict, its label, the scores and the heat map are that one's. Empty where
+    /// the model sees the whole picture at once.
+    regions: Vec<RegionView>,
     /// `name@version`.
     #[schema(value_type = String)]
     recipe: Arc<str>,
@@ -181,6 +184,27 @@ pub(super) struct ScoreView {
     label: Arc<str>,
     /// Probability, 0 to 1.
     score: f32,
+}
+
+/// What a region of the picture says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Region)]
+struct RegionView {
+    /// Its name in the recipe.
+    #[schema(value_type = String)]
+    region: Arc<str>,
+    verdict: VerdictWord,
+    /// The label that rests on.
+    #[schema(required = true, value_type = Option<String>)]
+    label: Option<Arc<str>>,
+    /// That label's probability; none where another head than the classifier named it.
+    #[schema(required = true)]
+    score: Option<f32>,
+    /// The pixels that it rests on: left, top, width, height.
+    tile: [u32; 4],
+    /// SHA-256 of the graph of its model, hexadecimal.
+    #[schema(value_type = String)]
+    model: Arc<str>,
 }
 
 /// A heat map.
@@ -272,6 +296,7 @@ impl InspectionView {
             found: inspection.found.into_iter().map(ScoreView::from).collect(),
             scores: inspection.scores.into_iter().map(ScoreView::from).collect(),
             heat: inspection.heat.map(HeatView::from),
+            regions: inspection.regions.into_iter().map(RegionView::from).collect(),
             recipe: inspection.recipe,
             model: inspection.model,
             provider: inspection.provider.map(ProviderWord::from),
@@ -285,6 +310,12 @@ impl InspectionView {
                 after_us: late.after_us,
             }),
         }
+    }
+}
+
+impl From<RegionSays> for RegionView {
+    fn from(RegionSays { region, verdict, label, score, tile, model }: RegionSays) -> RegionView {
+        RegionView { region, verdict: VerdictWord::split(verdict).0, label, score, tile, model }
     }
 }
 

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use models_train::dataset::Folder;
+use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
+use stages::regions;
 
 use super::{FAILURE, SUCCESS, out};
 use crate::alerts::RuleSet;
@@ -69,6 +71,7 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
         Ok(recipe) => {
             outcomes.push((format!("recipe `{recipe_path}`, {}", recipe.tag()), Ok(())));
             outcomes.extend(plc(config, &recipe));
+            outcomes.extend(views(config, &recipe));
             let kitchen = Kitchen {
                 workers: 1,
                 cache_dir: Some(state.join("engines")),
@@ -118,6 +121,20 @@ fn next_training(config: &Config) -> Option<String> {
     let (entry, at) = schedule::next(&config.learning.times(), &zone, now)?;
     let at = at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string();
     Some(format!("next training by the clock: {at} ({entry}), if there are new labels then"))
+}
+
+/// Whether the recipe looks at what the cameras see.
+fn views(config: &Config, recipe: &Recipe) -> Option<(String, Outcome)> {
+    let views: Vec<&str> = match &config.source {
+        SourceConfig::Views(views) => views.names().collect(),
+        _ => Vec::new(),
+    };
+    let problems = regions::misfits(recipe, &views);
+    match (problems.is_empty(), recipe.regions.len()) {
+        (true, 0) => None,
+        (true, count) => Some((format!("{count} regions of the picture"), Ok(()))),
+        (false, _) => Some(("regions of the picture".to_owned(), Err(problems))),
+    }
 }
 
 /// The way to the PLC, and whether what it may ask for is there.

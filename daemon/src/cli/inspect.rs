@@ -69,6 +69,8 @@ fn unlimited() -> Recipe {
         thresholds: Default::default(),
         quality: Default::default(),
         evidence: Default::default(),
+        regions: Vec::new(),
+        tiles: None,
         review: Default::default(),
     }
 }

@@ -203,7 +203,10 @@ pub fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, ConfigError> {
     }
     match parsed.value {
         Some(mut recipe) if problems.is_empty() => {
-            recipe.bundle = recipe.bundle.map(|bundle| folder_of(path).join(bundle));
+            let regions = recipe.regions.iter_mut().map(|region| &mut region.bundle);
+            for bundle in regions.chain([&mut recipe.bundle]).flatten() {
+                *bundle = folder_of(path).join(&bundle);
+            }
             Ok(recipe)
         }
         _ => Err(ConfigError::new(path, problems)),

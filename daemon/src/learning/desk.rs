@@ -244,7 +244,8 @@ impl Item {
             label: inspection.label.clone(),
             reasons: inspection.sample.reasons.clone(),
             sketch: inspection.sample.sketch,
-            model: inspection.model.clone(),
+            // The sketch is what this one saw.
+            model: inspection.regions.first().map_or(&inspection.model, |deciding| &deciding.model).clone(),
         }
     }
 }

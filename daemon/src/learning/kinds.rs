@@ -10,11 +10,10 @@ use anyhow::{Context, ensure};
 use models::bundle::{Disposition, Manifest};
 use models::heads::appearance::{Eye, Views};
 use models::heads::prototypes::MAX_SHOTS;
-use models::image;
 
 use super::promote::{Word, entry_of};
 use super::registry::Origin;
-use super::{Learning, shots};
+use super::{Learning, seen, shots};
 use crate::access::Who;
 use crate::supervise::Board;
 use crate::words;
@@ -86,8 +85,7 @@ impl Learning {
         if !newest.is_empty() {
             let mut eye = Eye::of(&bundle)?;
             let look = |id: &u64| -> anyhow::Result<Vec<Vec<f32>>> {
-                let picture = board.store.picture(*id)?;
-                Ok(eye.look_at_views(image::decode(&picture.bytes)?.view(), Views::Turns)?)
+                Ok(eye.look_at_views(seen::picture(&board.store, *id)?.view(), Views::Turns)?)
             };
             let looks: Vec<_> = newest.iter().map(look).collect();
             let lost = looks.iter().filter_map(|look| look.as_ref().err()).next().map(|error| format!("{error:#}"));

@@ -4,14 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use models::image;
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
 use models::sketch::Sketch;
 
-use super::Learning;
 use super::event::Item;
+use super::{Learning, seen};
 use crate::supervise::Board;
 use crate::words;
 
@@ -78,8 +77,7 @@ impl Learning {
             }
         }
         let look = |id: &u64| {
-            let picture = board.store.picture(*id).ok()?;
-            let (eye, image) = (eye.as_ref()?, image::decode(&picture.bytes).ok()?);
+            let (eye, image) = (eye.as_ref()?, seen::picture(&board.store, *id).ok()?);
             let mut tensor = vec![0.0; eye.preprocess().tensor_len()];
             eye.preprocess().fill(image.view(), &mut tensor);
             Sketch::of(&eye.predict(&tensor).ok()?.embedding?)

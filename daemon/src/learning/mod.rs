@@ -26,6 +26,7 @@ mod promote;
 mod queue;
 mod registry;
 pub mod schedule;
+mod seen;
 pub mod shots;
 mod tidy;
 

@@ -90,6 +90,8 @@ fn unlimited(tag: &str) -> Recipe {
         thresholds: BTreeMap::new(),
         quality: no_limits(),
         evidence: Default::default(),
+        regions: Vec::new(),
+        tiles: None,
         review: Default::default(),
     }
 }

@@ -63,6 +63,10 @@ impl<'a> ByScores<'a> {
         if part.scores.is_empty() {
             return Fate::WithoutScores;
         }
+        if !part.regions.is_empty() {
+            let words = "they were looked at in several places, and only the worst one's scores are on record: replay their pictures with a model (`--bundle`)";
+            return Fate::Undecidable(words.into());
+        }
         match self.terms(part) {
             Ok(terms) => decided(part, &terms),
             Err(reason) => Fate::Undecidable(reason),

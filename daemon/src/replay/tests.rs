@@ -85,6 +85,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         found: Vec::new(),
         scores: vec![score("good", 1.0 - scratch), score("scratch", scratch)],
         heat: None,
+        regions: Vec::new(),
         recipe: "bracket@1".into(),
         model: "digest".into(),
         provider: None,

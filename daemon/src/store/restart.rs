@@ -73,6 +73,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         found: Vec::new(),
         scores: Vec::new(),
         heat: None,
+        regions: Vec::new(),
         recipe: "".into(),
         model: "".into(),
         provider: None,

@@ -1,5 +1,6 @@
 //! Puts a recipe in force: its model is loaded, verified and warmed up before any part sees it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
 use stages::recipe::{Recipe, RecipeInForce};
+use stages::regions;
 
 use super::shipped::shipped_bundle;
 use crate::learning::Registry;
@@ -135,10 +137,18 @@ impl Kitchen {
             let demanded = recipe.require_provider;
             *before.manifest() == bundle.manifest && demanded.is_none_or(|it| it == before.in_force.model.provider())
         };
+        let others = self.others(&recipe, before)?;
         if let Some(before) = before.filter(same) {
-            let in_force = RecipeInForce::new(recipe, before.in_force.model.clone())?;
+            let in_force = RecipeInForce::with_others(recipe, before.in_force.model.clone(), &others)?;
             return Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks: before.fallbacks.clone() });
         }
+        let predictor = self.load(bundle, &recipe)?;
+        let fallbacks = predictor.fallbacks().into();
+        let in_force = RecipeInForce::with_others(recipe, Arc::new(predictor), &others)?;
+        Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks })
+    }
+
+    fn load(&self, bundle: Bundle, recipe: &Recipe) -> anyhow::Result<Predictor> {
         models::runtime::init(None)?;
         let options = SessionOptions {
             require: recipe.require_provider,
@@ -149,9 +159,25 @@ impl Kitchen {
         let name = bundle.manifest.name.clone();
         let predictor = Predictor::load(bundle, &options).with_context(|| format!("model `{name}`"))?;
         predictor.warm_up(self.workers)?;
-        let fallbacks = predictor.fallbacks().into();
-        let model: Arc<dyn Model> = Arc::new(predictor);
-        Ok(Prepared { in_force: Arc::new(RecipeInForce::new(recipe, model)?), base, fallbacks })
+        Ok(predictor)
+    }
+
+    /// The models of regions that have their own, by the path in the recipe.
+    fn others(&self, recipe: &Recipe, before: Option<&Prepared>) -> anyhow::Result<BTreeMap<PathBuf, Arc<dyn Model>>> {
+        let loaded: Vec<_> =
+            before.into_iter().flat_map(|it| &it.in_force.regions).map(|region| &region.terms.model).collect();
+        let one = |path: &Path| -> anyhow::Result<Arc<dyn Model>> {
+            let bundle = self.open(path)?;
+            let demanded = recipe.require_provider;
+            let same = loaded
+                .iter()
+                .find(|model| *model.manifest() == bundle.manifest && demanded.is_none_or(|it| it == model.provider()));
+            match same {
+                Some(&model) => Ok(model.clone()),
+                None => Ok(Arc::new(self.load(bundle, recipe)?)),
+            }
+        };
+        regions::bundles(recipe).into_iter().map(|path| Ok((path.to_owned(), one(path)?))).collect()
     }
 
     /// Reads a bundle of somebody whom this machine trusts.

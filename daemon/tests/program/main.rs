@@ -15,6 +15,7 @@ mod kept;
 mod learning;
 mod models;
 mod plc;
+mod regions;
 mod replay;
 mod replays;
 mod run;

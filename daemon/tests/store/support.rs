@@ -53,6 +53,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         found: label.map(score).into_iter().collect(),
         scores: ["good", "scratch", "pit"].map(score).to_vec(),
         heat: None,
+        regions: Vec::new(),
         recipe: "test@1".into(),
         model: "00".into(),
         provider: None,

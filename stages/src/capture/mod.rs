@@ -6,6 +6,7 @@ pub mod genicam;
 pub mod statistics;
 pub mod synthetic;
 pub mod video;
+pub mod views;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub enum SourceConfig {
     Synthetic(synthetic::SyntheticConfig),
     /// A GigE Vision or USB3 Vision camera.
     Genicam(Box<genicam::GenicamConfig>),
+    /// Several cameras for one part.
+    Views(views::ViewsConfig),
 }
 
 impl SourceConfig {
@@ -110,6 +113,7 @@ impl SourceConfig {
             SourceConfig::Video(_) => "video",
             SourceConfig::Synthetic(_) => "synthetic",
             SourceConfig::Genicam(_) => "genicam",
+            SourceConfig::Views(_) => "views",
         }
     }
 
@@ -120,6 +124,7 @@ impl SourceConfig {
             SourceConfig::Video(config) => config.problems(),
             SourceConfig::Synthetic(config) => config.problems(),
             SourceConfig::Genicam(config) => config.problems(),
+            SourceConfig::Views(config) => config.problems(),
         }
     }
 
@@ -128,6 +133,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Folder(config) => config.path = folder.join(&config.path),
             SourceConfig::Video(config) => config.path = config.path.take().map(|path| folder.join(path)),
+            SourceConfig::Views(config) => config.relative_to(folder),
             SourceConfig::Synthetic(_) | SourceConfig::Genicam(_) => {}
         }
     }
@@ -139,6 +145,7 @@ impl SourceConfig {
             SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
             SourceConfig::Synthetic(config) => Box::new(synthetic::Synthetic::open(config)?),
             SourceConfig::Genicam(config) => Box::new(genicam::Genicam::open(*config)?),
+            SourceConfig::Views(config) => Box::new(views::Views::open(&config)?),
         })
     }
 }

@@ -64,6 +64,40 @@ impl Gauge {
         self.change(|now| now.clone())
     }
 
+    /// What several cameras say together: sums, and connected only if each of `all` is.
+    pub(super) fn total<'a>(&self, each: impl Iterator<Item = (&'a str, &'a SourceStatistics)>, all: usize) {
+        let mut sum = SourceStatistics::default();
+        let (mut connected, mut devices) = (0, Vec::new());
+        for (name, one) in each {
+            connected += usize::from(one.connected);
+            devices.extend(one.device.as_ref().map(|device| format!("{name}: {device}")));
+            sum.adjusted.extend(one.adjusted.iter().map(|note| format!("{name}: {note}")));
+            for (to, from) in [
+                (&mut sum.pictures, one.pictures),
+                (&mut sum.incomplete, one.incomplete),
+                (&mut sum.missing, one.missing),
+                (&mut sum.late, one.late),
+                (&mut sum.repeated, one.repeated),
+                (&mut sum.frozen, one.frozen),
+                (&mut sum.unasked, one.unasked),
+                (&mut sum.unanswered, one.unanswered),
+                (&mut sum.unbuffered, one.unbuffered),
+                (&mut sum.connections, one.connections),
+                (&mut sum.lost, one.lost),
+                (&mut sum.stalls, one.stalls),
+                (&mut sum.packets.missing, one.packets.missing),
+                (&mut sum.packets.resend_requests, one.packets.resend_requests),
+                (&mut sum.packets.resent, one.packets.resent),
+                (&mut sum.packets.underruns, one.packets.underruns),
+            ] {
+                *to += from;
+            }
+        }
+        sum.connected = connected == all;
+        sum.device = (!devices.is_empty()).then(|| devices.join("; "));
+        self.change(|now| *now = sum);
+    }
+
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut SourceStatistics) -> R) -> R {
         // Plain counting: nothing is half done after a panic.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

@@ -272,6 +272,7 @@ impl Books {
             scores: decision.scores,
             heat: decision.heat,
             image: beside.image,
+            regions: decision.regions,
             sample: decision.sample,
             recipe: part.recipe.tag.clone(),
             model: part.recipe.model.digest().clone(),

@@ -147,6 +147,7 @@ impl Capture {
                 tensor: None,
                 image: None,
                 prediction: None,
+                findings: Vec::new(),
                 recipe,
                 truth: trigger.truth,
                 buffers: self.buffers.clone(),

@@ -95,6 +95,8 @@ pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<Re
         thresholds: Default::default(),
         quality: Quality::default(),
         evidence: Evidence { pass_fraction },
+        regions: Vec::new(),
+        tiles: None,
         review: Review { audit_fraction: 0.0, ..Review::default() },
     };
     let model = Arc::new(FakeModel::new(Preprocess::imagenet(32)));
@@ -237,6 +239,7 @@ pub fn passed() -> Decision {
         found: vec![],
         scores: vec![],
         heat: None,
+        regions: Vec::new(),
         detail: None,
         sample: Default::default(),
     }

@@ -28,6 +28,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         found: Vec::new(),
         scores: Vec::new(),
         heat: None,
+        regions: Vec::new(),
         recipe: "r@1".into(),
         model: "m".into(),
         provider: Some(Provider::Cpu),

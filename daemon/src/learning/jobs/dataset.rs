@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use models::image;
 use models_train::dataset::Folder;
 use models_train::split::Side;
 use serde::{Deserialize, Serialize};
+use stages::regions::Area;
 
-use super::super::{Labelled, Learning};
+use super::super::{Labelled, Learning, seen};
 use crate::store::Store;
 
 /// Folder of the pictures that a person labelled on the line; those of the configured data lie in `base`.
@@ -40,13 +42,15 @@ pub struct Dataset {
     pub golden: usize,
     /// Pictures of each label.
     pub labels: BTreeMap<String, usize>,
-    /// Labelled parts whose picture is gone.
+    /// Labelled parts whose picture is gone, or that rest on the word of a region with a model of its own.
     pub gone: usize,
 }
 
 /// A picture on its way into the version.
 struct Row {
     from: PathBuf,
+    /// The part of it that is learned from; none: all.
+    tile: Option<Area>,
     path: String,
     labels: Vec<String>,
     side: Side,
@@ -82,7 +86,7 @@ pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut list = String::from("path,label,split,group\n");
     for row in &rows {
-        place(&row.from, &dir.join(&row.path))?;
+        place(&row.from, row.tile, &dir.join(&row.path))?;
         for label in &row.labels {
             *labels.entry(label.clone()).or_default() += 1;
             let side = if row.side == Side::Test { "test" } else { "train" };
@@ -106,9 +110,9 @@ pub(super) fn freeze_later(learning: &Learning, store: &Store, known: u64, dir: 
     let mut list = String::from("path,label,split,group\n");
     let mut count = 0;
     for Part { id, label, serial, .. } in parts {
-        let Some(from) = picture_of(store, id)? else { continue };
-        let path = path_of(id, &from);
-        place(&from, &dir.join(&path))?;
+        let Some((from, tile)) = picture_of(store, id)? else { continue };
+        let path = path_of(id, &from, tile);
+        place(&from, tile, &dir.join(&path))?;
         let group = serial.map_or_else(|| path.clone(), |serial| format!("serial {serial}"));
         writeln!(list, "{},{},test,{}", quoted(&path), quoted(&label), quoted(&group)).context("the list")?;
         count += 1;
@@ -124,6 +128,7 @@ fn base(data: &Path, split: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let folder = Folder::open(data, split).with_context(|| format!("`learning.data` {}", data.display()))?;
     let row = |entry: &models_train::formats::Entry| Row {
         from: folder.path_of(entry),
+        tile: None,
         path: format!("{BASE}/{}", entry.path),
         labels: entry.labels.clone(),
         side: entry.side,
@@ -145,7 +150,7 @@ fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usi
     let mut out: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut side_of: BTreeMap<Arc<str>, Side> = BTreeMap::new();
     for Part { id, label, serial, .. } in parts {
-        let Some(from) = picture_of(store, id)? else {
+        let Some((from, tile)) = picture_of(store, id)? else {
             gone += 1;
             continue;
         };
@@ -154,7 +159,7 @@ fn labelled(learning: &Learning, store: &Store) -> anyhow::Result<(Vec<Row>, usi
         let side = serial.as_ref().map_or(own, |serial| *side_of.entry(serial.clone()).or_insert(own));
         *held += usize::from(side == Side::Test);
         let group = serial.map(|serial| format!("serial {serial}"));
-        rows.push(Row { path: path_of(id, &from), from, labels: vec![label.to_string()], side, group });
+        rows.push(Row { path: path_of(id, &from, tile), from, tile, labels: vec![label.to_string()], side, group });
     }
     Ok((rows, gone))
 }
@@ -171,21 +176,27 @@ fn parts_of(learning: &Learning) -> Vec<Part> {
     desk.labels.all().map(part).collect()
 }
 
-/// The picture of a part, if it is still there.
-fn picture_of(store: &Store, id: u64) -> anyhow::Result<Option<PathBuf>> {
-    let evidence = store.get(id)?.and_then(|stored| stored.inspection.evidence.clone());
-    Ok(evidence.map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file()))
+/// The picture of a part and what of it is learned from, if it is still there and the recipe's own model decided it.
+fn picture_of(store: &Store, id: u64) -> anyhow::Result<Option<(PathBuf, Option<Area>)>> {
+    let Some(part) = store.get(id)?.map(|stored| stored.inspection) else { return Ok(None) };
+    let path = part.evidence.as_ref().map(|path| store.evidence_dir().join(path)).filter(|path| path.is_file());
+    Ok(path.zip(seen::tile(&part)))
 }
 
 /// Where it lies in a version.
-fn path_of(id: u64, from: &Path) -> String {
-    format!("{LINE}/{id}.{}", from.extension().and_then(|it| it.to_str()).unwrap_or("bin"))
+fn path_of(id: u64, from: &Path, tile: Option<Area>) -> String {
+    let own = from.extension().and_then(|it| it.to_str()).unwrap_or("bin");
+    format!("{LINE}/{id}.{}", if tile.is_some() { "png" } else { own })
 }
 
-fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+fn place(from: &Path, tile: Option<Area>, to: &Path) -> anyhow::Result<()> {
     let words = || format!("cannot put {} into the version", from.display());
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).with_context(words)?;
+    }
+    if tile.is_some() {
+        let cut = seen::cut(&fs::read(from).with_context(words)?, tile).with_context(words)?;
+        return fs::write(to, image::encode_png(cut.view())?).with_context(words);
     }
     // A link to a link would follow it away from the picture.
     let from = from.canonicalize().with_context(words)?;

@@ -64,7 +64,9 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
         // The graphics card is the line's.
         let options = SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() };
         let model = Predictor::load(bundle, &options)?;
-        Ok(RecipeInForce::new(case.recipe.clone(), std::sync::Arc::new(model))?)
+        // The pictures are what the models see: of a recipe with regions, tiles.
+        let recipe = Recipe { regions: Vec::new(), tiles: None, ..case.recipe.clone() };
+        Ok(RecipeInForce::new(recipe, std::sync::Arc::new(model))?)
     };
     let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);
     let digest = champion.model.digest();

@@ -309,8 +309,8 @@ fn drawn_parts(board: &Board) -> Vec<PathBuf> {
         let page = board.store.query(&filter);
         looked += page.items.len();
         let parts = page.items.iter().map(|stored| &stored.inspection).filter(|part| drawn(part.id));
-        // A part without a decision tells nothing of the models.
-        let parts = parts.filter(|part| !part.scores.is_empty());
+        // A part without a decision tells nothing of the models; nor does a whole picture of those that see tiles.
+        let parts = parts.filter(|part| !part.scores.is_empty() && part.regions.is_empty());
         paths.extend(parts.filter_map(|part| Some(board.store.evidence_dir().join(part.evidence.as_ref()?))));
         match page.next {
             Some(next) if paths.len() < SHADOW => filter.before_id = Some(next),

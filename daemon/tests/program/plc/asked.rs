@@ -87,13 +87,12 @@ fn serve(memory: &Memory, address: SocketAddr) -> (tokio::runtime::Runtime, Sock
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let listener = wait_for("the port", || {
-        let socket = runtime.block_on(async {
+        runtime.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4().ok()?;
             socket.set_reuseaddr(true).ok()?;
             socket.bind(address).ok()?;
             socket.listen(8).ok()
-        });
-        socket
+        })
     });
     let address = listener.local_addr().expect("bound");
     let memory = memory.clone();

@@ -27,6 +27,9 @@ pub(super) fn configure(dir: &Path, kind: &str, trigger: &str, plc: &str) -> Pat
             }
             "path = \"camera\"\n"
         }
+        "genicam" => {
+            "interface = \"fake\"\ntrigger = { mode = \"software\" }\nregion = { width = 1920, height = 1200 }\n"
+        }
         _ => "size = 128\nbad_frame_rate = 0.0\n",
     };
     let config = format!(

@@ -53,6 +53,8 @@ pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
         thresholds: Default::default(),
         quality: Default::default(),
         evidence: Default::default(),
+        regions: Vec::new(),
+        tiles: None,
         review: Default::default(),
     };
     Arc::new(RecipeInForce::new(recipe, Arc::new(NoModel(manifest, "00".into()))).expect("sound"))
@@ -88,6 +90,7 @@ pub(in crate::line) fn passed() -> (Decision, Beside) {
         found: vec![],
         scores: vec![],
         heat: None,
+        regions: Vec::new(),
         detail: None,
         sample: Default::default(),
     };

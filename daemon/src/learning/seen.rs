@@ -1,0 +1,42 @@
+//! What of a part's picture its model saw: all of it, or of a recipe with regions the tile that the verdict rests on. What is learned from
+//! a part is that.
+
+use anyhow::Context;
+use models::image::{self, Image};
+use stages::inspection::Inspection;
+use stages::regions::Area;
+
+use crate::store::Store;
+
+/// The pixels of a part that the recipe's own model learns from.
+///
+/// # Errors
+/// There is no such part or no picture of it, or it rests on another model's word.
+pub(super) fn picture(store: &Store, id: u64) -> anyhow::Result<Image> {
+    let part = store.get(id)?.with_context(|| format!("part {id} is not on record"))?.inspection;
+    let tile =
+        tile(&part).with_context(|| format!("part {id} rests on the word of a region with a model of its own"))?;
+    cut(&store.picture(id)?.bytes, tile).with_context(|| format!("the picture of part {id}"))
+}
+
+/// Which tile of a part's picture its recipe's own model learns from; `Some(None)`: all of it. `None`: its verdict rests on another model.
+#[allow(clippy::option_option)] // three answers, each of them usual
+pub(super) fn tile(part: &Inspection) -> Option<Option<Area>> {
+    match part.regions.first() {
+        None => Some(None),
+        Some(deciding) if deciding.model == part.model => Some(Some(deciding.tile.into())),
+        Some(_) => None,
+    }
+}
+
+/// Decodes a picture and keeps the tile of it.
+///
+/// # Errors
+/// No picture, or one that is smaller than its record says.
+pub(super) fn cut(bytes: &[u8], tile: Option<Area>) -> anyhow::Result<Image> {
+    let whole = image::decode(bytes)?;
+    let Some(tile) = tile else { return Ok(whole) };
+    let mut cut = Image::empty();
+    tile.cut(whole.view(), &mut cut)?;
+    Ok(cut)
+}
