@@ -117,6 +117,7 @@ impl Line {
             evidence: None,
             truth: None,
             image: Some(health_of(view)),
+            pose: None,
             sample: Sample { sketch, ..Sample::default() },
             conditions: Vec::new(),
         })

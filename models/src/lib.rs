@@ -9,6 +9,7 @@ pub mod image;
 pub mod precision;
 pub mod prediction;
 pub mod predictor;
+pub mod prepare;
 pub mod preprocess;
 pub mod ruling;
 pub mod runtime;

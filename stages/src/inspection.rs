@@ -7,6 +7,7 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
+use crate::prepare::Pose;
 use crate::sample::Sample;
 use crate::verdict::Verdict;
 
@@ -133,6 +134,9 @@ pub struct Inspection {
     /// How the picture was taken; absent where there was none to measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageHealth>,
+    /// How the picture that the model saw lies in the captured one; absent where they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
     /// Whether a person should look, and why.
     #[serde(default, skip_serializing_if = "Sample::is_empty")]
     pub sample: Sample,

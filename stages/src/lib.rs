@@ -1,6 +1,7 @@
 //! Camera to verdict: sources, stages, and the line that wires them. The only crate that names OpenCV and
 //! Aravis.
 
+pub mod align;
 pub mod capture;
 pub mod decide;
 pub mod frame;
@@ -9,6 +10,7 @@ pub mod inspection;
 pub mod ledger;
 pub mod line;
 pub mod part;
+pub mod prepare;
 pub mod preprocess;
 pub mod quality;
 pub mod recipe;

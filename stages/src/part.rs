@@ -10,6 +10,7 @@ use models::runtime::Provider;
 
 use crate::frame::{Content, Frame};
 use crate::inspection::{ImageHealth, Truth};
+use crate::prepare::Pose;
 use crate::recipe::RecipeInForce;
 use crate::recycle::{Buffers, Recycled};
 use crate::regions::Finding;
@@ -28,6 +29,10 @@ pub struct Part {
     pub frame: Frame,
     /// Decoded pixels, if the frame came encoded. From `buffers`.
     pub decoded: Option<Recycled<Image>>,
+    /// Pixels made ready for the model, filled by `align` where the recipe asks for it. From `buffers`.
+    pub prepared: Option<Recycled<Image>>,
+    /// How those lie in the picture as captured.
+    pub pose: Option<Pose>,
     /// The network's input, filled by `preprocess`. From `buffers`.
     pub tensor: Option<Recycled<Vec<f32>>>,
     /// How the picture was taken, filled by `quality`.
@@ -56,6 +61,8 @@ impl Part {
             triggered_at: Timestamp::now(),
             frame,
             decoded: None,
+            prepared: None,
+            pose: None,
             tensor: None,
             image: None,
             prediction: None,
@@ -73,8 +80,13 @@ impl Part {
         self.prediction.as_ref().or(found).map(|prediction| prediction.provider)
     }
 
-    /// The pixels, wherever they are; none while an encoded frame is not decoded yet.
+    /// The pixels as the model is to see them, wherever they are; none while an encoded frame is not decoded yet.
     pub fn view(&self) -> Option<ImageView<'_>> {
+        self.prepared.as_ref().map(|image| image.view()).or_else(|| self.captured())
+    }
+
+    /// The pixels as captured.
+    pub fn captured(&self) -> Option<ImageView<'_>> {
         match (&self.decoded, self.frame.content()) {
             (Some(image), _) => Some(image.view()),
             (None, Content::Pixels { width, height, format }) => {

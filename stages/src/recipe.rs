@@ -1,15 +1,18 @@
 //! What one product is inspected with: immutable, versioned. A change is a new version.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use models::bundle::{Label, Manifest};
+use models::image::Image;
 use models::prediction::Model;
+use models::prepare::Prepare;
 use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::prepare::{self, Align, Mask, Preparation};
 use crate::regions::{self, Region, RegionInForce, Tiles};
 
 /// The recipe as written in a file.
@@ -37,6 +40,15 @@ pub struct Recipe {
     /// Pictures that are not fit to be judged.
     #[serde(default)]
     pub quality: Quality,
+    /// A calibration of the camera, as `inspectd calibrate` writes it; relative to the recipe's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<PathBuf>,
+    /// How parts are brought into one pose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<Align>,
+    /// Places that are not inspected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mask: Vec<Mask>,
     /// Where the model looks; none: at the whole picture at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
@@ -155,7 +167,16 @@ impl Recipe {
             refuse(!is_share(value), format!("`{name}` is {value}: it must lie between 0 and 1"));
         }
         problems.extend(regions::problems(self));
+        problems.extend(prepare::problems(self));
         problems
+    }
+
+    /// Its files become relative to a folder, that of the recipe's own file.
+    pub fn relative_to(&mut self, folder: &Path) {
+        for bundle in self.regions.iter_mut().map(|region| &mut region.bundle).chain([&mut self.bundle]).flatten() {
+            *bundle = folder.join(&bundle);
+        }
+        prepare::relative_to(self, folder);
     }
 
     /// `name@version`, as records carry it.
@@ -203,6 +224,8 @@ pub struct RecipeInForce {
     pub labels: Vec<Label>,
     /// Where models look; none: its own at the whole picture at once.
     pub regions: Vec<RegionInForce>,
+    /// What is done to pictures first, where the recipe asks for something.
+    pub preparation: Option<Arc<Preparation>>,
 }
 
 impl RecipeInForce {
@@ -233,6 +256,15 @@ impl RecipeInForce {
                 model.provider()
             ));
         }
+        // What is wrong with the settings themselves was said already.
+        let preparation = match problems.is_empty() {
+            true => Preparation::load(&recipe),
+            false => Ok(None),
+        };
+        let preparation = preparation.unwrap_or_else(|said| {
+            problems.extend(said);
+            None
+        });
         let regions = RegionInForce::all(&recipe, &model, others).unwrap_or_else(|words| {
             // What is wrong with the whole recipe is said once.
             let new = words.into_iter().filter(|word| !problems.iter().any(|known| word.ends_with(known)));
@@ -254,6 +286,41 @@ impl RecipeInForce {
             recipe,
             model,
             regions,
+            preparation: preparation.map(Arc::new),
+        })
+    }
+
+    /// A picture as the model is to see it, outside of a line.
+    ///
+    /// # Errors
+    /// In words: it cannot be aligned, so the line would give it no decision.
+    pub fn seen_by_model(&self, picture: Image) -> Result<Image, String> {
+        match &self.preparation {
+            Some(preparation) => Ok(preparation.prepare(picture.view())?.image),
+            None => Ok(picture),
+        }
+    }
+
+    /// In words, where the model learned from pictures that were prepared in another way than the recipe asks for.
+    pub fn unlike_learned(&self) -> Option<String> {
+        // What is learned for tiles is cut from prepared pictures beforehand.
+        if !self.regions.is_empty() {
+            return None;
+        }
+        let learned = &self.model.manifest().provenance.preparation;
+        let asked = self.preparation.as_ref().map_or("", |preparation| preparation.digest());
+        let of = |digest: &str| {
+            if digest.is_empty() { "as they came".to_owned() } else { format!("prepared by {:.12}", digest) }
+        };
+        (learned != asked).then(|| {
+            format!(
+                "model `{}` learned from pictures {}, recipe `{}` gives it pictures {} (`align`, `mask`, `calibration`): learn it anew \
+                 with `--recipe`, or give it the recipe that it was learned with",
+                self.model.manifest().name,
+                of(learned),
+                self.tag,
+                of(asked)
+            )
         })
     }
 }

@@ -201,6 +201,7 @@ pub(crate) fn problems(recipe: &Recipe) -> Vec<String> {
         }
         if let (Some(area), Some([width, height])) = (region.area, recipe.quality.size)
             && region.view.is_none()
+            && recipe.align.is_none()
             && !area.fits(Area { x: 0, y: 0, width, height })
         {
             problems.push(format!("`{key}.area` reaches out of `quality.size`, {width} x {height} pixels"));
@@ -267,8 +268,9 @@ impl RegionInForce {
                 others.get(path).ok_or_else(|| vec![format!("its model {} is not loaded", path.display())])?
             }
         };
-        let own =
-            Recipe { regions: Vec::new(), tiles: None, bundle: region.bundle.clone(), thresholds, ..recipe.clone() };
+        // The picture is prepared before it is cut.
+        let whole = Recipe { calibration: None, align: None, mask: Vec::new(), ..recipe.clone() };
+        let own = Recipe { regions: Vec::new(), tiles: None, bundle: region.bundle.clone(), thresholds, ..whole };
         let terms = RecipeInForce::new(own, model.clone()).map_err(|RecipeError { problems, .. }| problems)?;
         Ok(RegionInForce {
             name: region.name.as_str().into(),
@@ -314,6 +316,10 @@ fn within(region: &RegionInForce, views: &[View], whole: Area) -> Result<Area, S
 pub fn misfits(recipe: &Recipe, views: &[&str]) -> Vec<String> {
     let names = views.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let mut problems = Vec::new();
+    if !views.is_empty() && (recipe.align.is_some() || recipe.calibration.is_some()) {
+        problems
+            .push("`align` and `calibration` are for one camera, but several see a part: leave them out".to_owned());
+    }
     if !views.is_empty() && recipe.regions.is_empty() {
         problems.push(format!(
             "several cameras see a part, but the recipe has no `[[regions]]`: give one to each of the views {names}"

@@ -38,6 +38,8 @@ pub enum Cause {
     Saturated,
     /// Out of focus.
     OutOfFocus,
+    /// The part does not lie where it can be aligned: no outline, not like the reference, moved too far.
+    NotAligned,
     /// A stage failed on this part.
     StageFailed,
     /// The line is in safe hold: nothing is decided until a person or a restart clears it.

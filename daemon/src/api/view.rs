@@ -9,6 +9,7 @@ use models::runtime::Provider;
 use serde::Serialize;
 use stages::inspection::{KeptHeat, LabelScore, RegionSays, Truth};
 use stages::ledger::Ledger;
+use stages::prepare::Pose;
 use stages::verdict::{Cause, Verdict};
 use utoipa::ToSchema;
 
@@ -61,6 +62,8 @@ pub(super) enum CauseWord {
     Saturated,
     /// Out of focus.
     OutOfFocus,
+    /// The part could not be aligned.
+    NotAligned,
     /// A stage failed on this part.
     StageFailed,
     /// The line was in safe hold.
@@ -81,6 +84,7 @@ impl From<Cause> for CauseWord {
             Cause::Blank => CauseWord::Blank,
             Cause::Saturated => CauseWord::Saturated,
             Cause::OutOfFocus => CauseWord::OutOfFocus,
+            Cause::NotAligned => CauseWord::NotAligned,
             Cause::StageFailed => CauseWord::StageFailed,
             Cause::SafeHold => CauseWord::SafeHold,
             Cause::Restart => CauseWord::Restart,
@@ -163,6 +167,9 @@ pub(super) struct InspectionView {
     #[schema(required = true)]
     provider: Option<ProviderWord>,
     ledger: LedgerView,
+    /// How the picture that the model saw, and with it `heat`, lies in the captured one; absent where they are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pose: Option<PoseView>,
     /// Whether `/image` will answer with a picture.
     has_image: bool,
     /// What was wrong with the machine meanwhile: names of alerts.
@@ -219,6 +226,25 @@ struct HeatView {
     height: u16,
     /// Base64 of one byte a cell, row-major: the label's probability there, 0 to 255.
     cells: String,
+}
+
+/// How a prepared picture lies in the captured one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pose)]
+struct PoseView {
+    /// From pixels of the prepared picture to those of the captured one, counted from the upper left corner:
+    /// `x' = m[0] x + m[1] y + m[2]`, `y' = m[3] x + m[4] y + m[5]`.
+    to_captured: [f64; 6],
+    /// Width and height of the prepared picture.
+    size: [u32; 2],
+    /// Width and height of the captured one.
+    captured: [u32; 2],
+    /// How clearly the part was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    /// Millimetres that a pixel is long on the plane where parts lie, with a calibrated camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mm_per_pixel: Option<f64>,
 }
 
 /// Where the time went, in microseconds since the trigger.
@@ -301,6 +327,7 @@ impl InspectionView {
             model: inspection.model,
             provider: inspection.provider.map(ProviderWord::from),
             ledger: inspection.ledger.into(),
+            pose: inspection.pose.map(PoseView::from),
             has_image,
             conditions: inspection.conditions,
             truth: inspection.truth.map(TruthView::from),
@@ -334,6 +361,12 @@ impl From<LabelScore> for ScoreView {
 impl From<KeptHeat> for HeatView {
     fn from(KeptHeat { label, width, height, cells }: KeptHeat) -> HeatView {
         HeatView { label, width, height, cells: STANDARD.encode(cells) }
+    }
+}
+
+impl From<Pose> for PoseView {
+    fn from(Pose { to_captured, size, captured, score, mm_per_pixel }: Pose) -> PoseView {
+        PoseView { to_captured, size, captured, score, mm_per_pixel }
     }
 }
 

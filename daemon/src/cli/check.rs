@@ -43,7 +43,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut broken = 0;
     if !args.no_io {
-        for (what, result) in examine(&config) {
+        let mut warnings = Vec::new();
+        for (what, result) in examine(&config, &mut warnings) {
             match result {
                 Ok(()) => out::line(format_args!("ok       {what}"))?,
                 Err(problems) => {
@@ -54,6 +55,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 }
             }
         }
+        for warning in warnings {
+            out::line(format_args!("warning  {warning}"))?;
+        }
     }
     let verdict = if broken == 0 { "can be run" } else { "cannot be run" };
     out::line(format_args!("`{}` {verdict}", args.config.display()))?;
@@ -62,8 +66,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 type Outcome = Result<(), Vec<String>>;
 
-/// Tries out everything that the configuration names. Nothing is changed but that the state directory is made.
-fn examine(config: &Config) -> Vec<(String, Outcome)> {
+/// Tries out everything that the configuration names; `warnings` do not keep the line from running. Nothing is changed but that the state directory is made.
+fn examine(config: &Config, warnings: &mut Vec<String>) -> Vec<(String, Outcome)> {
     let state = config.store.dir.clone().unwrap_or_else(config::default_state_dir);
     let recipe_path = config.line.recipe.display();
     let mut outcomes = Vec::new();
@@ -81,6 +85,7 @@ fn examine(config: &Config) -> Vec<(String, Outcome)> {
             let model = recipe.bundle.as_ref().map_or("built in".to_owned(), |path| path.display().to_string());
             outcomes.push(match kitchen.prepare(recipe, None) {
                 Ok(prepared) => {
+                    warnings.extend(prepared.in_force.unlike_learned());
                     let provider = prepared.in_force.model.provider();
                     (
                         format!("model `{}` ({model}) reproduces its scores on {provider}", prepared.manifest().name),

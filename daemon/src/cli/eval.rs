@@ -19,6 +19,7 @@ use models_train::samples::{Class, Samples};
 use models_train::split::Side;
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
+use super::recipe::{RecipeArg, prepared};
 use super::{SUCCESS, out};
 use crate::drawn::Drawn;
 
@@ -41,6 +42,8 @@ pub struct Args {
     /// CSV with the columns path,label,split; only its test side is measured.
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// The class of good parts; every other class counts as defective, whether or not the bundle knows it.
     #[arg(long, value_name = "NAME")]
     good_label: Option<String>,
@@ -107,7 +110,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let predictor = Predictor::load(Bundle::open(&args.bundle)?, &SessionOptions::default())?;
     let set;
     let source = match (&args.data, args.synthetic) {
-        (Some(data), _) => folder(args, &Folder::open(data, args.split.as_deref())?, &predictor)?,
+        (Some(data), _) => {
+            let preparing = args.recipe.preparation()?;
+            let asked = preparing.as_ref().map_or("", |preparation| preparation.digest());
+            if predictor.manifest().provenance.preparation != asked {
+                tracing::warn!(
+                    "the bundle learned from pictures prepared in another way: give the `--recipe` of its line"
+                );
+            }
+            folder(args, &prepared(Folder::open(data, args.split.as_deref())?, &preparing)?, &predictor)?
+        }
         (None, parts) => {
             set = TrainingSet::to_measure_on(args.seed, predictor.preprocess().width);
             synthetic(args, &set, parts.unwrap_or_default() as usize, &predictor)?

@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod calibrate;
 pub mod cameras;
 mod change;
 pub mod check;
@@ -20,6 +21,7 @@ pub mod openapi;
 mod out;
 pub mod plc;
 pub mod queue;
+mod recipe;
 pub mod records;
 pub mod replay;
 pub mod run;
@@ -69,6 +71,8 @@ pub enum Command {
     Run(run::Args),
     /// Say everything that is wrong with a configuration.
     Check(check::Args),
+    /// Calibrate a camera by pictures of a chessboard: lens distortion, millimetres per pixel.
+    Calibrate(calibrate::Args),
     /// Find GigE Vision and USB3 Vision cameras, set them up, look through them.
     Cameras(cameras::Args),
     /// Inspect pictures from files.
@@ -132,6 +136,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Cameras(args) => cameras::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),

@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 
 use self::signals::Signals;
 use super::eval::share;
+use super::recipe::{Preparing, RecipeArg};
 use super::{FAILURE, SUCCESS, out};
 use crate::supervise::shipped_bundle;
 use crate::worker::child::Reporter;
@@ -53,6 +54,11 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     options: options::Options,
+    #[command(flatten)]
+    recipe: RecipeArg,
+    /// What `recipe` asks for, once it is loaded.
+    #[arg(skip)]
+    preparing: Preparing,
     /// Learn nothing: write pictures of what would be learned from (a batch before and after its random changes, and some images of
     /// each label) into this folder.
     #[arg(long, value_name = "DIR", requires = "data")]
@@ -176,6 +182,7 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     // A folder that cannot be written should be known now, not in an hour.
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
+    args.preparing = args.recipe.preparation()?;
     if let Some(folder) = &args.good.good {
         return good::run(&args, folder).map(Ended::Done);
     }
@@ -250,6 +257,7 @@ impl Args {
         add("data", self.data.as_deref().map(file));
         add("split", self.split.as_deref().map(file));
         self.options.tell(&mut add);
+        add("recipe", self.recipe.path().map(file));
         add("synthetic", self.synthetic.then(String::new));
         add("trunk", self.trunk.as_deref().map(file));
         add("size", self.size.map(|size| size.to_string()));
@@ -263,7 +271,10 @@ impl Args {
         add("out", Some(file(&self.out)));
         let command = command.split_whitespace().collect::<Vec<_>>().join(" ");
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Provenance { command, data_digest, seed: self.seed, version, trunk, licences, ..Provenance::default() }
+        let preparation =
+            self.preparing.as_ref().map_or_else(String::new, |preparation| preparation.digest().to_owned());
+        let seed = self.seed;
+        Provenance { command, data_digest, seed, version, trunk, licences, preparation, ..Provenance::default() }
     }
 }
 

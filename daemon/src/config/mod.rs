@@ -189,7 +189,7 @@ pub fn load_recipe(path: &Path) -> Result<Recipe, ConfigError> {
     parse_recipe(path, &read(path)?)
 }
 
-/// The same from text. A relative bundle becomes relative to the recipe's folder.
+/// The same from text. Its files become relative to the recipe's folder.
 ///
 /// # Errors
 /// As [`load_recipe`].
@@ -203,10 +203,7 @@ pub fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, ConfigError> {
     }
     match parsed.value {
         Some(mut recipe) if problems.is_empty() => {
-            let regions = recipe.regions.iter_mut().map(|region| &mut region.bundle);
-            for bundle in regions.chain([&mut recipe.bundle]).flatten() {
-                *bundle = folder_of(path).join(&bundle);
-            }
+            recipe.relative_to(folder_of(path));
             Ok(recipe)
         }
         _ => Err(ConfigError::new(path, problems)),

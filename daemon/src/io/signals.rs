@@ -154,6 +154,7 @@ pub fn cause_code(verdict: Verdict) -> u16 {
         Cause::StageFailed => 10,
         Cause::SafeHold => 11,
         Cause::Restart => 12,
+        Cause::NotAligned => 13,
     }
 }
 

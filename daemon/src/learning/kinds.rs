@@ -85,7 +85,7 @@ impl Learning {
         if !newest.is_empty() {
             let mut eye = Eye::of(&bundle)?;
             let look = |id: &u64| -> anyhow::Result<Vec<Vec<f32>>> {
-                Ok(eye.look_at_views(seen::picture(&board.store, *id)?.view(), Views::Turns)?)
+                Ok(eye.look_at_views(seen::picture(&board.store, &before.in_force, *id)?.view(), Views::Turns)?)
             };
             let looks: Vec<_> = newest.iter().map(look).collect();
             let lost = looks.iter().filter_map(|look| look.as_ref().err()).next().map(|error| format!("{error:#}"));

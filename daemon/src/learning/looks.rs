@@ -77,7 +77,7 @@ impl Learning {
             }
         }
         let look = |id: &u64| {
-            let (eye, image) = (eye.as_ref()?, seen::picture(&board.store, *id).ok()?);
+            let (eye, image) = (eye.as_ref()?, seen::picture(&board.store, &prepared.in_force, *id).ok()?);
             let mut tensor = vec![0.0; eye.preprocess().tensor_len()];
             eye.preprocess().fill(image.view(), &mut tensor);
             Sketch::of(&eye.predict(&tensor).ok()?.embedding?)

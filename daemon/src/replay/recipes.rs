@@ -55,7 +55,13 @@ impl Recipes {
             return (recipe.clone(), Source::File);
         }
         if let Some(thresholds) = self.trail.get(tag) {
-            return (Recipe { thresholds: thresholds.clone(), ..unlimited(tag) }, Source::Trail);
+            // The trail has the thresholds alone; a product is seldom laid otherwise from one version to the next.
+            let name = tag.rsplit_once('@').map_or(tag, |(name, _)| name);
+            let same = self.files().find(|recipe| recipe.name == name).cloned().unwrap_or_else(|| unlimited(tag));
+            let Recipe { calibration, align, mask, regions, tiles, .. } = same;
+            let thresholds = thresholds.clone();
+            let recipe = Recipe { thresholds, calibration, align, mask, regions, tiles, ..unlimited(tag) };
+            return (recipe, Source::Trail);
         }
         match (&self.given, &self.configured) {
             (Some(recipe), _) => (recipe.clone(), Source::Given),
@@ -89,6 +95,9 @@ fn unlimited(tag: &str) -> Recipe {
         require_provider: None,
         thresholds: BTreeMap::new(),
         quality: no_limits(),
+        calibration: None,
+        align: None,
+        mask: Vec::new(),
         evidence: Default::default(),
         regions: Vec::new(),
         tiles: None,

@@ -93,6 +93,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         evidence: None,
         truth: None,
         image: None,
+        pose: None,
         sample: Sample::default(),
         conditions: Vec::new(),
     }

@@ -82,6 +82,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         truth: None,
         conditions: Vec::new(),
         image: None,
+        pose: None,
         sample: Default::default(),
     }
 }

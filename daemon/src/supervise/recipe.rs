@@ -70,6 +70,12 @@ fn in_words(path: &Path, error: &BundleError) -> anyhow::Error {
     }
 }
 
+fn warn(in_force: &RecipeInForce) {
+    if let Some(words) = in_force.unlike_learned() {
+        tracing::warn!("{words}");
+    }
+}
+
 /// How models are made ready here.
 #[derive(Clone, Default)]
 pub struct Kitchen {
@@ -140,6 +146,7 @@ impl Kitchen {
         let others = self.others(&recipe, before)?;
         if let Some(before) = before.filter(same) {
             let in_force = RecipeInForce::with_others(recipe, before.in_force.model.clone(), &others)?;
+            warn(&in_force);
             return Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks: before.fallbacks.clone() });
         }
         let predictor = self.load(bundle, &recipe)?;

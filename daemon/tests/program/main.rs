@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod aligned;
 mod api;
 mod audit;
 mod cameras;

@@ -62,6 +62,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         truth: None,
         conditions: Vec::new(),
         image: None,
+        pose: None,
         sample: Default::default(),
     }
 }

@@ -62,6 +62,9 @@ pub struct Provenance {
     pub trunk: String,
     /// Licence notices that travel with the weights.
     pub licences: Vec<String>,
+    /// SHA-256 of what was done to the pictures' geometry first, as a recipe's `[align]`, `[[mask]]` and `calibration` ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub preparation: String,
     /// How the scores were made to mean what they say; `None` where they are as the network gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,

@@ -1,10 +1,11 @@
 //! A folder of labelled image files.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use models::image::{self, Image};
+use models::prepare::{Prepare, Prepared};
 use models::preprocess::Preprocess;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub struct Folder {
     /// What was left out and why, for a person.
     pub notes: Vec<String>,
     entries: Vec<Entry>,
+    /// What is done to each image's geometry first.
+    preparation: Option<Arc<dyn Prepare>>,
     /// SHA-256 of each file's bytes, once something asked for them.
     hashes: OnceLock<Vec<[u8; 32]>>,
 }
@@ -54,7 +57,7 @@ impl Folder {
         let mut classes: Vec<Class> = names.into_iter().map(Class::named).collect();
         // Number 0 is what a mask holds where there is no defect.
         classes.sort_by_key(|class| class.verdict != models::bundle::Disposition::Pass);
-        Ok(Folder { root: root.into(), classes, format, notes, entries, hashes: OnceLock::new() })
+        Ok(Folder { root: root.into(), classes, format, notes, entries, preparation: None, hashes: OnceLock::new() })
     }
 
     /// Takes the places of defects from Pascal VOC files in another folder, by the names of the images. Gives the number of images
@@ -85,6 +88,32 @@ impl Folder {
             0 => Err(TrainError::Data(format!("`{}` holds no XML file for any image", folder.display()))),
             _ => Ok(found),
         }
+    }
+
+    /// Prepares every image as the line prepares what its camera sees. Those that cannot be prepared, which the line gives no decision,
+    /// are left out, with a note.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn prepared_by(mut self, preparation: Arc<dyn Prepare>) -> Result<Folder, TrainError> {
+        let refusal = |entry: &Entry| {
+            let bytes = std::fs::read(self.path_of(entry)).ok()?;
+            // What is no picture is told of by who reads it for its pixels.
+            preparation.prepare(image::decode(&bytes).ok()?.view()).err()
+        };
+        let refusals: Vec<Option<String>> = self.entries.par_iter().map(refusal).collect();
+        let refused = self.entries.iter().zip(&refusals).filter_map(|(entry, why)| Some((&entry.path, why.as_ref()?)));
+        let refused: Vec<String> = refused.map(|(path, why)| format!("`{path}` was left out: {why}")).collect();
+        if refused.len() == self.entries.len() && !refused.is_empty() {
+            return Err(TrainError::Data(format!("no image can be prepared as the recipe asks; {}", refused[0])));
+        }
+        self.notes.extend(refused);
+        let mut keep = refusals.iter().map(Option::is_none);
+        self.entries.retain(|_| keep.next().unwrap_or(true));
+        // They count entries.
+        self.hashes = OnceLock::new();
+        self.preparation = Some(preparation);
+        Ok(self)
     }
 
     /// The images of the list, in its order.
@@ -143,8 +172,8 @@ impl Folder {
         };
         let files = self.of_side(side).map(|index| file(&self.entries[index])).collect::<Result<_, TrainError>>()?;
         let clean = classes.iter().position(|class| class.verdict == models::bundle::Disposition::Pass);
-        let (root, resize) = (self.root.clone(), None);
-        Ok(Files { root, files, resize, cached: AtomicUsize::new(0), teach_boxes: false, clean })
+        let (root, resize, preparation) = (self.root.clone(), None, self.preparation.clone());
+        Ok(Files { root, files, resize, preparation, cached: AtomicUsize::new(0), teach_boxes: false, clean })
     }
 
     fn of_side(&self, side: Option<Side>) -> impl Iterator<Item = usize> {
@@ -225,6 +254,7 @@ pub struct Files {
     root: PathBuf,
     files: Vec<File>,
     resize: Option<Preprocess>,
+    preparation: Option<Arc<dyn Prepare>>,
     cached: AtomicUsize,
     teach_boxes: bool,
     /// The label of what has no defect, where there is one.
@@ -235,8 +265,17 @@ struct File {
     path: String,
     labels: Vec<usize>,
     places: Vec<Place>,
-    /// The image at the network's size, and the size that it had.
-    resized: OnceLock<(Image, [u32; 2])>,
+    /// The image at the network's size.
+    resized: OnceLock<Given>,
+}
+
+/// An image as it is to be given.
+#[derive(Clone)]
+struct Given {
+    image: Image,
+    /// The size on which `places` stand.
+    size: [u32; 2],
+    places: Vec<Place>,
 }
 
 impl Files {
@@ -279,36 +318,46 @@ impl Files {
     }
 
     fn decode(&self, file: &File) -> Result<Image, TrainError> {
-        let path = self.root.join(&file.path);
-        let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-        image::decode(&bytes).map_err(|source| TrainError::Image { path, source })
+        Ok(self.whole(file)?.image)
     }
 
-    /// The image as it is to be given, and the size of its file's.
-    fn image(&self, file: &File) -> Result<(Image, [u32; 2]), TrainError> {
-        let Some(preprocess) = &self.resize else {
-            let image = self.decode(file)?;
+    /// The image at its own size, prepared, with the places that are known on it.
+    fn whole(&self, file: &File) -> Result<Given, TrainError> {
+        let path = self.root.join(&file.path);
+        let image = read(&path)?;
+        let Some(preparation) = &self.preparation else {
             let size = [image.width, image.height];
-            return Ok((image, size));
+            return Ok(Given { image, size, places: file.places.clone() });
         };
+        let prepared = prepare(preparation.as_ref(), &image, &path)?;
+        // A defect that does not come onto the prepared picture is none of it.
+        let moved = |place: &Place| Some(Place { label: place.label, bounds: prepared.bounds(place.bounds)? });
+        let places = file.places.iter().filter_map(moved).collect();
+        let size = [prepared.image.width, prepared.image.height];
+        Ok(Given { image: prepared.image, size, places })
+    }
+
+    /// The image as it is to be given.
+    fn image(&self, file: &File) -> Result<Given, TrainError> {
+        let Some(preprocess) = &self.resize else { return self.whole(file) };
         if let Some(kept) = file.resized.get() {
             return Ok(kept.clone());
         }
-        let whole = self.decode(file)?;
+        let Given { image: whole, size, places } = self.whole(file)?;
         let mut image = Image::empty();
         preprocess.fill_image(whole.view(), &mut image);
-        let given = (image, [whole.width, whole.height]);
-        if self.cached.fetch_add(given.0.data.len(), Ordering::Relaxed) < CACHE_BYTES {
+        let given = Given { image, size, places };
+        if self.cached.fetch_add(given.image.data.len(), Ordering::Relaxed) < CACHE_BYTES {
             let _ = file.resized.set(given.clone());
         }
         Ok(given)
     }
 
-    fn mask(&self, file: &File, image: &Image, size: [u32; 2]) -> Option<Vec<u8>> {
+    fn mask(&self, file: &File, Given { image, size, places }: &Given) -> Option<Vec<u8>> {
         let passes = self.clean.is_some_and(|clean| file.labels == [clean]);
         // A defect whose place nobody drew could be anywhere.
         let known = self.teach_boxes && (passes || !file.places.is_empty());
-        known.then(|| mask::of_boxes(&file.places, size, [image.width, image.height], self.clean))
+        known.then(|| mask::of_boxes(places, *size, [image.width, image.height], self.clean))
     }
 }
 
@@ -323,14 +372,27 @@ impl Samples for Files {
 
     fn load(&self, index: usize) -> Result<Sample, TrainError> {
         let file = &self.files[index];
-        let (image, size) = self.image(file)?;
-        let mask = self.mask(file, &image, size);
-        Ok(Sample { image, labels: file.labels.clone(), weight: 1.0, mask })
+        let given = self.image(file)?;
+        let mask = self.mask(file, &given);
+        Ok(Sample { image: given.image, labels: file.labels.clone(), weight: 1.0, mask })
     }
 
     fn name(&self, index: usize) -> String {
         self.files[index].path.clone()
     }
+}
+
+/// Reads a picture from a file.
+pub(crate) fn read(path: &Path) -> Result<Image, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    image::decode(&bytes).map_err(|source| TrainError::Image { path: path.into(), source })
+}
+
+/// Prepares a picture; `path` names it in messages.
+pub(crate) fn prepare(preparation: &dyn Prepare, image: &Image, path: &Path) -> Result<Prepared, TrainError> {
+    let words =
+        |why: String| TrainError::Data(format!("`{}` cannot be prepared as the recipe asks: {why}", path.display()));
+    preparation.prepare(image.view()).map_err(words)
 }
 
 /// The input size for images of this shortest side: 512, or the nearest multiple of 32 above where they are smaller.

@@ -18,6 +18,7 @@ use super::counts::Counts;
 use crate::frame::{Pins, WeakFrame};
 use crate::inspection::{ImageHealth, Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
+use crate::prepare::Pose;
 use crate::recipe::RecipeInForce;
 use crate::record::{LateResult, Picture};
 use crate::sample::drawn_by_lot;
@@ -60,6 +61,7 @@ struct Outcome {
 pub(super) struct Beside {
     pub(super) provider: Option<Provider>,
     pub(super) image: Option<ImageHealth>,
+    pub(super) pose: Option<Pose>,
 }
 
 /// What goes out for one part.
@@ -273,6 +275,7 @@ impl Books {
             heat: decision.heat,
             image: beside.image,
             regions: decision.regions,
+            pose: beside.pose,
             sample: decision.sample,
             recipe: part.recipe.tag.clone(),
             model: part.recipe.model.digest().clone(),

@@ -144,6 +144,8 @@ impl Capture {
                 triggered_at,
                 frame,
                 decoded: None,
+                prepared: None,
+                pose: None,
                 tensor: None,
                 image: None,
                 prediction: None,

@@ -109,11 +109,12 @@ impl Limits {
     }
 }
 
-/// The chain of every line: quality, preprocess, infer, decide.
+/// The chain of every line: quality, align, preprocess, infer, decide.
 pub fn standard(limits: &Limits) -> Vec<Box<dyn StageFactory>> {
     let workers = limits.worker_threads();
     vec![
         Box::new(crate::quality::Quality { workers }),
+        Box::new(crate::align::Align { workers }),
         Box::new(crate::preprocess::Preprocess { workers }),
         Box::new(crate::infer::Infer { workers }),
         Box::new(crate::decide::Decide),

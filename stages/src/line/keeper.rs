@@ -94,7 +94,7 @@ impl Keeper {
 
     /// A stage's result.
     pub(super) fn decide(&self, part: Part, decision: Decision) {
-        let beside = Beside { provider: part.provider(), image: part.image };
+        let beside = Beside { provider: part.provider(), image: part.image, pose: part.pose };
         self.with(|books, now| books.decide(part.id, part.triggered, (decision, beside), now));
         // The part lives until here: the books reach its picture through it.
         drop(part);

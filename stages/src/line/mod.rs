@@ -120,7 +120,8 @@ impl Line {
         let first_stage = stages[0].name();
         // Enough to keep every worker busy and one part waiting at each stage; more would only add latency.
         let window = workers + stages.len();
-        let buffers = Buffers::new(workers + stages.len() * limits.queue_depth);
+        // A part may hold a decoded picture and a prepared one.
+        let buffers = Buffers::new(2 * (workers + stages.len() * limits.queue_depth));
         let terms = Terms {
             line: name,
             camera: camera.clone(),

@@ -12,6 +12,7 @@ export type Counts = Schemas['Counts'];
 export type ModelLabel = Schemas['ModelLabel'];
 export type LineStatus = Schemas['Line'];
 export type Heat = Schemas['Heat'];
+export type Pose = Schemas['Pose'];
 export type Inspection = Schemas['Inspection'];
 export type TrendPoint = Schemas['TrendPoint'];
 export type Trend = Schemas['Trend'];

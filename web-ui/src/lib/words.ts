@@ -28,6 +28,7 @@ export const CAUSE_WORD: Record<Cause, string> = {
   blank: 'Picture blank',
   saturated: 'Picture over- or underexposed',
   out_of_focus: 'Picture out of focus',
+  not_aligned: 'Part could not be aligned',
   stage_failed: 'A stage failed on this part',
   safe_hold: 'Line in safe hold',
   restart: 'Daemon restarted',

@@ -37,6 +37,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         truth: None,
         conditions: Vec::new(),
         image: None,
+        pose: None,
         sample: Default::default(),
     }
 }

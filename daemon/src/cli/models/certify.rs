@@ -16,6 +16,7 @@ use models_train::split::Side;
 use serde::Serialize;
 
 use super::{classes, file_and_bundle};
+use crate::cli::recipe::{RecipeArg, prepared};
 use crate::cli::{FAILURE, SUCCESS, out};
 use crate::config;
 use crate::supervise::open_bundle;
@@ -32,6 +33,8 @@ pub(super) struct Args {
     /// CSV with the columns path,label,split; only its test side is shown.
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// For a model in fp16 or int8: the original in fp32, to compare the two on this machine's processor. The verdicts may differ as
     /// far as the export allowed.
     #[arg(long, value_name = "FILE")]
@@ -83,7 +86,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut images = bundle.expectations.len();
     let mut data_digest = None;
     if let Some(data) = &args.data {
-        let folder = Folder::open(data, args.split.as_deref())?;
+        let folder = prepared(Folder::open(data, args.split.as_deref())?, &args.recipe.preparation()?)?;
         data_digest = Some(folder.digest()?);
         let side = (args.split.is_some() || folder.has_test_side()).then_some(Side::Test);
         let files = folder.files(side, &classes(&bundle))?;

@@ -21,6 +21,7 @@ use models_train::split::Side;
 use serde_json::json;
 
 use super::{bundle_or_shipped, classes};
+use crate::cli::recipe::{RecipeArg, prepared};
 use crate::cli::{SUCCESS, out};
 
 /// Pictures that ranges are found on: more change little and take their time.
@@ -42,6 +43,8 @@ pub(super) struct Args {
     /// CSV with the columns path,label,split: its train side calibrates, its test side measures.
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// The bundle to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -129,7 +132,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 impl Args {
     fn pictures(&self, original: &Bundle) -> anyhow::Result<Option<Pictures>> {
         let Some(data) = &self.data else { return Ok(None) };
-        let folder = Folder::open(data, self.split.as_deref())?;
+        let folder = prepared(Folder::open(data, self.split.as_deref())?, &self.recipe.preparation()?)?;
         let digest = folder.digest()?;
         let classes = classes(original);
         let (files, calibrate, measure) = if self.split.is_some() {

@@ -16,6 +16,7 @@ use models_train::split::Side;
 use serde_json::json;
 
 use super::register::Seen;
+use crate::cli::recipe::{RecipeArg, prepared};
 use crate::cli::{SUCCESS, out};
 use crate::learning::shots::synthetic_background;
 use crate::supervise::{open_bundle, shipped_bundle};
@@ -38,6 +39,8 @@ pub(super) struct FewShot {
     /// CSV with the columns path,label,split: shots are drawn from the train side, the test side is measured.
     #[arg(long, value_name = "FILE")]
     split: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// Pictures of each kind.
     #[arg(long, default_value_t = 5)]
     shots: usize,
@@ -65,7 +68,7 @@ pub(super) fn run(args: &FewShot) -> anyhow::Result<ExitCode> {
     let own = prototypes::read(&bundle)?;
     let background = if own.is_some() { "the model's own" } else { "the synthetic line" };
     let head = own.map_or_else(|| synthetic_background(&bundle), Ok)?;
-    let folder = Folder::open(&args.data, Some(&args.split))?;
+    let folder = prepared(Folder::open(&args.data, Some(&args.split))?, &args.recipe.preparation()?)?;
     let classes = folder.classes.clone();
     let (shots, test) = (folder.files(Some(Side::Train), &classes)?, folder.files(Some(Side::Test), &classes)?);
     let trial = Trial { shots: args.shots, draws: usize::from(args.draws), seed: args.seed, views: args.views.into() };

@@ -12,6 +12,7 @@ use models::heads::prototypes::{self, MAX_SHOTS};
 use models::image;
 use serde_json::json;
 
+use crate::cli::recipe::{Preparing, RecipeArg, seen};
 use crate::cli::{SUCCESS, out};
 use crate::learning::shots;
 use crate::supervise::open_bundle;
@@ -28,6 +29,8 @@ pub(super) struct Register {
     /// Pictures of the new kind, 1 to 20: files, or folders of files.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     images: Vec<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     /// The bundle to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -123,7 +126,9 @@ pub(super) fn register(args: &Register) -> anyhow::Result<ExitCode> {
     models::runtime::init(None)?;
     let mut head = shots::head_of(&bundle)?;
     let mut eye = Eye::of(&bundle)?;
-    let shots = files.iter().map(|file| shot(&mut eye, file, args.views.into())).collect::<Result<Vec<_>, _>>()?;
+    let preparing = args.recipe.preparation()?;
+    let shots =
+        files.iter().map(|file| shot(&mut eye, file, args.views.into(), &preparing)).collect::<Result<Vec<_>, _>>()?;
     let verdict = match args.verdict {
         Means::Fail => Disposition::Fail,
         Means::Review => Disposition::Review,
@@ -178,10 +183,10 @@ pub(super) fn unregister(args: &Unregister) -> anyhow::Result<ExitCode> {
 }
 
 /// The appearance of each view of a picture.
-fn shot(eye: &mut Eye, file: &Path, views: Views) -> anyhow::Result<Vec<Vec<f32>>> {
+fn shot(eye: &mut Eye, file: &Path, views: Views, preparing: &Preparing) -> anyhow::Result<Vec<Vec<f32>>> {
     let words = || format!("picture `{}`", file.display());
     let bytes = std::fs::read(file).with_context(words)?;
-    let image = image::decode(&bytes).with_context(words)?;
+    let image = seen(image::decode(&bytes).with_context(words)?, preparing).with_context(words)?;
     Ok(eye.look_at_views(image.view(), views)?)
 }
 

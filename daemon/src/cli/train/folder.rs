@@ -33,7 +33,7 @@ pub(super) fn train(
     checkpoint: &Checkpoint,
     observe: &mut Observer<'_>,
 ) -> Result<Outcome, TrainError> {
-    let folder = args.options.open(root, args.split.as_deref())?;
+    let folder = args.options.open(root, args.split.as_deref(), &args.preparing)?;
     folder.check_trainable()?;
     let augment = args.options.augment()?;
     let Origin { trunk, name: trunk_name, licences } = origin;

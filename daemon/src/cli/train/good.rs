@@ -11,6 +11,7 @@ use models_train::good::{self, Cost, GoodReport, Parts, Settings, Step};
 use serde_json::{Value, json};
 
 use super::{Args, Origin};
+use crate::cli::recipe::tell;
 
 /// Steps of the bar.
 const STEPS: u64 = 100;
@@ -46,7 +47,11 @@ impl GoodArgs {
 
 /// Writes the bundle; gives what there is to say of it.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<Value> {
-    let parts = Parts::open(folder)?;
+    let mut parts = Parts::open(folder)?;
+    if let Some(preparation) = &args.preparing {
+        parts = parts.prepared_by(preparation.clone())?;
+        tell(&parts.notes);
+    }
     let mut settings = Settings::new(args.seed);
     settings.threads = args.threads();
     settings.fine = args.good.fine;
@@ -88,6 +93,11 @@ fn product(folder: &Path) -> Option<String> {
 
 fn onto(args: &Args, path: &Path, parts: &Parts, mut settings: Settings) -> anyhow::Result<(Bundle, GoodReport, Cost)> {
     let classifier = Bundle::open(path).with_context(|| format!("the bundle `{}` to add to", path.display()))?;
+    let asked = args.preparing.as_ref().map_or("", |preparation| preparation.digest());
+    anyhow::ensure!(
+        classifier.manifest.provenance.preparation == asked,
+        "the classifier learned from pictures prepared in another way: give the `--recipe` that it was learned with"
+    );
     let trunk = Weights::from_graph(&classifier.graph)?;
     settings.preprocess = Some(classifier.manifest.preprocess.clone());
     let learned = learn(parts, &trunk, &settings)?;

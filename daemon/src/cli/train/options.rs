@@ -8,6 +8,8 @@ use models_train::dataset::{Files, Folder};
 use models_train::formats::Format;
 use models_train::sampler::Sampling;
 
+use crate::cli::recipe::{Preparing, prepared};
+
 /// See the fields.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -51,14 +53,14 @@ impl Options {
     }
 
     /// Reads the list of a data folder, and tells what it left out.
-    pub(super) fn open(&self, root: &Path, list: Option<&Path>) -> Result<Folder, TrainError> {
+    pub(super) fn open(&self, root: &Path, list: Option<&Path>, preparing: &Preparing) -> Result<Folder, TrainError> {
         let mut folder = Folder::open_as(root, list, self.format)?;
         if let Some(boxes) = &self.boxes {
             let found = folder.take_boxes(boxes)?;
             tracing::info!("boxes of {found} images in `{}`", boxes.display());
         }
         folder.notes.iter().for_each(|note| tracing::warn!("`{}`: {note}", root.display()));
-        Ok(folder)
+        prepared(folder, preparing)
     }
 
     /// What the product is invariant to.

@@ -24,7 +24,7 @@ const VIEWS: usize = 7;
 
 /// Writes `batch.png` and one sheet a label. Exit code 0.
 pub(super) fn run(args: &Args, data: &Path, into: &Path) -> anyhow::Result<ExitCode> {
-    let folder = args.options.open(data, args.split.as_deref())?;
+    let folder = args.options.open(data, args.split.as_deref(), &args.recipe.preparation()?)?;
     let augment = args.options.augment()?;
     let files = folder.files(Some(Side::Train), &folder.classes)?;
     let size = args.size.map_or_else(|| files.shortest_side().map(|side| input_size(side.unwrap_or(u32::MAX))), Ok)?;

@@ -14,6 +14,7 @@ use models::image;
 use models_train::dataset::Folder;
 use models_train::split::Side;
 use serde::{Deserialize, Serialize};
+use stages::recipe::RecipeInForce;
 use stages::regions::Area;
 
 use super::super::{Labelled, Learning, seen};
@@ -70,7 +71,12 @@ struct Part {
 ///
 /// # Errors
 /// Nothing to learn from, or the disk refuses.
-pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::Result<Dataset> {
+pub(super) fn freeze(
+    learning: &Learning,
+    store: &Store,
+    recipe: &RecipeInForce,
+    dir: &Path,
+) -> anyhow::Result<Dataset> {
     let mut rows = match &learning.section.data {
         Some(data) => base(data, learning.section.split.as_deref())?,
         None => Vec::new(),
@@ -86,7 +92,7 @@ pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut list = String::from("path,label,split,group\n");
     for row in &rows {
-        place(&row.from, row.tile, &dir.join(&row.path))?;
+        place(&row.from, recipe, row.tile, &dir.join(&row.path))?;
         for label in &row.labels {
             *labels.entry(label.clone()).or_default() += 1;
             let side = if row.side == Side::Test { "test" } else { "train" };
@@ -105,14 +111,20 @@ pub(super) fn freeze(learning: &Learning, store: &Store, dir: &Path) -> anyhow::
 ///
 /// # Errors
 /// The disk refuses.
-pub(super) fn freeze_later(learning: &Learning, store: &Store, known: u64, dir: &Path) -> anyhow::Result<usize> {
+pub(super) fn freeze_later(
+    learning: &Learning,
+    store: &Store,
+    recipe: &RecipeInForce,
+    known: u64,
+    dir: &Path,
+) -> anyhow::Result<usize> {
     let parts = parts_of(learning).into_iter().filter(|part| part.answer > known);
     let mut list = String::from("path,label,split,group\n");
     let mut count = 0;
     for Part { id, label, serial, .. } in parts {
         let Some((from, tile)) = picture_of(store, id)? else { continue };
         let path = path_of(id, &from, tile);
-        place(&from, tile, &dir.join(&path))?;
+        place(&from, recipe, tile, &dir.join(&path))?;
         let group = serial.map_or_else(|| path.clone(), |serial| format!("serial {serial}"));
         writeln!(list, "{},{},test,{}", quoted(&path), quoted(&label), quoted(&group)).context("the list")?;
         count += 1;
@@ -189,13 +201,13 @@ fn path_of(id: u64, from: &Path, tile: Option<Area>) -> String {
     format!("{LINE}/{id}.{}", if tile.is_some() { "png" } else { own })
 }
 
-fn place(from: &Path, tile: Option<Area>, to: &Path) -> anyhow::Result<()> {
+fn place(from: &Path, recipe: &RecipeInForce, tile: Option<Area>, to: &Path) -> anyhow::Result<()> {
     let words = || format!("cannot put {} into the version", from.display());
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).with_context(words)?;
     }
     if tile.is_some() {
-        let cut = seen::cut(&fs::read(from).with_context(words)?, tile).with_context(words)?;
+        let cut = seen::cut(&fs::read(from).with_context(words)?, recipe, tile).with_context(words)?;
         return fs::write(to, image::encode_png(cut.view())?).with_context(words);
     }
     // A link to a link would follow it away from the picture.

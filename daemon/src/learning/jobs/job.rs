@@ -105,6 +105,11 @@ impl Place {
         self.0.join("candidate.bundle")
     }
 
+    /// The recipe by which pictures are prepared.
+    pub(super) fn recipe(&self) -> PathBuf {
+        self.0.join("recipe.toml")
+    }
+
     pub(super) fn champion(&self) -> PathBuf {
         self.0.join("champion.bundle")
     }

@@ -16,7 +16,7 @@ use stages::recipe::{Recipe, RecipeInForce};
 use stages::verdict::Verdict;
 
 use super::dataset::{LINE, LIST};
-use crate::learning::names;
+use crate::learning::{names, seen};
 
 /// What is to be compared. Written by the daemon, read by the worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,8 +64,14 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
         // The graphics card is the line's.
         let options = SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() };
         let model = Predictor::load(bundle, &options)?;
-        // The pictures are what the models see: of a recipe with regions, tiles.
-        let recipe = Recipe { regions: Vec::new(), tiles: None, ..case.recipe.clone() };
+        let recipe = match seen::is_cut(&case.recipe) {
+            // The pictures are tiles of prepared ones.
+            true => {
+                let (regions, mask) = (Vec::new(), Vec::new());
+                Recipe { regions, tiles: None, calibration: None, align: None, mask, ..case.recipe.clone() }
+            }
+            false => case.recipe.clone(),
+        };
         Ok(RecipeInForce::new(recipe, std::sync::Arc::new(model))?)
     };
     let (champion, candidate) = (load(&case.champion)?, load(&case.candidate)?);
@@ -122,6 +128,10 @@ pub fn judge(case: &Case, go_on: &mut dyn FnMut(f64) -> bool) -> anyhow::Result<
 fn said(models: [&RecipeInForce; 2], path: &Path) -> anyhow::Result<[Said; 2]> {
     let words = || format!("picture {}", path.display());
     let image = models::image::decode(&std::fs::read(path).with_context(words)?).with_context(words)?;
+    // Both have the same recipe. A part that cannot be aligned gets no decision, whatever the model.
+    let Ok(image) = models[0].seen_by_model(image) else {
+        return Ok([(); 2].map(|()| Said { verdict: Disposition::Review, label: String::new() }));
+    };
     let one = |recipe: &RecipeInForce| -> anyhow::Result<Said> {
         let mut tensor = vec![0.0; recipe.model.preprocess().tensor_len()];
         recipe.model.preprocess().fill(image.view(), &mut tensor);

@@ -17,10 +17,10 @@ use super::dataset;
 use super::job::{Job, JobState, Place, Point};
 use super::judge::Case;
 use super::{Active, Wish, ended_by, place};
-use crate::learning::Learning;
 use crate::learning::config::{Promote, Where};
 use crate::learning::promote::{CHAMPION, entry_of};
 use crate::learning::registry::Origin;
+use crate::learning::{Learning, seen};
 use crate::store::Filter;
 use crate::supervise::Board;
 use crate::words;
@@ -126,7 +126,7 @@ impl Learning {
         self.jobs.keep(&mut self.jobs.lock(), job.clone())?;
         if job.dataset.is_none() {
             let _ = fs::remove_dir_all(place.data());
-            let dataset = dataset::freeze(self, &board.store, &place.data())?;
+            let dataset = dataset::freeze(self, &board.store, &board.recipe.load().in_force, &place.data())?;
             place.note(&format!(
                 "{} pictures, {} of them labelled on the line, digest {}",
                 dataset.images, dataset.labelled, dataset.digest
@@ -150,6 +150,13 @@ impl Learning {
         let mut arguments = vec!["train".into(), "--data".into(), path(place.data())];
         arguments.extend(["--split".into(), path(place.data().join(dataset::LIST))]);
         arguments.extend(["--out".into(), path(place.candidate()), "--resume".into()]);
+        let in_force = board.recipe.load().in_force.clone();
+        if in_force.preparation.is_some() && !seen::is_cut(&in_force.recipe) {
+            // As it is in force: the file that it came from may have changed since.
+            let text = toml::to_string(&in_force.recipe).context("the recipe in force")?;
+            fs::write(place.recipe(), text).context("the recipe for the training")?;
+            arguments.extend(["--recipe".into(), path(place.recipe())]);
+        }
         arguments.extend(self.section.train.iter().map(Into::into));
         let started = Instant::now();
         let mut last: Option<Instant> = None;
@@ -226,7 +233,8 @@ impl Learning {
             return Ok(None);
         }
         let _ = fs::remove_dir_all(place.later());
-        let parts = dataset::freeze_later(self, &board.store, job.answers, &place.later())?;
+        let parts =
+            dataset::freeze_later(self, &board.store, &board.recipe.load().in_force, job.answers, &place.later())?;
         place.note(&format!("judged again, with {parts} parts that were labelled since"));
         Ok((parts > 0).then(|| place.later()))
     }

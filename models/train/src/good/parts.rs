@@ -1,11 +1,15 @@
 //! Pictures of good parts, and nothing else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use models::image::{self, Image};
+use models::image::Image;
+use models::prepare::Prepare;
 use models::preprocess::Preprocess;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::dataset::{prepare, read};
 use crate::error::TrainError;
 use crate::formats::ENDINGS;
 
@@ -18,8 +22,12 @@ const MOST: usize = 1500;
 pub struct Parts {
     root: PathBuf,
     names: Vec<String>,
+    /// What is done to each picture's geometry first.
+    preparation: Option<Arc<dyn Prepare>>,
     /// Pictures in the folder, of which [`Parts::len`] are used.
     pub found: usize,
+    /// What was left out and why, for a person.
+    pub notes: Vec<String>,
 }
 
 impl Parts {
@@ -60,7 +68,32 @@ impl Parts {
         if found > MOST {
             names = (0..MOST).map(|at| std::mem::take(&mut names[at * found / MOST])).collect();
         }
-        Ok(Parts { root: root.into(), names, found })
+        Ok(Parts { root: root.into(), names, preparation: None, found, notes: Vec::new() })
+    }
+
+    /// Prepares every picture as the line prepares what its camera sees. Those that cannot be prepared are left out, with a note.
+    ///
+    /// # Errors
+    /// When too few are left.
+    pub fn prepared_by(mut self, preparation: Arc<dyn Prepare>) -> Result<Parts, TrainError> {
+        let refusal = |name: &String| {
+            let image = read(&self.root.join(name)).ok()?;
+            preparation.prepare(image.view()).err()
+        };
+        let refusals: Vec<Option<String>> = self.names.par_iter().map(refusal).collect();
+        let refused = self.names.iter().zip(&refusals).filter_map(|(name, why)| Some((name, why.as_ref()?)));
+        self.notes = refused.map(|(name, why)| format!("`{name}` was left out: {why}")).collect();
+        let mut keep = refusals.iter().map(Option::is_none);
+        self.names.retain(|_| keep.next().unwrap_or(true));
+        if self.len() < FEWEST && !self.notes.is_empty() {
+            let (left, all) = (self.len(), refusals.len());
+            let why = &self.notes[0];
+            return Err(TrainError::Data(format!(
+                "{left} of {all} pictures can be prepared as the recipe asks, at least {FEWEST} are needed; {why}"
+            )));
+        }
+        self.preparation = Some(preparation);
+        Ok(self)
     }
 
     /// How many are used.
@@ -83,15 +116,18 @@ impl Parts {
     /// # Errors
     /// When the file cannot be read or is damaged.
     pub fn load(&self, index: usize, preprocess: &Preprocess) -> Result<Image, TrainError> {
-        let mut resized = Image { width: 0, height: 0, format: image::PixelFormat::Mono8, data: Vec::new() };
+        let mut resized = Image::empty();
         preprocess.fill_image(self.decode(index)?.view(), &mut resized);
         Ok(resized)
     }
 
     fn decode(&self, index: usize) -> Result<Image, TrainError> {
         let path = self.root.join(&self.names[index]);
-        let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-        image::decode(&bytes).map_err(|source| TrainError::Image { path, source })
+        let image = read(&path)?;
+        match &self.preparation {
+            Some(preparation) => Ok(prepare(preparation.as_ref(), &image, &path)?.image),
+            None => Ok(image),
+        }
     }
 
     /// Length of the shortest side among some of the pictures.

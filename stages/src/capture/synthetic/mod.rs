@@ -14,6 +14,7 @@ mod defects;
 mod edge;
 mod field;
 mod light;
+pub mod pin;
 mod random;
 mod renderer;
 mod scene;

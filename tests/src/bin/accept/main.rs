@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
+mod align;
 mod attack;
 mod elpv;
 mod good;
@@ -53,6 +54,14 @@ fn main() -> ExitCode {
         match system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx")) {
             Some(trunk) => good::surfaces(&binary, &trunk, &mut bounds),
             None => println!("SKIPPED: good-only (INSPECTD_DATA is not set, and with it the ImageNet trunk)"),
+        }
+    }
+    if wants("align") {
+        let trunk = system_tests::data().map(|data| data.join("../weights/mobilenet_v3_small_imagenet_features.onnx"));
+        align::pins(&binary, trunk.as_deref().filter(|trunk| trunk.exists()), &mut bounds);
+        match system_tests::data() {
+            Some(data) => align::bottle(&binary, &data.join("mvtec-bottle-512"), &mut bounds),
+            None => println!("SKIPPED: moved bottles (INSPECTD_DATA is not set)"),
         }
     }
     if wants("imbalance") {
