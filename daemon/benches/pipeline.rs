@@ -171,6 +171,7 @@ impl Bench {
             stages: standard(&self.limits),
             recipe: self.recipe.clone(),
             recorder,
+            serials: None,
             sinks: Vec::new(),
             limits: self.limits.clone(),
         })

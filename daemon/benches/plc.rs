@@ -96,6 +96,7 @@ fn main() {
         stages: standard(&limits),
         recipe,
         recorder: Arc::new(store),
+        serials: None,
         sinks: vec![times.clone(), plc.sink()],
         limits,
     })

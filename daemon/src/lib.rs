@@ -16,6 +16,7 @@ mod linelog;
 pub mod logs;
 pub mod outbox;
 pub mod replay;
+pub mod serials;
 pub mod store;
 pub mod supervise;
 pub mod words;

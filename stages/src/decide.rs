@@ -7,6 +7,7 @@ use models::bundle::{Disposition, Kind, Saying};
 use models::prediction::{Anomaly, Prediction};
 use models::ruling::{self, KindSays, Ruling};
 
+use crate::identify;
 use crate::inspection::{KeptHeat, LabelScore};
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
@@ -153,7 +154,7 @@ impl Stage for Worker {
             Some(prediction) => {
                 let (decision, ruling) = ruled(prediction, &part.recipe);
                 let sample = self.sampler.sample(part.id, prediction, &ruling, &part.recipe);
-                Decision { sample, ..decision }
+                identify::demanded(Decision { sample, ..decision }, &part)
             }
             None => Decision::none(Cause::StageFailed, "decide: the part arrived without a prediction"),
         };
@@ -240,6 +241,7 @@ mod tests {
             regions: Vec::new(),
             tiles: None,
             review: Default::default(),
+            identity: Default::default(),
         };
         RecipeInForce::new(recipe, Arc::new(Labels(manifest, "digest".into())))
     }

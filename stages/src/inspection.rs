@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 
+use crate::identify::Origin;
+use crate::identify::code::Format;
 use crate::ledger::Ledger;
 use crate::prepare::Pose;
 use crate::sample::Sample;
@@ -85,6 +87,64 @@ pub struct RegionSays {
     pub model: Arc<str>,
 }
 
+/// How a part came by its serial number, or why it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Where it comes from.
+    pub from: Origin,
+    /// Whether there is one.
+    pub state: IdentityState,
+    /// Whether it should be the next after the one before it.
+    #[serde(default)]
+    pub consecutive: bool,
+    /// Why there is none, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Kind of the code that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// The newest part before it that had the same serial number. Filled by the recorder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<u64>,
+    /// Serial numbers that were left out before it. Filled by the recorder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<MissingSerials>,
+}
+
+impl Identity {
+    /// A serial number was read.
+    pub fn read(from: Origin, consecutive: bool) -> Identity {
+        let state = IdentityState::Read;
+        Identity { from, state, consecutive, detail: None, format: None, repeats: None, missing: None }
+    }
+
+    /// There is none, for this reason.
+    pub fn unread(from: Origin, consecutive: bool, detail: String) -> Identity {
+        Identity { state: IdentityState::Unread, detail: Some(detail), ..Identity::read(from, consecutive) }
+    }
+}
+
+/// Whether a part has a serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityState {
+    /// It has one.
+    Read,
+    /// It has none.
+    Unread,
+}
+
+/// Serial numbers that were left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingSerials {
+    /// How many parts that means: numbers left out, less the parts between that had no serial number.
+    pub count: u64,
+    /// The first that was left out.
+    pub first: Arc<str>,
+    /// The last.
+    pub last: Arc<str>,
+}
+
 /// Everything known of one inspected part. The journal keeps it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
@@ -96,6 +156,9 @@ pub struct Inspection {
     pub camera: Arc<str>,
     /// Serial number, where one is known.
     pub serial: Option<Arc<str>>,
+    /// How it came by its serial number, where the recipe says how it should, or where something is to be said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// The call that it answers, where parts are called for by a PLC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<u32>,

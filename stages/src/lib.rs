@@ -5,6 +5,7 @@ pub mod align;
 pub mod capture;
 pub mod decide;
 pub mod frame;
+pub mod identify;
 pub mod infer;
 pub mod inspection;
 pub mod ledger;

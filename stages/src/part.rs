@@ -9,7 +9,7 @@ use models::prediction::Prediction;
 use models::runtime::Provider;
 
 use crate::frame::{Content, Frame};
-use crate::inspection::{ImageHealth, Truth};
+use crate::inspection::{Identity, ImageHealth, Truth};
 use crate::prepare::Pose;
 use crate::recipe::RecipeInForce;
 use crate::recycle::{Buffers, Recycled};
@@ -21,6 +21,8 @@ pub struct Part {
     pub id: u64,
     /// Serial number, where one is known.
     pub serial: Option<Arc<str>>,
+    /// How it came by it.
+    pub identity: Option<Identity>,
     /// When the trigger came.
     pub triggered: Instant,
     /// The same on the wall clock.
@@ -57,6 +59,7 @@ impl Part {
         Part {
             id,
             serial: None,
+            identity: None,
             triggered: Instant::now(),
             triggered_at: Timestamp::now(),
             frame,

@@ -12,6 +12,7 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::identify::Identification;
 use crate::prepare::{self, Align, Mask, Preparation};
 use crate::regions::{self, Region, RegionInForce, Tiles};
 
@@ -61,6 +62,9 @@ pub struct Recipe {
     /// Which parts a person should look at.
     #[serde(default)]
     pub review: Review,
+    /// Which part it is: where its serial number comes from.
+    #[serde(default)]
+    pub identity: Identification,
 }
 
 /// What the reject gate does.
@@ -166,6 +170,7 @@ impl Recipe {
         ] {
             refuse(!is_share(value), format!("`{name}` is {value}: it must lie between 0 and 1"));
         }
+        problems.extend(self.identity.problems());
         problems.extend(regions::problems(self));
         problems.extend(prepare::problems(self));
         problems

@@ -132,6 +132,7 @@ fn a_warm_line_allocates_nothing_large() {
         stages: chain,
         recipe: Arc::new(recipe),
         recorder: Arc::new(Forgetful),
+        serials: None,
         sinks: vec![],
         limits,
     });

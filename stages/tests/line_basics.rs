@@ -81,6 +81,7 @@ fn a_line_that_cannot_run_says_why() {
         stages: chain,
         recipe: recipe(100),
         recorder: Memory::keeping(),
+        serials: None,
         sinks: vec![],
         limits,
     };

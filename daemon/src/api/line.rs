@@ -12,7 +12,8 @@ use stages::line::{Counts, LatencySummary, LineState};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::view::ProviderWord;
+use super::view::{OriginWord, ProviderWord};
+use crate::serials::Tally;
 use crate::store::IndexState;
 use crate::supervise::{Board, Point, Prepared};
 
@@ -48,6 +49,7 @@ pub(super) struct LineView {
     #[schema(value_type = String)]
     recipe: Arc<str>,
     source: SourceView,
+    identity: IdentityCountsView,
     model: ModelView,
     store: StoreView,
     /// Start of the program.
@@ -192,6 +194,36 @@ impl From<SourceStatistics> for SourceStatisticsView {
     }
 }
 
+/// Serial numbers of the parts since the program started.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityCounts)]
+struct IdentityCountsView {
+    from: OriginWord,
+    /// Parts with a serial number.
+    read: u64,
+    /// Parts that should have one and have none.
+    unread: u64,
+    /// Parts whose serial number another part had before.
+    repeated: u64,
+    /// Times that serial numbers were left out.
+    gaps: u64,
+    /// Serial numbers left out, together.
+    missing: u64,
+    /// Parts whose serial number comes before one that was there already.
+    late: u64,
+    /// Serial numbers that were sent and wait for their parts.
+    waiting: usize,
+}
+
+impl IdentityCountsView {
+    fn of(board: &Board) -> IdentityCountsView {
+        let Tally { read, unread, repeated, gaps, missing, late } = board.serials.tally();
+        let from = board.recipe.load().in_force.recipe.identity.from.into();
+        let waiting = board.serials.queued().waiting.len();
+        IdentityCountsView { from, read, unread, repeated, gaps, missing, late, waiting }
+    }
+}
+
 /// The model in force.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Model)]
@@ -298,6 +330,7 @@ impl LineView {
                 kind: board.source.kind,
                 statistics: status.source.map(Into::into),
             },
+            identity: IdentityCountsView::of(board),
             model: ModelView::of(&prepared),
             store: StoreView::of(board),
             started_at: board.started_at,

@@ -27,6 +27,7 @@ mod problem;
 mod replays;
 mod review;
 mod routes;
+mod serials;
 mod server;
 mod session;
 mod tokens;
@@ -82,6 +83,9 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/drift", look(Area::Models), drift::drift)
         .post("/api/v1/drift/usual", train, drift::begin_anew)
         .get("/api/v1/plc", look(Area::Line), plc::plc)
+        .get("/api/v1/serials", look(Area::Line), serials::waiting)
+        .post("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::send)
+        .delete("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::forget)
         .get("/api/v1/jobs", look(Area::Models), jobs::list)
         .post("/api/v1/jobs", train, jobs::start)
         .get("/api/v1/jobs/{id}", look(Area::Models), jobs::one)

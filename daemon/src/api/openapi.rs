@@ -19,7 +19,7 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 use super::routes::Rule;
 use super::{
     alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture, plc,
-    problem, replays, review, session, tokens, users,
+    problem, replays, review, serials, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -44,6 +44,9 @@ use crate::access::{Need, Scope};
         drift::drift,
         drift::begin_anew,
         plc::plc,
+        serials::waiting,
+        serials::send,
+        serials::forget,
         jobs::list,
         jobs::one,
         jobs::start,

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use models::runtime::Provider;
 use serde::Serialize;
-use stages::inspection::{KeptHeat, LabelScore, RegionSays, Truth};
+use stages::identify::Origin;
+use stages::inspection::{Identity, IdentityState, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth};
 use stages::ledger::Ledger;
 use stages::prepare::Pose;
 use stages::verdict::{Cause, Verdict};
@@ -129,6 +130,9 @@ pub(super) struct InspectionView {
     /// Serial number, where one is known.
     #[schema(required = true, value_type = Option<String>)]
     serial: Option<Arc<str>>,
+    /// How it came by its serial number, where the recipe says how it should, or where something is to be said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityView>,
     /// The call that it answers, where a PLC calls for parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<u32>,
@@ -181,6 +185,92 @@ pub(super) struct InspectionView {
     /// A result that came after the verdict.
     #[schema(required = true)]
     late_result: Option<LateView>,
+}
+
+/// Where a part's serial number comes from.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SerialOrigin)]
+pub(super) enum OriginWord {
+    /// The source: the PLC's call, a folder's file name as a whole.
+    Source,
+    /// The file's name, by a pattern.
+    Name,
+    /// A code in the picture.
+    Code,
+    /// Sent over the API.
+    Api,
+    /// Counted by the line.
+    Counted,
+}
+
+impl From<Origin> for OriginWord {
+    fn from(origin: Origin) -> OriginWord {
+        match origin {
+            Origin::Source => OriginWord::Source,
+            Origin::Name => OriginWord::Name,
+            Origin::Code => OriginWord::Code,
+            Origin::Api => OriginWord::Api,
+            Origin::Counted => OriginWord::Counted,
+        }
+    }
+}
+
+/// How a part came by its serial number, or why it has none.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Identity)]
+struct IdentityView {
+    from: OriginWord,
+    state: IdentityWord,
+    /// Why there is none, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Kind of the code that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+    /// The newest part before it that had the same serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<u64>,
+    /// Serial numbers that were left out before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<MissingView>,
+}
+
+/// Whether a part has a serial number.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = IdentityState)]
+enum IdentityWord {
+    Read,
+    Unread,
+}
+
+/// Serial numbers that were left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MissingSerials)]
+struct MissingView {
+    /// How many parts that means: numbers left out, less the parts between that had no serial number.
+    count: u64,
+    #[schema(value_type = String)]
+    first: Arc<str>,
+    #[schema(value_type = String)]
+    last: Arc<str>,
+}
+
+impl From<Identity> for IdentityView {
+    fn from(identity: Identity) -> IdentityView {
+        IdentityView {
+            from: identity.from.into(),
+            state: match identity.state {
+                IdentityState::Read => IdentityWord::Read,
+                IdentityState::Unread => IdentityWord::Unread,
+            },
+            detail: identity.detail,
+            format: identity.format.map(|format| format.word()),
+            repeats: identity.repeats,
+            missing: identity.missing.map(|MissingSerials { count, first, last }| MissingView { count, first, last }),
+        }
+    }
 }
 
 /// A label with its score.
@@ -312,6 +402,7 @@ impl InspectionView {
             line: inspection.line,
             camera: inspection.camera,
             serial: inspection.serial,
+            identity: inspection.identity.map(IdentityView::from),
             call: inspection.call,
             origin: inspection.origin,
             triggered_at: inspection.triggered_at,

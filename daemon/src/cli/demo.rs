@@ -23,6 +23,7 @@ use crate::config::{self, AccessMode, AccessSection, ApiSection};
 use crate::health::Nvidia;
 use crate::learning::drift::DriftSection;
 use crate::learning::{Learning, LearningSection};
+use crate::serials::LineSerials;
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
 
@@ -178,11 +179,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     let access = Arc::new(Access::open(state.path(), &open)?);
     let tally = Arc::new(Tally::new());
+    let serials = LineSerials::open(state.path(), &store)?;
     let mut running = Service {
         name: "demo".into(),
         recipe,
         source: SourceConfig::Synthetic(source.clone()).open().map_err(|error| anyhow::anyhow!("{error}"))?,
         source_kind: "synthetic",
+        serials,
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),

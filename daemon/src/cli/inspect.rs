@@ -75,6 +75,7 @@ fn unlimited() -> Recipe {
         regions: Vec::new(),
         tiles: None,
         review: Default::default(),
+        identity: Default::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use stages::inspection::Inspection;
 use super::{FAILURE, SUCCESS};
 use crate::config;
 use crate::store::{self, Export, Exported, Filter, VerdictKind, verdict_words};
+use crate::words::harmless;
 
 /// Arguments of `records`.
 #[derive(Debug, clap::Args)]
@@ -180,18 +181,18 @@ fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<im
             part.id.to_string().as_str(),
             &part.line,
             &part.camera,
-            part.serial.as_deref().unwrap_or_default(),
+            &harmless(part.serial.as_deref().unwrap_or_default()),
             &part.triggered_at.to_string(),
             verdict,
             cause,
-            part.label.as_deref().unwrap_or_default(),
+            &harmless(part.label.as_deref().unwrap_or_default()),
             &score.map(|it| it.score.to_string()).unwrap_or_default(),
             &part.recipe,
             &part.model,
             &part.provider.map(|it| it.to_string()).unwrap_or_default(),
             &part.ledger.total_us.to_string(),
             part.evidence.as_deref().unwrap_or_default(),
-            part.detail.as_deref().unwrap_or_default(),
+            &harmless(part.detail.as_deref().unwrap_or_default()),
         ])?)
     })?;
     Ok(out.flush()?)

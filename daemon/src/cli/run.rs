@@ -16,6 +16,7 @@ use crate::health::Nvidia;
 use crate::io::Plc;
 use crate::learning::Learning;
 use crate::logs;
+use crate::serials::LineSerials;
 use crate::store::{Options, Store};
 use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
 
@@ -71,11 +72,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         out::line(format_args!("There are no users yet. First-run token for {}: {token}", page.url()))?;
     }
     let learning = Arc::new(learning);
+    let serials = LineSerials::open(&dir, &store)?;
     let mut running = Service {
         name: line,
         recipe,
         source,
         source_kind: config.source.kind(),
+        serials,
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),

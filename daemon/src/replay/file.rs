@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::report::{Changed, Report, Which, time};
 use super::{Question, answer};
 use crate::access::files;
+use crate::words::harmless;
 use crate::worker::child::Reporter;
 
 /// Parts whose verdict changes that an excerpt has.
@@ -119,14 +120,6 @@ fn table(changed: &[Changed], out: &mut BufWriter<File>) -> anyhow::Result<()> {
         ])?;
     }
     Ok(lines.flush()?)
-}
-
-/// A serial number comes from a scanner or a file's name, and a spreadsheet computes what begins like a formula: such a cell is marked
-/// as text. The whole report has it as it is. Source: OWASP, CSV Injection.
-fn harmless(cell: &str) -> String {
-    let formula =
-        cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
-    if formula { format!("'{cell}") } else { cell.to_owned() }
 }
 
 impl Excerpt {

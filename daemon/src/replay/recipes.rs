@@ -102,6 +102,7 @@ fn unlimited(tag: &str) -> Recipe {
         regions: Vec::new(),
         tiles: None,
         review: Default::default(),
+        identity: Default::default(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::health::HealthReport;
 use crate::io::PlcLink;
 use crate::learning::Learning;
 use crate::outbox::Outbox;
+use crate::serials::LineSerials;
 use crate::store::{IndexState, Store};
 
 /// Pictures a second that are made for the page while somebody looks.
@@ -46,6 +47,8 @@ pub struct Board {
     pub trend: Arc<Trend>,
     /// Its parts' origin.
     pub source: SourceName,
+    /// Its parts' serial numbers.
+    pub serials: LineSerials,
     /// Who calls for its parts, if somebody does.
     pub plc: Option<PlcLink>,
     /// What is in force from the next part on.

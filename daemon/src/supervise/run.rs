@@ -22,6 +22,7 @@ use crate::health::Notifier;
 use crate::io::handshake::LineLook;
 use crate::io::{self, Plc};
 use crate::learning::{self, Learning};
+use crate::serials::{LineSerials, Traced};
 use crate::store::Store;
 use crate::words;
 
@@ -44,6 +45,8 @@ pub struct Service {
     pub source_kind: &'static str,
     /// Where their records go.
     pub store: Arc<Store>,
+    /// Their serial numbers.
+    pub serials: LineSerials,
     /// Who may do what, and the audit trail.
     pub access: Arc<Access>,
     /// What is wrong, and who is told.
@@ -102,7 +105,12 @@ impl Service {
             source: self.source,
             stages: standard(&self.limits),
             recipe: self.recipe.in_force.clone(),
-            recorder: Arc::new(Stamped { recorder: self.store.clone(), conditions: self.alerts.conditions() }),
+            recorder: Arc::new(Traced::new(
+                Stamped { recorder: self.store.clone(), conditions: self.alerts.conditions() },
+                self.store.clone(),
+                self.serials.clone(),
+            )),
+            serials: Some(Arc::new(self.serials.clone())),
             sinks,
             limits: self.limits,
         })?;
@@ -115,6 +123,7 @@ impl Service {
             learning: self.learning,
             trend,
             source,
+            serials: self.serials,
             plc: self.plc.as_ref().map(Plc::link),
             recipe: ArcSwap::from_pointee(self.recipe),
             started_at: Timestamp::now(),
@@ -260,6 +269,7 @@ impl Running {
         }
         self.learning.stop();
         self.alerts.stop();
+        self.board.serials.save();
         let mut status = self.board.line.status();
         let store = self.board.store.clone();
         match Arc::into_inner(self.board) {

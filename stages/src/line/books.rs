@@ -16,8 +16,9 @@ use models::runtime::Provider;
 
 use super::counts::Counts;
 use crate::frame::{Pins, WeakFrame};
-use crate::inspection::{ImageHealth, Inspection, Truth};
+use crate::inspection::{Identity, ImageHealth, Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
+use crate::part::Part;
 use crate::prepare::Pose;
 use crate::recipe::RecipeInForce;
 use crate::record::{LateResult, Picture};
@@ -29,6 +30,7 @@ use crate::verdict::{Cause, Verdict};
 pub(super) struct Admission {
     pub(super) id: u64,
     pub(super) serial: Option<Arc<str>>,
+    pub(super) identity: Option<Identity>,
     pub(super) call: Option<u32>,
     pub(super) origin: Option<Arc<str>>,
     pub(super) triggered: Instant,
@@ -218,6 +220,16 @@ impl Books {
         self.undecided(id)
     }
 
+    /// What a stage has found out about which part it is: it counts as long as the verdict is not out, even if that has fallen.
+    pub(super) fn know(&mut self, part: &Part) {
+        let Some(at) = self.index(part.id) else { return };
+        let known = &mut self.open[at].part;
+        if known.identity != part.identity {
+            known.identity.clone_from(&part.identity);
+            known.serial.clone_from(&part.serial);
+        }
+    }
+
     /// A stage's result. If the part is resolved already, this is a late result.
     pub(super) fn decide(&mut self, id: u64, triggered: Instant, result: (Decision, Beside), now: Instant) {
         let (decision, beside) = result;
@@ -264,6 +276,7 @@ impl Books {
             line: self.terms.line.clone(),
             camera: self.terms.camera.clone(),
             serial: part.serial,
+            identity: part.identity,
             call: part.call,
             origin: part.origin,
             triggered_at: part.triggered_at,

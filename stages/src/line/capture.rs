@@ -13,6 +13,7 @@ use super::keeper::{Keeper, Room};
 use super::recording::record_guarded;
 use crate::capture::{Event, Pace, Source, SourceError, Trigger};
 use crate::frame::{Content, Frame};
+use crate::identify::{Naming, Serials};
 use crate::part::Part;
 use crate::recipe::RecipeInForce;
 use crate::record::Recorder;
@@ -30,6 +31,7 @@ pub(super) struct Capture {
     pub(super) keeper: Arc<Keeper>,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) recipe: Arc<ArcSwap<RecipeInForce>>,
+    pub(super) serials: Option<Arc<dyn Serials>>,
     pub(super) buffers: Buffers,
     /// The queue before the first stage, and that stage's name.
     pub(super) first: (Sender<Part>, &'static str),
@@ -120,11 +122,15 @@ impl Capture {
 
         let recipe = self.recipe.load_full();
         let frame = trigger.frame.as_ref().ok();
+        let origin = frame.and_then(|frame| frame.name().cloned());
+        let naming = Naming { id, given: trigger.serial.as_deref(), origin: origin.as_deref() };
+        let (serial, identity) = naming.settle(&recipe.recipe.identity, self.serials.as_deref());
         let goes_on = self.keeper.admit(Admission {
             id,
-            serial: trigger.serial.clone(),
+            serial: serial.clone(),
+            identity: identity.clone(),
             call: trigger.call,
-            origin: frame.and_then(|frame| frame.name().cloned()),
+            origin,
             triggered: trigger.at,
             triggered_at,
             frame: frame.map(Frame::downgrade),
@@ -139,7 +145,8 @@ impl Capture {
             Ok(frame) if !frame.is_whole() => self.keeper.fail(id, Cause::Truncated, &shortfall(&frame)),
             Ok(frame) => self.send(Part {
                 id,
-                serial: trigger.serial,
+                serial,
+                identity,
                 triggered: trigger.at,
                 triggered_at,
                 frame,

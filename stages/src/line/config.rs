@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::Source;
+use crate::identify::Serials;
 use crate::recipe::RecipeInForce;
 use crate::record::{Recorder, VerdictSink};
 use crate::stage::StageFactory;
@@ -24,6 +25,8 @@ pub struct LineConfig {
     pub recipe: Arc<RecipeInForce>,
     /// Where inspections go.
     pub recorder: Arc<dyn Recorder>,
+    /// Who sends or counts serial numbers; none: nobody.
+    pub serials: Option<Arc<dyn Serials>>,
     /// Who is told each verdict at once.
     pub sinks: Vec<Arc<dyn VerdictSink>>,
     /// Limits.
@@ -109,11 +112,12 @@ impl Limits {
     }
 }
 
-/// The chain of every line: quality, align, preprocess, infer, decide.
+/// The chain of every line: quality, identify, align, preprocess, infer, decide.
 pub fn standard(limits: &Limits) -> Vec<Box<dyn StageFactory>> {
     let workers = limits.worker_threads();
     vec![
         Box::new(crate::quality::Quality { workers }),
+        Box::new(crate::identify::Identify { workers }),
         Box::new(crate::align::Align { workers }),
         Box::new(crate::preprocess::Preprocess { workers }),
         Box::new(crate::infer::Infer { workers }),

@@ -114,9 +114,12 @@ impl Keeper {
         self.with(|books, now| (now, books.enter(id, stage, now)))
     }
 
-    /// Work on a part ended. True if the part still waits for its verdict.
-    pub(super) fn leave(&self, id: u64, stage: usize, entered: Instant) -> bool {
-        let (left, wanted) = self.with(|books, now| (now, books.leave(id, now)));
+    /// Work on a part ended; none: a panic took it. True if the part still waits for its verdict.
+    pub(super) fn leave(&self, id: u64, stage: usize, entered: Instant, part: Option<&Part>) -> bool {
+        let (left, wanted) = self.with(|books, now| {
+            part.inspect(|part| books.know(part));
+            (now, books.leave(id, now))
+        });
         if let Some((_, latency)) = self.latencies().stages.get_mut(stage) {
             latency.record(micros_between(entered, left));
         }

@@ -106,7 +106,7 @@ impl Line {
     /// # Errors
     /// An empty chain, limits that no line can keep, or a system without threads. Nothing keeps running then.
     pub fn start(config: LineConfig) -> Result<Line, LineError> {
-        let LineConfig { name, first_id, source, stages, recipe, recorder, sinks, limits } = config;
+        let LineConfig { name, first_id, source, stages, recipe, recorder, serials, sinks, limits } = config;
         if stages.is_empty() {
             return Err(LineError::NoStages(name));
         }
@@ -200,6 +200,7 @@ impl Line {
             keeper,
             recorder,
             recipe,
+            serials,
             buffers,
             first: (first, first_stage),
             next_id: first_id,

@@ -107,7 +107,10 @@ impl Worker {
         let picture = part.frame.clone();
         let done = guarded(|| runtime.process(part));
         let on_duty = self.post.end(self.generation);
-        let wanted = keeper.leave(id, self.station.index, entered);
+        let worked_on = done.as_ref().ok().map(|flow| match flow {
+            Flow::Next(part) | Flow::Decided(part, _) => part,
+        });
+        let wanted = keeper.leave(id, self.station.index, entered, worked_on);
         match done {
             Ok(Flow::Next(mut part)) => {
                 part.outlived = !wanted;

@@ -101,6 +101,7 @@ pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<Re
         regions: Vec::new(),
         tiles: None,
         review: Review { audit_fraction: 0.0, ..Review::default() },
+        identity: Default::default(),
     };
     let model = Arc::new(FakeModel::new(Preprocess::imagenet(32)));
     Arc::new(RecipeInForce::new(recipe, model).expect("a sound recipe"))
@@ -399,6 +400,7 @@ impl Setup {
             stages,
             recipe: self.recipe,
             recorder: self.memory.clone(),
+            serials: None,
             sinks,
             limits: self.limits,
         };

@@ -92,4 +92,16 @@ function scoreOf(part: Inspection, label: string) {
 
 const score = (s: number) => s.toFixed(2);
 
+/** What is to be said of a part's serial number: it was not read, another part had it, others were left out before it. */
+export const identityWords = (part: Pick<Inspection, 'identity'>): string[] => {
+  const identity = part.identity;
+  if (!identity) return [];
+  const words: string[] = [];
+  if (identity.state === 'unread') words.push('serial not read');
+  if (identity.repeats != null) words.push(`seen before: part ${identity.repeats}`);
+  const missing = identity.missing;
+  if (missing) words.push(missing.count === 1 ? `1 left out before it` : `${missing.count} left out before it (${missing.first} to ${missing.last})`);
+  return words;
+};
+
 export const partName = (part: Pick<Inspection, 'id' | 'serial'>) => part.serial ?? `#${part.id}`;

@@ -119,6 +119,9 @@ conditions! {
     drift::Drift "drift",
     plc_lost::PlcLost "plc_lost",
     plc_no_ack::PlcNoAck "plc_no_ack",
+    codes_unread::CodesUnread "codes_unread",
+    serial_repeated::SerialRepeated "serial_repeated",
+    serials_missing::SerialsMissing "serials_missing",
 }
 
 impl Look {

@@ -59,6 +59,7 @@ pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
         regions: Vec::new(),
         tiles: None,
         review: Default::default(),
+        identity: Default::default(),
     };
     Arc::new(RecipeInForce::new(recipe, Arc::new(NoModel(manifest, "00".into()))).expect("sound"))
 }
@@ -83,7 +84,18 @@ fn books() -> Books {
 pub(in crate::line) fn part(id: u64, triggered: Instant, recipe: &Arc<RecipeInForce>) -> Admission {
     let triggered_at = Timestamp::UNIX_EPOCH;
     let recipe = recipe.clone();
-    Admission { id, serial: None, call: None, origin: None, triggered, triggered_at, frame: None, truth: None, recipe }
+    Admission {
+        id,
+        serial: None,
+        identity: None,
+        call: None,
+        origin: None,
+        triggered,
+        triggered_at,
+        frame: None,
+        truth: None,
+        recipe,
+    }
 }
 
 pub(in crate::line) fn passed() -> (Decision, Beside) {
