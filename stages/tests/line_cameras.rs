@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use line_support::*;
 use stages::capture::genicam::aravis::{Bench, State, discover};
-use stages::capture::genicam::driver::{Connection, Control, Driver, Facts, Pictures, Raw};
+use stages::capture::genicam::driver::{Connection, Control, Convert, Driver, Facts, Pictures, Raw};
 use stages::capture::genicam::feature::assignment;
 use stages::capture::genicam::{Genicam, GenicamConfig, RawImage};
 use stages::capture::statistics::{Packets, SourceStatistics};
@@ -384,7 +384,8 @@ impl Pictures for Film {
         };
         let bytes: Vec<u8> = (0..64).map(|at| level.unwrap_or(0).wrapping_add(at)).collect();
         let image = RawImage { width: 8, height: 8, format: 0x0108_0001, padding: 0, bytes: &bytes };
-        let image = if level.is_some() { Ok(image) } else { Err("packets were lost".to_owned()) };
+        let image: Result<&dyn Convert, String> =
+            if level.is_some() { Ok(&image) } else { Err("packets were lost".to_owned()) };
         take(Raw { number, stamp_ns: 0, arrived: Instant::now(), exposure_us: None, image });
     }
     fn packets(&self) -> Packets {

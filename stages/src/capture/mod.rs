@@ -3,8 +3,11 @@
 pub mod called;
 pub mod folder;
 pub mod genicam;
+pub mod live;
 pub mod statistics;
+pub mod stream;
 pub mod synthetic;
+pub mod v4l;
 pub mod video;
 pub mod views;
 
@@ -101,6 +104,10 @@ pub enum SourceConfig {
     Synthetic(synthetic::SyntheticConfig),
     /// A GigE Vision or USB3 Vision camera.
     Genicam(Box<genicam::GenicamConfig>),
+    /// A V4L2 camera.
+    V4l(v4l::V4lConfig),
+    /// A live stream: RTSP, MJPEG over HTTP, a GStreamer pipeline.
+    Stream(stream::StreamConfig),
     /// Several cameras for one part.
     Views(views::ViewsConfig),
 }
@@ -113,6 +120,8 @@ impl SourceConfig {
             SourceConfig::Video(_) => "video",
             SourceConfig::Synthetic(_) => "synthetic",
             SourceConfig::Genicam(_) => "genicam",
+            SourceConfig::V4l(_) => "v4l",
+            SourceConfig::Stream(_) => "stream",
             SourceConfig::Views(_) => "views",
         }
     }
@@ -124,6 +133,8 @@ impl SourceConfig {
             SourceConfig::Video(config) => config.problems(),
             SourceConfig::Synthetic(config) => config.problems(),
             SourceConfig::Genicam(config) => config.problems(),
+            SourceConfig::V4l(config) => config.problems(),
+            SourceConfig::Stream(config) => config.problems(),
             SourceConfig::Views(config) => config.problems(),
         }
     }
@@ -133,8 +144,8 @@ impl SourceConfig {
         match self {
             SourceConfig::Folder(config) => config.path = folder.join(&config.path),
             SourceConfig::Video(config) => config.path = config.path.take().map(|path| folder.join(path)),
+            SourceConfig::Synthetic(_) | SourceConfig::Genicam(_) | SourceConfig::V4l(_) | SourceConfig::Stream(_) => {}
             SourceConfig::Views(config) => config.relative_to(folder),
-            SourceConfig::Synthetic(_) | SourceConfig::Genicam(_) => {}
         }
     }
 
@@ -145,6 +156,8 @@ impl SourceConfig {
             SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
             SourceConfig::Synthetic(config) => Box::new(synthetic::Synthetic::open(config)?),
             SourceConfig::Genicam(config) => Box::new(genicam::Genicam::open(*config)?),
+            SourceConfig::V4l(config) => v4l::open(config)?,
+            SourceConfig::Stream(config) => stream::open(config)?,
             SourceConfig::Views(config) => Box::new(views::Views::open(&config)?),
         })
     }

@@ -19,6 +19,8 @@ pub struct SourceStatistics {
     pub missing: u64,
     /// Pictures, whole or not, that others overtook: they had been counted as missing, and come too late for their parts.
     pub late: u64,
+    /// Pictures of a stream that were too old for a verdict, or overtaken by newer ones before the line took them.
+    pub stale: u64,
     /// Numbers that came a second time.
     pub repeated: u64,
     /// Pictures equal bit for bit to the one before, beyond what is allowed.

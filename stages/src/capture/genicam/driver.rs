@@ -1,13 +1,14 @@
-//! What the source asks of a camera library. Aravis is behind it in earnest, a double in tests.
+//! What the source asks of a GenICam library. Aravis is behind it in earnest, a double in tests.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use super::config::GenicamConfig;
-use super::pixels::RawImage;
 use crate::capture::SourceError;
-use crate::capture::statistics::Packets;
+use crate::capture::live::driver as live;
 
-/// Finds and opens cameras. Every call may block for seconds; the source makes them on threads that it can do without.
+pub use crate::capture::live::driver::{Connection, Control, Convert, Facts, Pictures, Raw};
+
+/// Finds and opens cameras. Every call may block for seconds; they are made on threads that the source can do without.
 pub trait Driver: Send + Sync + 'static {
     /// Finds the camera, opens it, makes its settings and reads them back. Nothing is acquired yet.
     ///
@@ -18,74 +19,14 @@ pub trait Driver: Send + Sync + 'static {
     fn connect(&self, config: &GenicamConfig, serial: Option<&str>) -> Result<Connection, SourceError>;
 }
 
-/// An open camera, in two halves for two threads: pictures must not wait for a command that is not answered.
-pub struct Connection {
-    /// What it is.
-    pub facts: Facts,
-    /// Commands.
-    pub control: Box<dyn Control>,
-    /// Pictures.
-    pub pictures: Box<dyn Pictures>,
+/// A driver with the camera that it is to open.
+pub(super) struct Bound {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) config: GenicamConfig,
 }
 
-/// What a camera says of itself.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Facts {
-    /// Its maker.
-    pub vendor: String,
-    /// Its model.
-    pub model: String,
-    /// Its serial number.
-    pub serial: String,
-    /// Where it is: an IP address, or empty.
-    pub address: String,
-    /// Pictures per second when it runs free, where it says so.
-    pub rate: Option<f64>,
-    /// Settings that it has taken otherwise than asked, and other things that a person should know.
-    pub notes: Vec<String>,
-}
-
-impl Facts {
-    /// In words.
-    pub fn words(&self) -> String {
-        let at = if self.address.is_empty() { String::new() } else { format!(" at {}", self.address) };
-        format!("{} {} {}{at}", self.vendor, self.model, self.serial)
+impl live::Driver for Bound {
+    fn connect(&self, serial: Option<&str>) -> Result<Connection, SourceError> {
+        self.driver.connect(&self.config, serial)
     }
-}
-
-/// Commands to an open camera. Dropping it closes the camera.
-pub trait Control: Send {
-    /// Pictures may come from now on.
-    ///
-    /// # Errors
-    /// The camera does not answer or refuses, in words; so everywhere in this trait.
-    fn start(&mut self) -> Result<(), String>;
-    /// No pictures any more. Best effort.
-    fn stop(&mut self);
-    /// A software trigger.
-    fn fire(&mut self) -> Result<(), String>;
-    /// Whether the camera answers and still obeys us.
-    fn alive(&mut self) -> Result<(), String>;
-}
-
-/// Pictures of an open camera.
-pub trait Pictures: Send {
-    /// Waits for the next picture and shows it to `take`, in place.
-    fn next(&mut self, wait: Duration, take: &mut dyn FnMut(Raw<'_>));
-    /// Packets so far.
-    fn packets(&self) -> Packets;
-}
-
-/// A picture as it came.
-pub struct Raw<'a> {
-    /// The camera's count of its pictures.
-    pub number: u64,
-    /// When the camera took it, on its own clock, nanoseconds; 0: it does not say.
-    pub stamp_ns: u64,
-    /// When it was complete here.
-    pub arrived: Instant,
-    /// Exposure that it was taken with, where the camera says so with each picture.
-    pub exposure_us: Option<f64>,
-    /// The picture, or why there is none although its transfer had begun.
-    pub image: Result<RawImage<'a>, String>,
 }

@@ -11,6 +11,8 @@ use opencv::core::Mat;
 use opencv::imgproc;
 use opencv::prelude::*;
 
+use crate::capture::live::driver::{Convert, Shape};
+
 /// A picture in the driver's memory.
 #[derive(Debug, Clone, Copy)]
 pub struct RawImage<'a> {
@@ -74,12 +76,9 @@ pub(super) fn is_readable(name: &str) -> bool {
     readable().any(|known| known == name)
 }
 
-/// Width, height and format of the result.
-pub(super) type Shape = (u32, u32, PixelFormat);
-
-impl RawImage<'_> {
+impl Convert for RawImage<'_> {
     /// What the picture takes after conversion, bytes.
-    pub(super) fn bytes_after(&self) -> usize {
+    fn bytes_after(&self) -> usize {
         let known = FORMATS.into_iter().find(|(number, ..)| *number == self.format);
         let channels = known.map_or(1, |(_, _, layout)| layout.result().channels());
         self.width as usize * self.height as usize * channels
@@ -89,7 +88,7 @@ impl RawImage<'_> {
     ///
     /// # Errors
     /// Another format, or fewer bytes than it says, in words.
-    pub(super) fn convert(&self, out: &mut Vec<u8>) -> Result<Shape, String> {
+    fn convert(&self, out: &mut Vec<u8>) -> Result<Shape, String> {
         let Some((_, name, layout)) = FORMATS.into_iter().find(|(number, ..)| *number == self.format) else {
             let names: Vec<&str> = readable().collect();
             return Err(format!(

@@ -12,7 +12,7 @@ use aravis::{
 use super::{Opened, ffi, gige_device};
 use crate::capture::SourceError;
 use crate::capture::genicam::config::GenicamConfig;
-use crate::capture::genicam::driver::{Connection, Control, Pictures, Raw};
+use crate::capture::genicam::driver::{Connection, Control, Convert, Pictures, Raw};
 use crate::capture::genicam::pixels::RawImage;
 use crate::capture::statistics::Packets;
 
@@ -153,7 +153,10 @@ impl Pictures for Shots {
             let count = || chunks.parser.integer_value(&buffer, "ChunkFrameID").ok();
             number = chunks.number.then(count).flatten().and_then(|count| u64::try_from(count).ok()).unwrap_or(number);
         }
-        take(Raw { number, stamp_ns: buffer.timestamp(), arrived, exposure_us, image: image(&buffer) });
+        let image = image(&buffer);
+        let shown = image.as_ref().map(|image| image as &dyn Convert).map_err(Clone::clone);
+        take(Raw { number, stamp_ns: buffer.timestamp(), arrived, exposure_us, image: shown });
+        drop(image);
         self.stream.push_buffer(buffer);
     }
 

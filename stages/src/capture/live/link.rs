@@ -15,8 +15,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use models::image::PixelFormat;
 
 use super::clock::Clock;
-use super::config::GenicamConfig;
 use super::driver::{Connection, Driver, Facts, Pictures, Raw};
+use super::terms::Terms;
 use crate::capture::Fault;
 use crate::capture::statistics::Gauge;
 use crate::frame::{Content, Frame, FramePool};
@@ -102,7 +102,7 @@ pub(super) struct Link {
 /// What a link's threads share.
 #[derive(Clone)]
 struct Shared {
-    config: Arc<GenicamConfig>,
+    terms: Arc<Terms>,
     gauge: Gauge,
     desk: Arc<Desk>,
     messages: Sender<Message>,
@@ -115,14 +115,14 @@ impl Link {
     /// The system gives no thread.
     pub(super) fn open(
         driver: Arc<dyn Driver>,
-        config: Arc<GenicamConfig>,
+        terms: Arc<Terms>,
         serial: Option<String>,
         gauge: Gauge,
     ) -> std::io::Result<Link> {
         let (orders, taken) = bounded(WAITING);
         let (messages, told) = bounded(WAITING);
         let desk = Arc::new(Desk::default());
-        let shared = Shared { config, gauge, desk: desk.clone(), messages };
+        let shared = Shared { terms, gauge, desk: desk.clone(), messages };
         let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(move || {
             let messages = shared.messages.clone();
             let work = AssertUnwindSafe(|| shared.serve(driver.as_ref(), serial.as_deref(), &taken));
@@ -163,8 +163,7 @@ impl Link {
 impl Shared {
     /// The command thread's life. An error is the end of the link, in words.
     fn serve(&self, driver: &dyn Driver, serial: Option<&str>, orders: &Receiver<Order>) -> Result<(), String> {
-        let connection =
-            self.desk.during("connecting", || driver.connect(&self.config, serial)).map_err(|error| error.0)?;
+        let connection = self.desk.during("connecting", || driver.connect(serial)).map_err(|error| error.0)?;
         let Connection { facts, mut control, pictures } = connection;
         if self.desk.closed() || self.messages.send(Message::Ready(facts)).is_err() {
             return Ok(());
@@ -240,6 +239,10 @@ impl Shared {
                     Err(TrySendError::Disconnected(_)) => gone = true,
                     // The capture thread is held up by the store. Waiting here lets pictures queue up in the driver, whose ring may
                     // overflow; then the camera's count shows what is missing.
+                    // Of a stream only the newest picture counts, and what waits is thrown away for it.
+                    Err(TrySendError::Full(_)) if self.terms.newest.is_some() => {
+                        self.gauge.change(|now| now.stale += 1);
+                    }
                     Err(TrySendError::Full(message)) => gone = self.messages.send(message).is_err(),
                 }
             });
@@ -269,10 +272,10 @@ impl Shared {
                     Some(mut buffer) => match image.convert(&mut buffer) {
                         Err(why) => Err(Fault { cause: Cause::Unreadable, detail: why }),
                         Ok((width, height, format)) => {
-                            if self.config.frozen_after > 0 {
+                            if self.terms.frozen_after > 0 {
                                 digest = fingerprint(&buffer, format);
                             }
-                            let name = format!("{}#{}", self.config.label(), raw.number);
+                            let name = format!("{}#{}", self.terms.label, raw.number);
                             Ok(buffer.into_frame(
                                 Content::Pixels { width, height, format },
                                 raw.number,
