@@ -14,6 +14,10 @@ use crate::sample::drawn_by_lot;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
 
+pub mod golden;
+
+use golden::Golden;
+
 /// Grey levels are counted on about this many pixels of a picture, spread evenly.
 const SAMPLED_PIXELS: usize = 1 << 18;
 /// Sharpness is measured on a central region of at most this many pixels across and down, at native resolution
@@ -68,12 +72,16 @@ impl Stage for Worker {
             part.decoded = Some(image);
         }
         let recipe = part.recipe.clone();
-        let by_lot = drawn_by_lot(part.id, SHARPNESS_SHARE);
+        let golden = recipe.golden.as_ref();
+        let by_lot = drawn_by_lot(part.id, SHARPNESS_SHARE) || golden.is_some_and(Golden::asks_focus);
         let verdict =
             match part.view().map(|view| self.look_at_all(view, part.frame.views(), &recipe.recipe.quality, by_lot)) {
                 Some((health, verdict)) => {
                     part.image = Some(health);
-                    verdict
+                    verdict.and_then(|()| match (golden, part.view()) {
+                        (Some(golden), Some(view)) => golden.check(view, health.brightness, health.sharpness),
+                        _ => Ok(()),
+                    })
                 }
                 None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
             };

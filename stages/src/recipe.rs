@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::identify::Identification;
 use crate::prepare::{self, Align, Mask, Preparation};
+use crate::quality::golden::{self, Golden, GoldenConfig};
 use crate::regions::{self, Region, RegionInForce, Tiles};
 
 /// The recipe as written in a file.
@@ -90,11 +91,14 @@ pub struct Quality {
     pub max_saturated: f32,
     /// Variance of the Laplacian below which a picture is out of focus.
     pub min_sharpness: f32,
+    /// A picture to compare with, and how far others may be from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub golden: Option<GoldenConfig>,
 }
 
 impl Default for Quality {
     fn default() -> Self {
-        Quality { size: None, min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 0.0 }
+        Quality { size: None, min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 0.0, golden: None }
     }
 }
 
@@ -173,6 +177,7 @@ impl Recipe {
         problems.extend(self.identity.problems());
         problems.extend(regions::problems(self));
         problems.extend(prepare::problems(self));
+        problems.extend(self.quality.golden.iter().flat_map(GoldenConfig::problems));
         problems
     }
 
@@ -182,6 +187,7 @@ impl Recipe {
             *bundle = folder.join(&bundle);
         }
         prepare::relative_to(self, folder);
+        golden::relative_to(&mut self.quality.golden, folder);
     }
 
     /// `name@version`, as records carry it.
@@ -229,6 +235,8 @@ pub struct RecipeInForce {
     pub labels: Vec<Label>,
     /// Where models look; none: its own at the whole picture at once.
     pub regions: Vec<RegionInForce>,
+    /// What pictures are compared with, where the recipe has such.
+    pub golden: Option<Golden>,
     /// What is done to pictures first, where the recipe asks for something.
     pub preparation: Option<Arc<Preparation>>,
 }
@@ -270,6 +278,10 @@ impl RecipeInForce {
             problems.extend(said);
             None
         });
+        let golden = match &recipe.quality.golden {
+            Some(golden) if problems.is_empty() => Golden::load(golden).map_err(|words| problems.push(words)).ok(),
+            _ => None,
+        };
         let regions = RegionInForce::all(&recipe, &model, others).unwrap_or_else(|words| {
             // What is wrong with the whole recipe is said once.
             let new = words.into_iter().filter(|word| !problems.iter().any(|known| word.ends_with(known)));
@@ -291,6 +303,7 @@ impl RecipeInForce {
             recipe,
             model,
             regions,
+            golden,
             preparation: preparation.map(Arc::new),
         })
     }

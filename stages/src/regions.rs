@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::frame::View;
 use crate::part::Part;
-use crate::recipe::{Recipe, RecipeError, RecipeInForce};
+use crate::recipe::{Quality, Recipe, RecipeError, RecipeInForce};
 use crate::verdict::Cause;
 
 /// Tiles of one part, at most: more is a mistake in the recipe, and no deadline would hold it.
@@ -269,7 +269,8 @@ impl RegionInForce {
             }
         };
         // The picture is prepared before it is cut.
-        let whole = Recipe { calibration: None, align: None, mask: Vec::new(), ..recipe.clone() };
+        let quality = Quality { golden: None, ..recipe.quality.clone() };
+        let whole = Recipe { quality, calibration: None, align: None, mask: Vec::new(), ..recipe.clone() };
         let own = Recipe { regions: Vec::new(), tiles: None, bundle: region.bundle.clone(), thresholds, ..whole };
         let terms = RecipeInForce::new(own, model.clone()).map_err(|RecipeError { problems, .. }| problems)?;
         Ok(RegionInForce {

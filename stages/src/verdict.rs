@@ -38,6 +38,8 @@ pub enum Cause {
     Saturated,
     /// Out of focus.
     OutOfFocus,
+    /// Exposure or light differ from the recipe's golden picture.
+    LightChanged,
     /// The part does not lie where it can be aligned: no outline, not like the reference, moved too far.
     NotAligned,
     /// A stage failed on this part.

@@ -63,6 +63,8 @@ pub(super) enum CauseWord {
     Saturated,
     /// Out of focus.
     OutOfFocus,
+    /// Exposure or light differ from the golden picture.
+    LightChanged,
     /// The part could not be aligned.
     NotAligned,
     /// A stage failed on this part.
@@ -85,6 +87,7 @@ impl From<Cause> for CauseWord {
             Cause::Blank => CauseWord::Blank,
             Cause::Saturated => CauseWord::Saturated,
             Cause::OutOfFocus => CauseWord::OutOfFocus,
+            Cause::LightChanged => CauseWord::LightChanged,
             Cause::NotAligned => CauseWord::NotAligned,
             Cause::StageFailed => CauseWord::StageFailed,
             Cause::SafeHold => CauseWord::SafeHold,

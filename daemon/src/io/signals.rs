@@ -155,6 +155,7 @@ pub fn cause_code(verdict: Verdict) -> u16 {
         Cause::SafeHold => 11,
         Cause::Restart => 12,
         Cause::NotAligned => 13,
+        Cause::LightChanged => 14,
     }
 }
 

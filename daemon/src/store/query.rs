@@ -84,6 +84,7 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::Blank => "blank",
         Cause::Saturated => "saturated",
         Cause::OutOfFocus => "out_of_focus",
+        Cause::LightChanged => "light_changed",
         Cause::NotAligned => "not_aligned",
         Cause::StageFailed => "stage_failed",
         Cause::SafeHold => "safe_hold",

@@ -110,3 +110,34 @@ fn a_damaged_bundle_is_refused_in_words() {
     assert_eq!(code, 1);
     assert!(stderr.contains("gone.bundle"), "{stderr}");
 }
+
+#[test]
+fn a_picture_taken_otherwise_than_the_golden_one_is_refused_in_words() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = tiny_bundle(dir.path());
+    let write = |name: &str, level: u8| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, png(level)).expect("written");
+        path
+    };
+    let (golden, same, dark) = (write("golden.png", 60), write("same.png", 63), write("dark.png", 30));
+    let recipe = dir.path().join("recipe.toml");
+    let text_of = |picture: &str| {
+        format!(
+            "name = \"cap\"\nversion = 1\nbundle = \"{}\"\ndeadline_ms = 900\n[quality.golden]\npicture = \"{picture}\"\nmax_exposure = 0.2\n",
+            text(&bundle)
+        )
+    };
+    std::fs::write(&recipe, text_of("golden.png")).expect("written");
+    let said = |path: &Path| {
+        let (_, out, err) = words(&output(&["inspect", "--json", "--recipe", text(&recipe), text(path)]));
+        serde_json::from_str::<serde_json::Value>(out.trim()).unwrap_or_else(|_| panic!("{out}{err}"))
+    };
+    assert_eq!([said(&golden)["verdict"].clone(), said(&same)["verdict"].clone()], ["pass", "pass"]);
+    let refused = said(&dark);
+    assert_eq!(refused["verdict"], "no_decision");
+    assert!(refused["detail"].as_str().is_some_and(|words| words.contains("darker than the golden one")), "{refused}");
+    std::fs::write(&recipe, text_of("lost.png")).expect("written");
+    let (code, _, err) = words(&output(&["inspect", "--recipe", text(&recipe), text(&same)]));
+    assert!(code != 0 && err.contains("lost.png") && err.contains("cannot be read"), "{err}");
+}

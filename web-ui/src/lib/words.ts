@@ -29,6 +29,7 @@ export const CAUSE_WORD: Record<Cause, string> = {
   saturated: 'Picture over- or underexposed',
   out_of_focus: 'Picture out of focus',
   not_aligned: 'Part could not be aligned',
+  light_changed: 'Exposure or light changed',
   stage_failed: 'A stage failed on this part',
   safe_hold: 'Line in safe hold',
   restart: 'Daemon restarted',

@@ -99,7 +99,7 @@ impl SyntheticConfig {
     /// The limits that a recipe for this line needs: every spoilt frame breaks one of them, no other frame does (tests
     /// measure the margin).
     pub fn quality(&self) -> Quality {
-        Quality { size: Some([self.size; 2]), min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 25.0 }
+        Quality { size: Some([self.size; 2]), min_sharpness: 25.0, ..Quality::default() }
     }
 
     fn mix(&self) -> Mix {
