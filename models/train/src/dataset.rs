@@ -17,7 +17,7 @@ use crate::samples::{Class, Sample, Samples};
 use crate::split::{Side, Together};
 
 /// Bytes of resized images that may be kept in memory; images beyond are read again each time.
-const CACHE_BYTES: usize = 1 << 30;
+pub(crate) const CACHE_BYTES: usize = 1 << 30;
 
 /// A data folder's list: classes and files, before any image is read.
 #[derive(Debug, Clone)]

@@ -456,3 +456,63 @@ fn boards_that_say_little_are_warned_of_and_bad_ones_refused() {
     hidden.insert(0, ("nothing".into(), blank(640, 480, 90)));
     assert!(matches!(none(&hidden, BOARD, 0), BoardError::NoPlane(name) if name == "nothing"));
 }
+
+/// `cargo nextest run --workspace --run-ignored only --no-capture -E 'test(what_each_method_costs)'`
+#[test]
+#[ignore = "prints timings, which a loaded machine falsifies"]
+#[allow(clippy::print_stdout)] // a report for the person who runs it
+fn what_each_method_costs() {
+    crate::quality::one_thread_per_worker();
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = texture(1920, 1200);
+    save(folder.path(), "reference.png", &image);
+    let calibration = lens::Calibration {
+        format: lens::FORMAT,
+        size: [1920, 1200],
+        camera: [1800.0, 1800.0, 960.0, 600.0],
+        distortion: [-0.2, 0.05, 0.0, 0.0, 0.0],
+        plane: lens::Plane {
+            picture: String::new(),
+            mm_per_pixel: 0.1,
+            mm_per_pixel_range: [0.1; 2],
+            homography: [0.1, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 1.0],
+        },
+        quality: lens::Quality { pictures: 9, reprojection_px: 0.1, coverage: 1.0 },
+    };
+    std::fs::write(folder.path().join("cam.json"), serde_json::to_string(&calibration).expect("JSON")).expect("a file");
+    let mut part = blank(1920, 1200, 60);
+    (500..640).for_each(|y| part.data[y * 1920 + 600..y * 1920 + 1300].fill(180));
+    (460..680).for_each(|y| part.data[y * 1920 + 600..y * 1920 + 700].fill(180));
+    let part = noisy(&part, 3.0, 1);
+    for (name, text, picture) in [
+        ("masks alone", "[[mask]]\nrectangle = [10, 10, 300, 300]\n", &image),
+        ("lens alone", "calibration = \"cam.json\"\n", &image),
+        ("outline", "[align]\nmethod = \"outline\"\nsize = [960, 480]\n", &part),
+        ("template", "[align]\nmethod = \"template\"\nreference = \"reference.png\"\n", &image),
+        (
+            "template, 180 degrees",
+            "[align]\nmethod = \"template\"\nreference = \"reference.png\"\nmax_angle_deg = 180\n",
+            &image,
+        ),
+        ("ecc", "[align]\nmethod = \"ecc\"\nreference = \"reference.png\"\n", &image),
+    ] {
+        let mut recipe = recipe(text);
+        recipe.relative_to(folder.path());
+        let preparation = load(&recipe).expect("sound");
+        let picture = if name.starts_with("template") || name == "ecc" {
+            moved(picture, &Affine::rigid(0.05, [960.0, 600.0], [975.0, 590.0]))
+        } else {
+            picture.clone()
+        };
+        let (mut scratch, mut out) = (Scratch::default(), Image::empty());
+        let mut times: Vec<f64> = (0..9)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                preparation.apply(picture.view(), &mut scratch, &mut out).expect("prepared");
+                start.elapsed().as_secs_f64() * 1000.0
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("{name}: {:.1} ms (median of 9, one thread, 1920 x 1200, grey)", times[4]);
+    }
+}

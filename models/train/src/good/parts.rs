@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::image::Image;
 use models::prepare::Prepare;
@@ -9,7 +10,7 @@ use models::preprocess::Preprocess;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::dataset::{prepare, read};
+use crate::dataset::{CACHE_BYTES, prepare, read};
 use crate::error::TrainError;
 use crate::formats::ENDINGS;
 
@@ -24,6 +25,8 @@ pub struct Parts {
     names: Vec<String>,
     /// What is done to each picture's geometry first.
     preparation: Option<Arc<dyn Prepare>>,
+    /// Prepared pictures by part, as far as there was room: each is read several times, and finding a part takes its time.
+    kept: Vec<Option<Image>>,
     /// Pictures in the folder, of which [`Parts::len`] are used.
     pub found: usize,
     /// What was left out and why, for a person.
@@ -68,7 +71,7 @@ impl Parts {
         if found > MOST {
             names = (0..MOST).map(|at| std::mem::take(&mut names[at * found / MOST])).collect();
         }
-        Ok(Parts { root: root.into(), names, preparation: None, found, notes: Vec::new() })
+        Ok(Parts { root: root.into(), names, preparation: None, kept: Vec::new(), found, notes: Vec::new() })
     }
 
     /// Prepares every picture as the line prepares what its camera sees. Those that cannot be prepared are left out, with a note.
@@ -76,11 +79,17 @@ impl Parts {
     /// # Errors
     /// When too few are left.
     pub fn prepared_by(mut self, preparation: Arc<dyn Prepare>) -> Result<Parts, TrainError> {
-        let refusal = |name: &String| {
-            let image = read(&self.root.join(name)).ok()?;
-            preparation.prepare(image.view()).err()
+        let room = AtomicUsize::new(0);
+        let attempt = |name: &String| -> Result<Option<Image>, String> {
+            // What is no picture is told of by who reads it for its pixels.
+            let Ok(image) = read(&self.root.join(name)) else { return Ok(None) };
+            let image = preparation.prepare(image.view())?.image;
+            let has_room = room.fetch_add(image.data.len(), Ordering::Relaxed) < CACHE_BYTES;
+            Ok(has_room.then_some(image))
         };
-        let refusals: Vec<Option<String>> = self.names.par_iter().map(refusal).collect();
+        let attempts: Vec<_> = self.names.par_iter().map(attempt).collect();
+        let refusals: Vec<Option<String>> = attempts.iter().map(|attempt| attempt.as_ref().err().cloned()).collect();
+        self.kept = attempts.into_iter().flatten().collect();
         let refused = self.names.iter().zip(&refusals).filter_map(|(name, why)| Some((name, why.as_ref()?)));
         self.notes = refused.map(|(name, why)| format!("`{name}` was left out: {why}")).collect();
         let mut keep = refusals.iter().map(Option::is_none);
@@ -122,6 +131,9 @@ impl Parts {
     }
 
     fn decode(&self, index: usize) -> Result<Image, TrainError> {
+        if let Some(Some(kept)) = self.kept.get(index) {
+            return Ok(kept.clone());
+        }
         let path = self.root.join(&self.names[index]);
         let image = read(&path)?;
         match &self.preparation {
