@@ -138,6 +138,8 @@ struct SourceStatisticsView {
     missing: u64,
     /// Pictures that were overtaken, and so came too late for their parts, which are counted as missing.
     late: u64,
+    /// Pictures of a stream that were too old for a verdict, or overtaken by newer ones.
+    stale: u64,
     /// Numbers that came twice.
     repeated: u64,
     /// Pictures that were bit for bit the one before.
@@ -177,6 +179,7 @@ impl From<SourceStatistics> for SourceStatisticsView {
             incomplete: of.incomplete,
             missing: of.missing,
             late: of.late,
+            stale: of.stale,
             repeated: of.repeated,
             frozen: of.frozen,
             unasked: of.unasked,

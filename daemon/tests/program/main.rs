@@ -11,6 +11,7 @@ mod demo;
 mod drift;
 mod events;
 mod hygiene;
+mod identity;
 mod inspect;
 mod kept;
 mod learning;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use stages::capture::genicam::aravis::{State, discover};
+use stages::capture::v4l;
 
 use crate::cli::{SUCCESS, out};
 
@@ -36,9 +37,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             camera.id, camera.vendor, camera.model, camera.serial, camera.protocol, camera.address
         ))?;
     }
-    if found.is_empty() && !args.json {
+    let kernel = v4l::list();
+    for camera in &kernel {
+        if args.json {
+            out::json(camera)?;
+            continue;
+        }
+        let path = camera.path.display();
+        out::line(format_args!("{path}  {}  driver {}  bus {}  V4L2", camera.card, camera.driver, camera.bus))?;
+    }
+    if found.is_empty() && kernel.is_empty() && !args.json {
         out::line(
-            "no camera answers: check power and cables, that the camera is in a subnet of this machine, and that no firewall drops UDP port 3956",
+            "no camera answers, and the kernel has none (V4L2): check power and cables, that the camera is in a subnet of this machine, and that no firewall drops UDP port 3956",
         )?;
     }
     Ok(ExitCode::from(SUCCESS))
