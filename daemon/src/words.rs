@@ -11,6 +11,14 @@ pub fn of(error: &anyhow::Error) -> String {
     words
 }
 
+/// A cell of a table that a spreadsheet may open. A serial number comes from a scanner or a file's name, and a spreadsheet computes what
+/// begins like a formula: such a cell is marked as text. Source: OWASP, CSV Injection.
+pub(crate) fn harmless(cell: &str) -> String {
+    let formula =
+        cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
+    if formula { format!("'{cell}") } else { cell.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
@@ -22,12 +30,4 @@ mod tests {
         assert_eq!(super::of(&store), "at the end: cannot write x: disk full; free space");
         assert_eq!(super::of(&anyhow!("alone")), "alone");
     }
-}
-
-/// A cell of a table that a spreadsheet may open. A serial number comes from a scanner or a file's name, and a spreadsheet computes what
-/// begins like a formula: such a cell is marked as text. Source: OWASP, CSV Injection.
-pub(crate) fn harmless(cell: &str) -> String {
-    let formula =
-        cell.starts_with(['=', '+', '@', '\t', '\r']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
-    if formula { format!("'{cell}") } else { cell.to_owned() }
 }

@@ -82,7 +82,7 @@ pub(super) async fn send(
             Refused::Bad { .. } => Problem::unprocessable(why.to_string()),
             Refused::Full { .. } => Problem::conflict(why.to_string()),
         };
-        api.board.access.trail().append(&who, Deed::new("serials.send", &serials.len().to_string()))?;
+        api.board.access.trail().append(&who, Deed::new("serials.send", serials.len().to_string()))?;
         api.board.serials.send(&serials).map_err(refused)?;
         Ok(Json(SerialsView::of(&api.board)))
     })
@@ -94,7 +94,7 @@ pub(super) async fn send(
 pub(super) async fn forget(State(api): State<Api>, who: Who) -> Result<Json<SerialsView>, Problem> {
     blocking(move || {
         let waiting = api.board.serials.queued().waiting.len();
-        api.board.access.trail().append(&who, Deed::new("serials.forget", &waiting.to_string()))?;
+        api.board.access.trail().append(&who, Deed::new("serials.forget", waiting.to_string()))?;
         api.board.serials.clear();
         Ok(Json(SerialsView::of(&api.board)))
     })

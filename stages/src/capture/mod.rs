@@ -156,7 +156,7 @@ impl SourceConfig {
             SourceConfig::Video(config) => Box::new(video::Video::open(config)?),
             SourceConfig::Synthetic(config) => Box::new(synthetic::Synthetic::open(config)?),
             SourceConfig::Genicam(config) => Box::new(genicam::Genicam::open(*config)?),
-            SourceConfig::V4l(config) => v4l::open(config)?,
+            SourceConfig::V4l(config) => v4l::open(&config)?,
             SourceConfig::Stream(config) => stream::open(config)?,
             SourceConfig::Views(config) => Box::new(views::Views::open(&config)?),
         })

@@ -23,9 +23,9 @@ const FIRST_PICTURE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// It is not there, or it refuses a setting: the thing, the reason and the way out.
-pub fn open(config: V4lConfig) -> Result<Box<dyn Source>, SourceError> {
+pub fn open(config: &V4lConfig) -> Result<Box<dyn Source>, SourceError> {
     let driver = Arc::new(device::Kernel { config: config.clone() });
-    open_with(&config, driver)
+    open_with(config, driver)
 }
 
 /// Opens it through a driver of the caller's.

@@ -1,3 +1,5 @@
+//! The stage's own parts: the time that it may take, the rectangle that it cuts out.
+
 use super::*;
 
 #[test]

@@ -57,8 +57,9 @@ impl Affine {
 
     /// The map that takes `from` to `to` with the least squared error; `None` where the points lie on a line.
     pub(super) fn fit(pairs: &[([f64; 2], [f64; 2])]) -> Option<Affine> {
+        type Pair = ([f64; 2], [f64; 2]);
         let n = pairs.len() as f64;
-        let mean = |of: &dyn Fn(&([f64; 2], [f64; 2])) -> f64| pairs.iter().map(of).sum::<f64>() / n;
+        let mean = |of: &dyn Fn(&Pair) -> f64| pairs.iter().map(of).sum::<f64>() / n;
         let (mx, my) = (mean(&|p| p.0[0]), mean(&|p| p.0[1]));
         let (ux, uy) = (mean(&|p| p.1[0]), mean(&|p| p.1[1]));
         let (xx, xy, yy) = (
@@ -67,7 +68,7 @@ impl Affine {
             mean(&|p| (p.0[1] - my).powi(2)),
         );
         let det = xx * yy - xy * xy;
-        if !(det > 0.0) {
+        if det.is_nan() || det <= 0.0 {
             return None;
         }
         let row = |axis: usize, centre: f64| {

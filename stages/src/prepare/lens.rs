@@ -89,7 +89,7 @@ impl Calibration {
         if size.iter().any(|side| !(1..=MOST_SIDE).contains(side)) {
             return Some(format!("is for pictures of {} x {} pixels", size[0], size[1]));
         }
-        if !numbers.clone().all(|value| value.is_finite()) || !(*fx > 0.0 && *fy > 0.0) {
+        if !(numbers.clone().all(|value| value.is_finite()) && *fx > 0.0 && *fy > 0.0) {
             return Some("has a number in it that no camera has".into());
         }
         if !(plane.mm_per_pixel.is_finite() && plane.mm_per_pixel > 0.0) {

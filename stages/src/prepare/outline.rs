@@ -299,14 +299,14 @@ fn background(smooth: &[f32], [w, h]: [usize; 2], rim: &mut Vec<[f32; 3]>, value
         deviation = median_of(&off) / 0.6745;
         if round < 3 {
             let most = 3.0 * deviation + 0.5;
-            let Some(fitted) = fit_plane(rim.iter().filter(|it| off(it) <= most)) else { break };
+            let Some(fitted) = fit_plane(&rim.iter().filter(|it| off(it) <= most)) else { break };
             plane = fitted;
         }
     }
     (plane, deviation)
 }
 
-fn fit_plane<'a>(points: impl Iterator<Item = &'a [f32; 3]> + Clone) -> Option<[f32; 3]> {
+fn fit_plane<'a>(points: &(impl Iterator<Item = &'a [f32; 3]> + Clone)) -> Option<[f32; 3]> {
     let n = points.clone().count() as f64;
     let mean = |of: &dyn Fn([f64; 3]) -> f64| points.clone().map(|it| of(it.map(f64::from))).sum::<f64>() / n;
     let (mx, my, mz) = (mean(&|p| p[0]), mean(&|p| p[1]), mean(&|p| p[2]));
@@ -314,7 +314,7 @@ fn fit_plane<'a>(points: impl Iterator<Item = &'a [f32; 3]> + Clone) -> Option<[
     let (xx, xy, yy) = (of(0, 0, mx, mx), of(0, 1, mx, my), of(1, 1, my, my));
     let (xz, yz) = (of(0, 2, mx, mz), of(1, 2, my, mz));
     let det = xx * yy - xy * xy;
-    if !(det > 1e-9) {
+    if det.is_nan() || det <= 1e-9 {
         return None;
     }
     let (a, b) = ((xz * yy - yz * xy) / det, (yz * xx - xz * xy) / det);

@@ -227,7 +227,7 @@ mod tests {
     fn exposure_light_and_focus_are_told_apart_and_a_defect_is_none_of_them() {
         assert_eq!(checked(|_, _| 1.0), Ok(()));
         assert_eq!(checked(|_, _| 1.1), Ok(()), "within the limit");
-        for (lamp, words) in [(1.25, "25 % brighter"), (0.75, "26 % darker")] {
+        for (lamp, words) in [(1.25, "25 % brighter"), (0.75, "25 % darker")] {
             let (cause, detail) = checked(|_, _| lamp).expect_err("refused");
             assert_eq!(cause, Cause::LightChanged);
             assert!(detail.contains(words), "{detail}");

@@ -38,7 +38,7 @@ pub(crate) fn bottle(binary: &Path, data: &Path, bounds: &mut Bounds) {
     );
     for method in ["template", "ecc"] {
         let text =
-            format!("[align]\nmethod = \"{method}\"\nreference = \"{first}\"\nmax_angle_deg = 20\nmax_shift_px = 60\n");
+            format!("[align]\nmethod = \"{method}\"\nreference = \"{first}\"\nmax_angle_deg = 30\nmax_shift_px = 60\n");
         let aligned = auroc(binary, &moved, &moved, Some(&recipe(folder.path(), method, &text)));
         println!("AUROC moved, aligned by {method}: {aligned:.4}");
         bounds.at_least(&format!("bottle moved, aligned by {method}: AUROC"), aligned, unmoved - 0.01);
