@@ -1,5 +1,6 @@
 //! `inspectd simulate`: the machine around a line, for dry runs without one.
 
+mod camera;
 mod faults;
 mod machine;
 mod report;
@@ -28,6 +29,8 @@ enum What {
     /// Play PLC and conveyor against a line that runs (`[plc.modbus_server]`): call for parts, check each result, its order and its
     /// values.
     Line(LineArgs),
+    /// Play a GigE Vision camera on this machine's loopback, with faults (package `aravis-tools`).
+    Camera(camera::CameraArgs),
 }
 
 /// Arguments of `simulate line`.
@@ -62,7 +65,10 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// Exit code 0 if every part got its result as it should, else 1 with what was wrong.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let What::Line(args) = &args.what;
+    let args = match &args.what {
+        What::Line(args) => args,
+        What::Camera(args) => return Ok(ExitCode::from(if camera::play(args)? { SUCCESS } else { FAILURE })),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let report = runtime.block_on(async {
         let mut machine = Machine::connect(args).await?;

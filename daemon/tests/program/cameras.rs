@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Program, json, law, output, text, tiny_bundle, wait_for, words};
+use crate::support::{Program, inspectd, json, law, output, text, tiny_bundle, wait_for, words};
 
 #[test]
 fn a_camera_is_found_shown_set_and_looked_through() {
@@ -81,4 +81,46 @@ fn a_line_with_a_camera_says_what_it_counts() {
     write("line.toml", config("[source.features]\nWidht = 3\n"));
     let (code, out, _) = words(&output(&["check", "--config", text(&line)]));
     assert!(code == 1 && out.contains("no feature `Widht`"), "{out}");
+}
+
+#[test]
+fn a_simulated_camera_that_goes_and_hangs_is_noticed_and_found_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = tiny_bundle(dir.path());
+    let serial = format!("P{}", std::process::id());
+    let recipe = format!("name = \"cap\"\nversion = 1\nbundle = \"{}\"\ndeadline_ms = 20000\n", text(&bundle));
+    std::fs::write(dir.path().join("recipe.toml"), recipe).expect("written");
+    let config = format!(
+        "format = 1\n[line]\nname = \"caps\"\nrecipe = \"recipe.toml\"\n[store]\ndir = \"state\"\n[api]\nlisten = \"127.0.0.1:0\"\n\
+         [access]\nmode = \"open\"\n[source]\nkind = \"genicam\"\ninterface = \"gige\"\nserial = \"{serial}\"\nfrozen_after = 0\n"
+    );
+    std::fs::write(dir.path().join("line.toml"), config).expect("written");
+    // The first only waits for the line; the line needs a camera to start with.
+    let calm = Program::spawn(inspectd(&["simulate", "camera", "--serial", &serial]));
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    if calm.printed().contains("does not start") || calm.printed().contains("ended at once") {
+        return println!("SKIPPED: {}", calm.printed().trim());
+    }
+    let listed = words(&output(&["cameras", "list", "--json"])).1;
+    if !listed.contains(&serial) {
+        return println!(
+            "SKIPPED: the simulated camera does not answer on the loopback (another one may have the port)"
+        );
+    }
+    let mut line = Program::start(&["run", "--config", text(&dir.path().join("line.toml"))]);
+    let url = line.url();
+    calm.signal("TERM");
+    calm.end();
+    for fault in ["link-loss", "hang"] {
+        let (code, out, err) = words(&output(&[
+            "simulate", "camera", "--serial", &serial, "--fault", fault, "--faults", "1", "--url", &url, "--json",
+        ]));
+        assert_eq!(code, 0, "{out}{err}");
+        let report: Value = serde_json::from_str(out.lines().last().expect("a report")).expect("JSON");
+        let most = |what: &str| report[what]["max"].as_f64().expect("measured");
+        println!("{fault}: noticed after {:.0} ms, found again after {:.0} ms", most("detection"), most("recovery"));
+    }
+    let view = json(&format!("{url}/api/v1/line"));
+    assert!(view["source"]["statistics"]["lost"].as_u64() >= Some(2), "{}", view["source"]);
+    law(&view["counts"]);
 }

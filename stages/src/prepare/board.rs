@@ -175,13 +175,6 @@ fn find(image: &Image, board: Board) -> opencv::Result<Option<Corners>> {
     Ok((found && corners.len() == (board.columns * board.rows) as usize).then_some(corners))
 }
 
-/// The same as numbers.
-#[cfg(test)]
-pub(super) fn corners_of(image: &Image, board: Board) -> Option<Vec<[f64; 2]>> {
-    let corners = find(image, board).ok()??;
-    Some(corners.iter().map(|at| [f64::from(at.x), f64::from(at.y)]).collect())
-}
-
 /// The board's corners in millimetres, row by row.
 fn corners_mm(board: Board) -> Vec<[f64; 2]> {
     let at = |row: u32, column: u32| [f64::from(column) * board.square_mm, f64::from(row) * board.square_mm];

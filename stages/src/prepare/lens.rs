@@ -108,7 +108,7 @@ impl Calibration {
     }
 
     /// Where a place of the undistorted picture was in the captured one.
-    fn captured(&self, [u, v]: [f64; 2]) -> [f64; 2] {
+    pub(super) fn captured(&self, [u, v]: [f64; 2]) -> [f64; 2] {
         let [fx, fy, cx, cy] = self.camera;
         let [k1, k2, p1, p2, k3] = self.distortion;
         let (x, y) = ((u - cx) / fx, (v - cy) / fy);

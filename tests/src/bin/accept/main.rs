@@ -1,7 +1,7 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
-//!            [teach-boxes]
+//!            [teach-boxes] [align]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
