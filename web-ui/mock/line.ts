@@ -81,6 +81,7 @@ export class MockLine {
     const latency = this.#latency(DEADLINE_MS);
     return {
       line: 'demo',
+      identity: { from: 'source', read: 0, unread: 0, repeated: 0, gaps: 0, missing: 0, late: 0, waiting: 0 },
       state: s.state,
       state_reason: s.state_reason,
       counts: { ...this.#counts, triggered: this.#counts.triggered + inFlight, in_flight: inFlight },
