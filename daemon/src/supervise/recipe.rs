@@ -152,6 +152,7 @@ impl Kitchen {
         let predictor = self.load(bundle, &recipe)?;
         let fallbacks = predictor.fallbacks().into();
         let in_force = RecipeInForce::with_others(recipe, Arc::new(predictor), &others)?;
+        warn(&in_force);
         Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks })
     }
 

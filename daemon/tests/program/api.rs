@@ -54,7 +54,7 @@ fn the_line_shows_itself_and_obeys_the_law() {
     assert_eq!(line["model"]["fallbacks"].as_array().map(Vec::len), Some(2), "TensorRT and CUDA are not here: {line}");
     assert_eq!(line["deadline_ms"], 500);
     let stages: Vec<_> = line["stages"].as_array().expect("stages").iter().map(|stage| stage["name"].clone()).collect();
-    assert_eq!(stages, ["quality", "align", "preprocess", "infer", "decide"]);
+    assert_eq!(stages, ["quality", "identify", "align", "preprocess", "infer", "decide"]);
     assert!(line["latency"]["p50_us"].as_u64() > Some(0));
 
     wait_for("whole seconds", || (demo.json("/api/v1/line/trend")["points"].as_array()?.len() >= 2).then_some(()));

@@ -114,7 +114,7 @@ fn hostile_file_names_give_clean_serials_or_none_and_the_table_no_formula() {
         "C\u{1b}[31m_x.jpg",
         "C\u{202e}_x.jpg",
         "<b>_x.jpg",
-        "..%_x.jpg",
+        "a..%_x.jpg",
         &long,
     ];
     for name in names {

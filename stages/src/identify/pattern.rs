@@ -4,7 +4,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 /// Texts that are longer are not looked at: no file system has longer names, and no code that is read here holds more.
-pub(super) const MAX_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// A regular expression with a group `serial`. It is matched in linear time, whatever text it is given.
 #[derive(Debug, Clone, Serialize, Deserialize)]
