@@ -92,7 +92,6 @@ export class MockLine {
       pictures_dropped: 0,
       restarts: s.state === 'safe_hold' ? 5 : 0,
       abandoned: 0,
-      identity: { from: 'source', read: this.#counts.triggered, unread: 0, repeated: 0, gaps: 0, missing: 0, late: 0, waiting: 0 },
       late_results: this.parts.filter((p) => p.late_result).length,
       recipe: 'demo@1',
       source: { name: 'synthetic', kind: 'synthetic' },

@@ -146,7 +146,9 @@ fn end_together() -> anyhow::Result<()> {
             // What cannot be ended has ended.
             let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
         }
-        std::process::exit(128 + signal);
+        if let Err(error) = signal_hook::low_level::emulate_default_handler(signal) {
+            tracing::error!("this program does not end by its signal: {error}");
+        }
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(end).context("no thread")?;
     Ok(())
