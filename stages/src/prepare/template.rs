@@ -17,6 +17,8 @@ const FINEST: f64 = 512.0;
 const COARSEST: f64 = 128.0;
 /// Shortest side of the region on the coarsest picture: less has nothing to compare.
 const LEAST_SIDE: f64 = 16.0;
+/// Deviation of the blur of each level, pixels.
+const SOFT: f64 = 1.0;
 /// Pixels that the edge of the region moves by from one angle of the coarse search to the next.
 const STEP_PX: f64 = 1.5;
 /// Pixels by which a guess may be off on the next finer picture.
@@ -116,7 +118,7 @@ impl Template {
     pub(super) fn find(&self, grey: &Mat, own: &mut Scratch) -> Result<Placed, Refusal> {
         own.levels.resize_with(self.levels.len(), Mat::default);
         for (level, small) in self.levels.iter().zip(&mut own.levels) {
-            imgproc::resize(grey, small, level.size, 0.0, 0.0, imgproc::INTER_AREA)?;
+            shrink(grey, small, level.size, &mut own.turned)?;
         }
         if deviation(&own.levels[0])? < UNIFORM {
             return Err(not_aligned("the picture is of one grey: there is nothing to align by"));
@@ -263,7 +265,7 @@ impl Level {
         let size = Size::new(pixels::scaled(width, scale), pixels::scaled(height, scale));
         let scale = [f64::from(size.width) / f64::from(width), f64::from(size.height) / f64::from(height)];
         let mut small = Mat::default();
-        imgproc::resize(reference, &mut small, size, 0.0, 0.0, imgproc::INTER_AREA)?;
+        shrink(reference, &mut small, size, &mut Mat::default())?;
         // Cut out around the region's middle, which stays where it is: between pixels.
         let half = |start: i32, side: i32| f64::from(start) + f64::from(side - 1) / 2.0;
         let middle = [half(region.x, region.width), half(region.y, region.height)];
@@ -351,6 +353,13 @@ fn warp(picture: &Mat, out: &mut Mat, map: &Affine, size: Size) -> opencv::Resul
 }
 
 /// The largest correlation and where it is.
+/// A level's picture, a little soft: turning and shifting by parts of a pixel averages noise away, and of a sharp picture a place between
+/// pixels would look better than the true one for that alone.
+fn shrink(grey: &Mat, out: &mut Mat, size: Size, sharp: &mut Mat) -> opencv::Result<()> {
+    imgproc::resize(grey, sharp, size, 0.0, 0.0, imgproc::INTER_AREA)?;
+    imgproc::gaussian_blur_def(sharp, out, Size::new(0, 0), SOFT)
+}
+
 fn best_match(picture: &impl core::ToInputArray, template: &Mat, found: &mut Mat) -> opencv::Result<(f64, Point)> {
     imgproc::match_template_def(picture, template, found, imgproc::TM_CCOEFF_NORMED)?;
     let (mut most, mut at) = (0.0, Point::default());
