@@ -74,6 +74,11 @@ fn two_cameras_and_their_regions_make_one_verdict() {
         models::image::decode(&bytes).ok()
     });
     assert_eq!((kept.width, kept.height), (192, 96));
+    what_is_learned_is_the_tile_that_decided(
+        dir.path(),
+        &url,
+        [of("p1")["id"].to_string(), of("p2")["id"].to_string()],
+    );
     program.signal("TERM");
     let (status, _, err) = program.end();
     assert!(status.success(), "{err}");
@@ -94,6 +99,28 @@ fn two_cameras_and_their_regions_make_one_verdict() {
         out.contains("looked at in several places") || err.contains("looked at in several places"),
         "{code} {out}{err}"
     );
+}
+
+/// Labels both parts and starts a training: its frozen pictures are tiles, not the joined pictures.
+fn what_is_learned_is_the_tile_that_decided(dir: &Path, url: &str, [good, scratched]: [String; 2]) {
+    for (part, label) in [(&good, "good"), (&scratched, "scratch")] {
+        let (code, out, err) = words(&output(&["label", part, label, "--url", url]));
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let (code, out, err) = words(&output(&["jobs", "start", "--reason", "to see", "--url", url]));
+    assert_eq!(code, 0, "{out}{err}");
+    let frozen = |part: &str| {
+        let pattern = format!("line/{part}.png");
+        let jobs = fs::read_dir(dir.join("state/jobs")).ok()?.filter_map(Result::ok);
+        let path = jobs.map(|job| job.path().join("data").join(&pattern)).find(|path| path.is_file())?;
+        models::image::decode(&fs::read(path).ok()?).ok()
+    };
+    let tile = wait_for("the frozen picture", || frozen(&scratched));
+    assert_eq!((tile.width, tile.height), (40, 40));
+    let mean = tile.data.iter().map(|&level| u64::from(level)).sum::<u64>() / tile.data.len() as u64;
+    assert!((210..=230).contains(&mean), "the bright side, not the dark top: {mean}");
+    let tile = wait_for("the other one", || frozen(&good));
+    assert!(tile.width <= 60 && tile.height <= 60, "{} x {}", tile.width, tile.height);
 }
 
 #[test]
