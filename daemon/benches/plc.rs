@@ -2,7 +2,7 @@
 //! real line with the shipped model and a store on disk, called over Modbus TCP ten times a second.
 //!
 //! *Outside the model* is what is left when the time inside the stage `infer` is taken off: stages, queues, keeper, handshake, network,
-//! the client's own beat (half a millisecond on average).
+//! the client's own beat (half a millisecond on average). Where it goes is printed stage by stage, and what lies before and after them.
 
 #![allow(clippy::print_stdout)] // a report for the person who runs it
 
@@ -19,27 +19,51 @@ use inspectd::io::handshake::LineLook;
 use inspectd::store::{Options, Store};
 use inspectd::supervise::{DEMO_RECIPE, Kitchen};
 use stages::capture::synthetic::{Synthetic, SyntheticConfig};
-use stages::capture::{Event, Pace, Source, SourceError};
+use stages::capture::{Event, Pace, Source, SourceError, Trigger};
+use stages::frame::Frame;
 use stages::inspection::Inspection;
-use stages::line::{Limits, Line, LineConfig, standard};
+use stages::ledger::{Ledger, Mark};
+use stages::line::{Limits, Line, LineConfig, standard, urgent};
 use stages::record::VerdictSink;
 use tokio_modbus::client::{Reader, Writer, tcp};
 
 const PARTS: u32 = 300;
 const PACE: f64 = 10.0;
 const SCAN: Duration = Duration::from_millis(1);
+const PICTURES: usize = 24;
+const REALTIME: u8 = 10;
 
-/// When each part's frame was whole, in the order of parts, and how long the model took, by the call's id.
+/// When each part's frame was whole, in the order of parts, and its way through the line, by the call's id.
 #[derive(Default)]
 struct Times {
     framed: Mutex<Vec<Instant>>,
-    model: Mutex<HashMap<u32, Duration>>,
+    ways: Mutex<HashMap<u32, Way>>,
 }
 
-/// A camera whose frames are noted as they leave it.
+/// A part's way through the line.
+struct Way {
+    ledger: Ledger,
+    decided: Instant,
+}
+
+/// A camera that costs this machine nothing, as a real one: its pictures were drawn before. When each leaves it is noted.
 struct Noted {
-    inner: Synthetic,
+    pictures: Vec<Frame>,
+    given: usize,
     times: Arc<Times>,
+}
+
+impl Noted {
+    fn draw(config: SyntheticConfig, times: &Arc<Times>) -> Noted {
+        let mut line = Synthetic::open(config).expect("the synthetic line opens");
+        let mut pictures = Vec::new();
+        while pictures.len() < PICTURES {
+            if let Ok(Event::Trigger(Trigger { frame: Ok(frame), .. })) = line.next(Duration::from_secs(1)) {
+                pictures.push(frame);
+            }
+        }
+        Noted { pictures, given: 0, times: times.clone() }
+    }
 }
 
 impl Source for Noted {
@@ -51,36 +75,41 @@ impl Source for Noted {
         Pace::OnDemand
     }
 
-    fn next(&mut self, wait: Duration) -> Result<Event, SourceError> {
-        let event = self.inner.next(wait);
-        if matches!(event, Ok(Event::Trigger(_))) {
-            self.times.framed.lock().expect("nobody panics with it").push(Instant::now());
-        }
-        event
+    fn next(&mut self, _wait: Duration) -> Result<Event, SourceError> {
+        let frame = self.pictures[self.given % PICTURES].clone();
+        self.given += 1;
+        let at = Instant::now();
+        self.times.framed.lock().expect("nobody panics with it").push(at);
+        Ok(Event::Trigger(Trigger { at, serial: None, frame: Ok(frame), truth: None, call: None }))
     }
 }
 
 impl VerdictSink for Times {
     fn verdict(&self, inspection: &Inspection) {
-        let infer = inspection.ledger.marks.iter().find(|mark| mark.stage == "infer");
-        let took = infer.map_or(0, |mark| mark.left_us - mark.entered_us);
         if let Some(call) = inspection.call {
-            let took = Duration::from_micros(took.into());
-            self.model.lock().expect("nobody panics with it").insert(call, took);
+            let way = Way { ledger: inspection.ledger.clone(), decided: Instant::now() };
+            self.ways.lock().expect("nobody panics with it").insert(call, way);
         }
     }
 }
 
 fn main() {
+    println!("{PARTS} parts at {PACE} parts/s, a Modbus client that reads every {} ms", SCAN.as_millis());
+    for realtime_priority in [0, REALTIME, 0, REALTIME] {
+        println!("limits.realtime_priority = {realtime_priority}");
+        run(Limits { realtime_priority, ..Limits::default() });
+    }
+}
+
+fn run(limits: Limits) {
     let config = SyntheticConfig { seed: 4711, bad_frame_rate: 0.0, ..SyntheticConfig::default() };
     let mut recipe = parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE).expect("the shipped recipe is sound");
     recipe.quality = config.quality();
-    let limits = Limits::default();
     let kitchen = Kitchen { workers: limits.worker_threads(), ..Kitchen::default() };
     let recipe = kitchen.prepare(recipe, None).expect("the shipped model runs here").in_force;
 
     let times = Arc::new(Times::default());
-    let source = Noted { inner: Synthetic::open(config).expect("the synthetic line opens"), times: times.clone() };
+    let source = Noted::draw(config, &times);
     let listen = "127.0.0.1:0".parse().expect("an address");
     let server = ModbusServerSection { listen, ..ModbusServerSection::default() };
     let section = PlcSection { modbus_server: Some(server), ..PlcSection::default() };
@@ -98,26 +127,67 @@ fn main() {
         recorder: Arc::new(store),
         serials: None,
         sinks: vec![times.clone(), plc.sink()],
-        limits,
+        limits: limits.clone(),
     })
     .expect("the line starts");
     let address = plc.link().description.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("an address");
-    let at_work = plc.start(Box::new(|_| LineLook { takes: true, held: false, recipe: 0 })).expect("a thread");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let seen = runtime.block_on(play(address));
+    let look = Box::new(|_: &_| LineLook { takes: true, held: false, recipe: 0 });
+    let at_work = plc.start(look, limits.realtime_priority).expect("a thread");
+    let client = std::thread::spawn(move || {
+        // The PLC has a machine of its own: what else runs here does not hold it up.
+        urgent::from_now_on(urgent::MOST);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(play(address))
+    });
+    let seen = client.join().expect("the client sees every result");
     at_work.stop();
     assert_eq!(line.drain().triggered, u64::from(PARTS));
 
     let framed = times.framed.lock().expect("nobody panics with it");
-    let model = times.model.lock().expect("nobody panics with it");
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let mut whole: Vec<f64> = seen.iter().zip(framed.iter()).map(|(seen, framed)| ms(*seen - *framed)).collect();
-    let took = |at: usize| model.get(&(at as u32 + 1)).copied().map_or(0.0, ms);
-    let mut outside: Vec<f64> = whole.iter().enumerate().map(|(at, whole)| whole - took(at)).collect();
+    let ways = times.ways.lock().expect("nobody panics with it");
+    take_apart(&framed, &ways, &seen);
+}
+
+/// Where the time goes, from a part's frame to its bit.
+fn take_apart(framed: &[Instant], ways: &HashMap<u32, Way>, seen: &[Instant]) {
+    let mut whole = Vec::new();
+    let mut outside = Vec::new();
+    let mut pieces: Vec<(String, Vec<f64>)> = Vec::new();
+    for (at, (framed, seen)) in framed.iter().zip(seen).enumerate() {
+        let Some(way) = ways.get(&(at as u32 + 1)) else { continue };
+        let took = |mark: &Mark| f64::from(mark.left_us - mark.entered_us) / 1e3;
+        let total = ms(*seen - *framed);
+        let model: f64 = way.ledger.marks.iter().filter(|mark| mark.stage == "infer").map(took).sum();
+        let stages: f64 = way.ledger.marks.iter().map(took).sum();
+        let inside = ms(way.decided - *framed);
+        whole.push(total);
+        outside.push(total - model);
+        let mut piece = |name: &str, took: f64| match pieces.iter_mut().find(|(known, _)| known == name) {
+            Some((_, all)) => all.push(took),
+            None => pieces.push((name.to_owned(), vec![took])),
+        };
+        let (Some(first), Some(last)) = (way.ledger.marks.first(), way.ledger.marks.last()) else { continue };
+        // The ledger counts from the trigger.
+        let at_end = f64::from(way.ledger.total_us);
+        let begun = inside - (at_end - f64::from(first.entered_us)) / 1e3;
+        piece("from the frame to the first stage", begun);
+        for mark in &way.ledger.marks {
+            piece(&mark.stage, took(mark));
+        }
+        piece("between stages", f64::from(last.left_us - first.entered_us) / 1e3 - stages);
+        piece("from the last stage to the verdict", (at_end - f64::from(last.left_us)) / 1e3);
+        piece("from the verdict to the client", total - inside);
+    }
     let share = outside.iter().sum::<f64>() / whole.iter().sum::<f64>();
-    println!("{PARTS} parts at {PACE} parts/s, a Modbus client that reads every {} ms", SCAN.as_millis());
     println!("last byte of the frame to the verdict's bit: {}", words(&mut whole));
     println!("outside the model: {} (wanted: p99 <= 3 ms), {:.0} % of the time", words(&mut outside), share * 100.0);
+    for (name, took) in &mut pieces {
+        println!("  {name:36} {}", words(took));
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// When each part's result was seen.

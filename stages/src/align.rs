@@ -3,7 +3,7 @@
 
 use crate::part::Part;
 use crate::prepare::Scratch;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, RecipeInForce};
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
 
@@ -24,6 +24,10 @@ impl StageFactory for Align {
 
     fn build(&self) -> Box<dyn Stage> {
         Box::new(Worker::default())
+    }
+
+    fn is_asked(&self, recipe: &RecipeInForce) -> bool {
+        recipe.preparation.is_some()
     }
 }
 

@@ -29,6 +29,7 @@ use self::code::{Code, Found, Grey};
 use self::desk::Desk;
 use crate::inspection::{Identity, IdentityState};
 use crate::part::Part;
+use crate::recipe::RecipeInForce;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Verdict;
 
@@ -49,6 +50,10 @@ impl StageFactory for Identify {
 
     fn build(&self) -> Box<dyn Stage> {
         Box::new(Worker { desk: None })
+    }
+
+    fn is_asked(&self, recipe: &RecipeInForce) -> bool {
+        recipe.recipe.identity.from == Origin::Code
     }
 }
 

@@ -1,10 +1,8 @@
 //! The `quality` stage: decodes what came encoded and refuses pictures that are not fit to be judged. Each limit stands
 //! in the recipe; a refused picture is `NoDecision` with its cause, never a guess.
 
-use models::image::{self, Image, ImageError, ImageView, PixelFormat};
-use opencv::core::{self, Mat, Rect, Scalar};
-use opencv::imgproc;
-use opencv::prelude::*;
+use models::image::{self, Image, ImageError, ImageView};
+use opencv::core;
 
 use crate::frame::{Content, View};
 use crate::inspection::ImageHealth;
@@ -15,14 +13,13 @@ use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
 
 pub mod golden;
+mod sharpness;
 
 use golden::Golden;
+use sharpness::Sharpness;
 
 /// Grey levels are counted on about this many pixels of a picture, spread evenly.
-const SAMPLED_PIXELS: usize = 1 << 18;
-/// Sharpness is measured on a central region of at most this many pixels across and down, at native resolution
-/// (shrinking a picture would hide blur).
-const SHARPNESS_REGION: i32 = 1024;
+const SAMPLED_PIXELS: usize = 1 << 16;
 /// Share of the parts whose sharpness is measured for the trend where the recipe has no limit for it: it is the dearest of the checks.
 const SHARPNESS_SHARE: f32 = 0.1;
 
@@ -51,14 +48,13 @@ impl StageFactory for Quality {
 
 /// Scratch images live as long as the worker, so that a part costs no allocation.
 struct Worker {
-    grey: Mat,
-    laplacian: Mat,
+    sharpness: Sharpness,
     cut: Image,
 }
 
 impl Default for Worker {
     fn default() -> Worker {
-        Worker { grey: Mat::default(), laplacian: Mat::default(), cut: Image::empty() }
+        Worker { sharpness: Sharpness::default(), cut: Image::empty() }
     }
 }
 
@@ -176,46 +172,10 @@ impl Worker {
     fn look(&mut self, view: ImageView<'_>, limits: &Limits, by_lot: bool) -> (ImageHealth, Result<(), Refusal>) {
         let Levels { mean, deviation, saturated } = Levels::of(view);
         let wanted = limits.min_sharpness > 0.0 || by_lot;
-        let sharpness = wanted.then(|| self.sharpness(view)).transpose();
-        let health =
-            ImageHealth { brightness: mean, contrast: deviation, sharpness: *sharpness.as_ref().unwrap_or(&None) };
-        match sharpness {
-            Err(error) if limits.min_sharpness > 0.0 => {
-                let detail = format!("quality: OpenCV could not measure sharpness: {}", error.message);
-                (health, Err((Cause::StageFailed, detail)))
-            }
-            _ => (health, check(view, &health, saturated, limits)),
-        }
+        let sharpness = wanted.then(|| self.sharpness.of(view));
+        let health = ImageHealth { brightness: mean, contrast: deviation, sharpness };
+        (health, check(view, &health, saturated, limits))
     }
-
-    /// Variance of the Laplacian of the grey picture. Source: Pech-Pacheco et al., ICPR 2000.
-    fn sharpness(&mut self, view: ImageView<'_>) -> opencv::Result<f32> {
-        let (width, height) = (view.width as i32, view.height as i32);
-        let region = Rect::new(
-            (width - SHARPNESS_REGION).max(0) / 2,
-            (height - SHARPNESS_REGION).max(0) / 2,
-            width.min(SHARPNESS_REGION),
-            height.min(SHARPNESS_REGION),
-        );
-        let channels = view.format.channels() as i32;
-        let flat = Mat::new_rows_cols_with_data(height, width * channels, view.data)?;
-        let pixels = flat.reshape(channels, height)?;
-        let centre = Mat::roi(&pixels, region)?;
-        match view.format {
-            PixelFormat::Mono8 => laplacian(&centre, &mut self.laplacian)?,
-            PixelFormat::Rgb8 => {
-                imgproc::cvt_color_def(&centre, &mut self.grey, imgproc::COLOR_RGB2GRAY)?;
-                laplacian(&self.grey, &mut self.laplacian)?;
-            }
-        }
-        let (mut mean, mut deviation) = (Scalar::default(), Scalar::default());
-        core::mean_std_dev(&self.laplacian, &mut mean, &mut deviation, &core::no_array())?;
-        Ok((deviation[0] * deviation[0]) as f32)
-    }
-}
-
-fn laplacian(grey: &impl core::ToInputArray, out: &mut Mat) -> opencv::Result<()> {
-    imgproc::laplacian(grey, out, core::CV_16S, 1, 1.0, 0.0, core::BORDER_REFLECT_101)
 }
 
 /// What the grey levels of a picture say.
@@ -264,6 +224,8 @@ pub fn one_thread_per_worker() {
 
 #[cfg(test)]
 mod tests {
+    use models::image::PixelFormat;
+
     use super::*;
 
     fn textured(width: u32, height: u32, format: PixelFormat) -> Image {
@@ -334,6 +296,6 @@ mod tests {
     #[test]
     fn sharpness_is_measured_at_native_resolution_on_large_frames() {
         let sharp = textured(2448, 2048, PixelFormat::Mono8);
-        assert!(Worker::default().sharpness(sharp.view()).unwrap() > 1000.0);
+        assert!(Sharpness::default().of(sharp.view()) > 1000.0);
     }
 }

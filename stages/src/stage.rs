@@ -2,6 +2,7 @@
 
 use crate::inspection::{KeptHeat, LabelScore, RegionSays};
 use crate::part::Part;
+use crate::recipe::RecipeInForce;
 use crate::sample::Sample;
 use crate::verdict::{Cause, Verdict};
 
@@ -65,6 +66,10 @@ pub trait StageFactory: Send + Sync {
     fn workers(&self) -> usize;
     /// A new runtime.
     fn build(&self) -> Box<dyn Stage>;
+    /// Whether there is anything to do under a recipe. Parts of one that asks nothing of the stage go past it.
+    fn is_asked(&self, _recipe: &RecipeInForce) -> bool {
+        true
+    }
 }
 
 /// Takes one part through a chain on this thread: the line's own path, for a single file.

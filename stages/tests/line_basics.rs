@@ -67,6 +67,8 @@ fn the_standard_chain_inspects_real_pixels() {
     assert_eq!(passed.label.as_deref(), Some("good"));
     assert_eq!(passed.provider, Some(models::runtime::Provider::Cpu));
     assert_eq!((passed.origin.as_deref(), &*passed.model), (Some("a.png"), "feed"));
+    let visited: Vec<_> = passed.ledger.marks.iter().map(|mark| &*mark.stage).collect();
+    assert_eq!(visited, ["quality", "preprocess", "infer", "decide"], "nobody asked for a code or a pose");
     let blank = rig.memory.verdict_of(5);
     assert_eq!(blank.verdict, Verdict::NoDecision(Cause::Blank));
     assert_eq!(blank.provider, None, "no network saw it");

@@ -146,6 +146,7 @@ fn run(plan: &Plan) {
         queue_depth: plan.queue_depth,
         pinned_frames: plan.pinned,
         unrecorded: plan.unrecorded,
+        realtime_priority: 0,
         hang_ms: HANG_MS,
         max_restarts: plan.max_restarts,
         restart_window_s: 60,

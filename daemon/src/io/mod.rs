@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use stages::capture::Source;
 use stages::capture::called::{Caller, called};
+use stages::line::urgent;
 use stages::recipe::Recipe;
 use stages::record::VerdictSink;
 use thiserror::Error;
@@ -109,17 +110,18 @@ impl Plc {
         PlcLink { exchange: self.exchange.clone(), description: self.bus.describe() }
     }
 
-    /// Carries signals from now on, on a thread of its own. The heart beats as long as `look` answers.
+    /// Carries signals from now on, on a thread of its own (`limits.realtime_priority`). The heart beats as long as `look` answers.
     ///
     /// # Errors
     /// [`PlcError::Thread`].
-    pub fn start(self, look: Look) -> Result<AtWork, PlcError> {
+    pub fn start(self, look: Look, realtime_priority: u8) -> Result<AtWork, PlcError> {
         let link = self.link();
         tracing::info!("PLC: {}", link.description);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(PlcError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let Plc { exchange, bus, patience } = self;
         let work = move || {
+            urgent::from_now_on(realtime_priority);
             runtime.block_on(async move {
                 tokio::select! {
                     () = keep_looking(&link, &look) => {}

@@ -98,6 +98,7 @@ impl Service {
         let trend = Arc::new(Trend::new());
         let mut sinks = self.sinks;
         sinks.push(trend.clone());
+        let realtime = self.limits.realtime_priority;
         let source = SourceName { name: self.source.name().to_owned(), kind: self.source_kind };
         let line = Line::start(LineConfig {
             name: self.name.clone(),
@@ -138,7 +139,7 @@ impl Service {
             let outward = || -> anyhow::Result<_> {
                 let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
                 // Last: from here on parts are called for.
-                let plc = self.plc.map(|plc| plc.start(look_for_the_plc(&board))).transpose()?;
+                let plc = self.plc.map(|plc| plc.start(look_for_the_plc(&board), realtime)).transpose()?;
                 Ok((server, plc))
             };
             match outward() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::urgent;
 use crate::capture::Source;
 use crate::identify::Serials;
 use crate::recipe::RecipeInForce;
@@ -45,6 +46,9 @@ pub struct Limits {
     pub pinned_frames: usize,
     /// Parts that may be open, or decided and not yet taken by the recorder. At this many the line takes no further part.
     pub unrecorded: usize,
+    /// Real-time priority (`SCHED_RR`) of the threads that a triggered part's verdict waits for; 0: none. It keeps what else runs here from
+    /// holding them up, and needs the right to it. See [`urgent`].
+    pub realtime_priority: u8,
     /// A stage that works longer on one part is given up and replaced.
     pub hang_ms: u32,
     /// Restarts within `restart_window_s` after which the line goes into safe hold.
@@ -62,6 +66,7 @@ impl Default for Limits {
             queue_depth: 8,
             pinned_frames: 16,
             unrecorded: 512,
+            realtime_priority: 0,
             hang_ms: 2000,
             max_restarts: 5,
             restart_window_s: 60,
@@ -90,11 +95,12 @@ impl Limits {
             ("max_abandoned", u64::from(self.max_abandoned)),
         ];
         // Bounds on memory: the queues are allocated at the start.
-        let bounded: [(&str, usize, usize); 4] = [
+        let bounded: [(&str, usize, usize); 5] = [
             ("workers", self.workers, 256),
             ("queue_depth", self.queue_depth, 4096),
             ("pinned_frames", self.pinned_frames, 4096),
             ("unrecorded", self.unrecorded, 65_536),
+            ("realtime_priority", self.realtime_priority.into(), urgent::MOST.into()),
         ];
         let small = least_one
             .into_iter()

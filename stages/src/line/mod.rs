@@ -23,6 +23,7 @@ mod keeper;
 mod recording;
 mod status;
 mod supervisor;
+pub mod urgent;
 mod worker;
 
 use std::convert::Infallible;
@@ -45,10 +46,12 @@ use self::keeper::{Keeper, Snapshot};
 use self::recording::Recording;
 use self::supervisor::{Seat, Supervisor};
 use self::worker::Station;
+use crate::capture::Pace;
 use crate::capture::statistics::Gauge;
 use crate::frame::Pins;
 use crate::recipe::RecipeInForce;
 use crate::recycle::Buffers;
+use crate::stage::StageFactory;
 
 /// Told by dropping the sender: every thread but capture ends.
 type Stop = Receiver<Infallible>;
@@ -115,6 +118,8 @@ impl Line {
             return Err(LineError::Limits(problems));
         }
         let hang = limits.hang();
+        // Nobody waits for a part that the line fetches itself.
+        let realtime = if source.pace() == Pace::Triggered { limits.realtime_priority } else { 0 };
         let camera: Arc<str> = source.name().into();
         let workers: usize = stages.iter().map(|stage| stage.workers().max(1)).sum();
         let first_stage = stages[0].name();
@@ -154,7 +159,11 @@ impl Line {
 
         // From here on an early return drops `line`, which stops what runs.
         let clock = keeper.clone();
-        line.own.push(spawn("deadlines", move || clock.keep_deadlines())?);
+        let deadlines = move || {
+            urgent::from_now_on(realtime);
+            clock.keep_deadlines();
+        };
+        line.own.push(spawn("deadlines", deadlines)?);
         let recording = Recording {
             jobs,
             recorder: recorder.clone(),
@@ -163,21 +172,30 @@ impl Line {
             allowed: hang,
             stop: stopped.clone(),
         };
-        line.recording = Some(spawn("record", move || recording.run())?);
+        let record = move || {
+            urgent::from_now_on(realtime);
+            recording.run();
+        };
+        line.recording = Some(spawn("record", record)?);
 
         let mut seats = Vec::with_capacity(workers);
-        let (first, mut input) = bounded(limits.queue_depth);
-        let last = stages.len() - 1;
-        for (index, factory) in stages.into_iter().enumerate() {
-            let (output, next_input) = bounded(limits.queue_depth);
+        let (chain, inputs): (Vec<_>, Vec<_>) = stages
+            .into_iter()
+            .map(|factory| {
+                let (queue, input) = bounded(limits.queue_depth);
+                ((Arc::<dyn StageFactory>::from(factory), queue), input)
+            })
+            .unzip();
+        for (index, input) in inputs.into_iter().enumerate() {
             let station = Arc::new(Station {
                 index,
-                factory: factory.into(),
-                input: std::mem::replace(&mut input, next_input),
-                output: (index < last).then_some(output),
+                factory: chain[index].0.clone(),
+                input,
+                onward: chain[index + 1..].to_vec(),
                 keeper: keeper.clone(),
                 hang,
                 stop: stopped.clone(),
+                realtime,
             });
             line.stations.push(Arc::downgrade(&station));
             for number in 0..station.factory.workers().max(1) {
@@ -202,14 +220,18 @@ impl Line {
             recipe,
             serials,
             buffers,
-            first: (first, first_stage),
+            first: (chain[0].1.clone(), first_stage),
             next_id: first_id,
             window,
             asking: watched.asking,
             opening: watched.opening,
             hang,
         };
-        line.capture = Some(spawn("capture", move || capture.run())?);
+        let capturing = move || {
+            urgent::from_now_on(realtime);
+            capture.run();
+        };
+        line.capture = Some(spawn("capture", capturing)?);
         Ok(line)
     }
 

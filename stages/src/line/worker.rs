@@ -9,6 +9,7 @@ use super::Stop;
 use super::guard::{Post, guarded};
 use super::keeper::Keeper;
 use super::status::StageQueue;
+use super::urgent;
 use crate::part::Part;
 use crate::stage::{Flow, Stage, StageFactory, undecided};
 use crate::verdict::Cause;
@@ -19,12 +20,14 @@ pub(super) struct Station {
     pub(super) index: usize,
     pub(super) factory: Arc<dyn StageFactory>,
     pub(super) input: Receiver<Part>,
-    /// The next stage's queue; the last stage has none.
-    pub(super) output: Option<Sender<Part>>,
+    /// The stages after this one, with their queues.
+    pub(super) onward: Vec<(Arc<dyn StageFactory>, Sender<Part>)>,
     pub(super) keeper: Arc<Keeper>,
     /// How long one part may take.
     pub(super) hang: Duration,
     pub(super) stop: Stop,
+    /// Priority of its threads; 0: as every other thread's.
+    pub(super) realtime: u8,
 }
 
 /// One thread at a station. If it hangs it is relieved by another under the next generation.
@@ -53,6 +56,7 @@ impl Worker {
     /// Works until the line stops, or until this thread was relieved.
     pub(super) fn run(self) {
         let (mut stage, mut on_duty) = self.build();
+        urgent::from_now_on(self.station.realtime);
         while on_duty {
             let station = &self.station;
             let part = select! {
@@ -139,18 +143,18 @@ impl Worker {
         on_duty
     }
 
-    /// To the next stage, waiting for room. A thread that was relieved does not wait: its part has its verdict.
+    /// To the next stage that is asked for, waiting for room. A thread that was relieved does not wait: its part has its verdict.
     fn pass_on(&self, part: Part, on_duty: bool) {
-        match &self.station.output {
+        match self.station.onward.iter().find(|(stage, _)| stage.is_asked(&part.recipe)) {
             None => self.station.keeper.decide(part, undecided()),
-            Some(next) if on_duty => {
+            Some((_, next)) if on_duty => {
                 // On stop the part is dropped: the line stops only when every part has its verdict.
                 select! {
                     send(next, part) -> _ => {}
                     recv(self.station.stop) -> _ => {}
                 }
             }
-            Some(next) => drop(next.try_send(part)),
+            Some((_, next)) => drop(next.try_send(part)),
         }
     }
 }
