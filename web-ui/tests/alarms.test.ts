@@ -37,7 +37,7 @@ describe('alarmsOf', () => {
   });
   it('cries out when the law is broken, either way', () => {
     const counts = { triggered: 10, pass: 5, fail: 1, review: 1, no_decision: 1, in_flight: 1 };
-    expect(alarmsOf({ ...live, status: status({ counts }) })[0]).toMatchObject({ id: 'law', text: expect.stringContaining('1 part(s) have no verdict') });
+    expect(alarmsOf({ ...live, status: status({ counts }) })[0]).toMatchObject({ id: 'law', text: expect.stringContaining('1 part has no verdict') });
     expect(alarmsOf({ ...live, status: status({ counts: { ...counts, pass: 7 } }) })[0]!.text).toContain('counted twice');
   });
   it('notices counters that no longer move with the connection', () => {

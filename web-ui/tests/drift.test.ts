@@ -103,11 +103,11 @@ describe('words', () => {
     expect([0, 13, 24 * 2, 24 * 20].map((ago) => moment(at(ago), NOW))).toEqual(['12:30', 'yesterday 23:30', 'Mon 12:30', '28 May 12:30']);
   });
   it('gives values with their unit and limits', () => {
-    expect([valueWord('embedding', 0.0518), valueWord('scores', 0.253), valueWord('brightness', 99.96), valueWord('sharpness', 1234.5)]).toEqual(['5.2 %', '0.25', '100.0', '1,235']);
-    expect([limitWord(reading('brightness', 1)), limitWord(reading('embedding', 1))]).toEqual(['limits 90.0 to 110.0', 'limit 10.0 %']);
+    expect([valueWord('embedding', 0.0518), valueWord('scores', 0.253), valueWord('brightness', 99.96), valueWord('sharpness', 1234.5)]).toEqual(['5.2%', '0.25', '100.0', '1,235']);
+    expect([limitWord(reading('brightness', 1)), limitWord(reading('embedding', 1))]).toEqual(['limits 90.0 to 110.0', 'limit 10.0%']);
   });
   it('has an address of its own', () => {
-    expect([routeOf('#drift'), routeOf('#drifting')]).toEqual([{ page: 'drift' }, { page: 'live', part: null }]);
+    expect([routeOf('#drift'), routeOf('#drifting')]).toEqual([{ page: 'drift', at: null }, { page: 'live', at: null }]);
   });
   it('does not claim that a model knows its training', () => {
     expect(nameOf('embedding', true).what).toContain('the model learned from');

@@ -25,12 +25,12 @@ describe('reasons', () => {
 describe('estimates', () => {
   it('gives rate and interval, or nothing', () => {
     expect(estimatesOf({ estimates })).toEqual([
-      { name: 'Escapes', percent: '8.3', interval: '1.5 to 35 %' },
-      { name: 'Overkill', percent: null, interval: null },
+      { kind: 'escapes', rate: '8.3%', interval: '1.5% to 35%' },
+      { kind: 'overkill', rate: null, interval: null },
     ]);
   });
   it('never calls a small share nothing', () => {
-    expect([rough(0), rough(0.0004), rough(0.05), rough(1)]).toEqual(['0', 'under 0.1', '5.0', '100']);
+    expect([rough(0), rough(0.0004), rough(0.05), rough(1)]).toEqual(['0%', 'under 0.1%', '5.0%', '100%']);
   });
 });
 
@@ -58,8 +58,8 @@ describe('the gate', () => {
     expect(regressedOf(gate).map((c) => [c.name, c.set])).toEqual([['pit', 'Golden set']]);
   });
   it('has a row for each rate that could be told, of the parts to which it can happen', () => {
-    expect(rowsOf(set('golden')).map((row) => [row.name, row.of])).toEqual([['Escapes', 1], ['Overkill', 2], ['Held for review', 3]]);
-    expect(rowsOf({ ...set('golden'), n_good: 0, overkill: null }).map((row) => row.name)).toEqual(['Escapes', 'Held for review']);
+    expect(rowsOf(set('golden')).map((row) => [row.kind, row.of])).toEqual([['escapes', 1], ['overkill', 2], ['reviews', 3]]);
+    expect(rowsOf({ ...set('golden'), n_good: 0, overkill: null }).map((row) => row.kind)).toEqual(['escapes', 'reviews']);
   });
   it('says which rates could not be told, and why', () => {
     const none = { escapes: null, overkill: null, reviews: null };
@@ -105,14 +105,18 @@ describe('pace', () => {
 });
 
 it.each([
-  ['', { page: 'live', part: null }],
-  ['#part/12', { page: 'live', part: 12 }],
-  ['#part/x', { page: 'live', part: null }],
-  ['#review', { page: 'review' }],
-  ['#models', { page: 'models', pick: null }],
-  ['#models/5e3c', { page: 'models', pick: '5e3c' }],
-  ['#models/job-4', { page: 'models', pick: 'job-4' }],
-  ['#models/<b>', { page: 'live', part: null }],
+  ['', { page: 'live', at: null }],
+  ['#part/12', { page: 'live', at: '12' }],
+  ['#part', { page: 'live', at: null }],
+  ['#part/0', { page: 'live', at: null }],
+  ['#kiosk=abc', { page: 'live', at: null }],
+  ['#part/x', { page: 'live', at: null }],
+  ['#review', { page: 'review', at: null }],
+  ['#review/3', { page: 'live', at: null }],
+  ['#models', { page: 'models', at: null }],
+  ['#models/5e3c', { page: 'models', at: '5e3c' }],
+  ['#models/job-4', { page: 'models', at: 'job-4' }],
+  ['#models/<b>', { page: 'live', at: null }],
 ])('%j names a page', (hash, route) => {
   expect(routeOf(hash)).toEqual(route);
 });

@@ -76,7 +76,7 @@ describe('the answer', () => {
     const words = cautionsOf({ parts: { ...numbers, not_reproduced: 2 }, notes: ['former recipes are not looked up'], recipes, damaged_bytes: 0 });
     expect(words).toHaveLength(3);
     expect(words[0]).toContain('2 parts');
-    expect(words[1]).toBe("What stood in recipe a@1 (1 part) is not known any more: the model's own thresholds are taken for it.");
+    expect(words[1]).toBe("What stood in recipe a@1 (1 part) is not known any more. Taken for it: the model's own thresholds.");
     expect(words[2]).toBe('Former recipes are not looked up.');
     expect(cautionsOf({ parts: numbers, notes: [], recipes: [], damaged_bytes: 0 })).toEqual([]);
   });
@@ -124,8 +124,8 @@ describe('since when', () => {
 
 describe('the address', () => {
   it('names an answer by its number', () => {
-    expect(routeOf('#replay')).toEqual({ page: 'replay', id: null });
-    expect(routeOf('#replay/12')).toEqual({ page: 'replay', id: 12 });
+    expect(routeOf('#replay')).toEqual({ page: 'replay', at: null });
+    expect(routeOf('#replay/12')).toEqual({ page: 'replay', at: '12' });
     expect(routeOf('#replay/x').page).toBe('live');
   });
 });

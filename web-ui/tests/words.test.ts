@@ -63,8 +63,8 @@ it('makes sentences of the daemon’s words and leaves names in them alone', () 
 
 describe('numbers', () => {
   it('never rounds a flaw away', () => {
-    expect(percent(0.99996)).toBe('99.9');
-    expect(percent(1)).toBe('100.0');
+    expect(percent(0.99996)).toBe('99.9%');
+    expect(percent(1)).toBe('100.0%');
     expect(percent(null)).toBe('–');
   });
   it('keeps a digit that means something', () => {
@@ -76,7 +76,7 @@ describe('numbers', () => {
   it('names the day only where it is another', () => {
     const now = new Date(2026, 2, 1, 14, 0);
     expect(when(new Date(2026, 2, 1, 9, 5).toISOString(), now.getTime())).toBe('09:05');
-    expect(when(new Date(2026, 1, 28, 9, 5).toISOString(), now.getTime())).toBe('2026-02-28 09:05');
+    expect(when(new Date(2026, 1, 28, 9, 5).toISOString(), now.getTime())).toBe('28 Feb 2026, 09:05');
     expect(when('never')).toBe('never');
   });
   it('tells spans', () => {

@@ -3,6 +3,7 @@
 import type { Alert, LineStatus } from './api';
 import { span } from './format';
 import { unaccounted } from './law';
+import { codeWord, t } from './say';
 import type { Connection } from './stream';
 
 export interface Alarm {
@@ -57,30 +58,14 @@ function alertsOf(s: Situation): Alarm[] {
       id: 'alert',
       level: alert.acknowledged || alert.severity === 'info' ? 'info' : 'attention',
       title: titleOf(alert.rule),
-      text: alert.acknowledged ? `${alert.text}. Seen by ${alert.acknowledged.by}.` : alert.text,
+      text: alert.acknowledged ? t('alarm.seen-by', { text: alert.text, name: alert.acknowledged.by }) : alert.text,
       alert,
     }));
 }
 
-/** Rules that ship, in an operator's words. */
-const TITLES: Record<string, string> = {
-  'camera-lost': 'Camera lost',
-  'clock-free': 'Clock not set',
-  'disk-days': 'Disk fills up',
-  drift: 'The line has changed',
-  lateness: 'Verdicts too late',
-  'memory-low': 'Memory low',
-  'outbox-stuck': 'Messages not delivered',
-  overload: 'Line overloaded',
-  'provider-fell-back': 'Slower than before',
-  'reject-rate': 'Many rejects',
-  'store-degraded': 'Records in danger',
-  'tool-mark': 'Same defect, same place',
-};
-
-/** `gpu-hot` as `GPU hot`. */
+/** Rules that ship have a title; of others the name: `gpu-warm` as `GPU warm`. */
 function titleOf(rule: string): string {
-  const known = TITLES[rule];
+  const known = codeWord('rule', rule);
   if (known) return known;
   const words = rule.replaceAll(/[-_]/g, ' ').replace(/\bgpu\b/, 'GPU');
   return words.charAt(0).toUpperCase() + words.slice(1);
@@ -88,36 +73,26 @@ function titleOf(rule: string): string {
 
 function connection({ connection: c, now, status }: Situation): Alarm | null {
   if (c.state !== 'lost') return null;
-  const shown = status ? ' What you see below is old.' : '';
-  return {
-    id: 'connection',
-    level: 'stop',
-    title: 'Connection lost',
-    text: `No live data for ${span(now - c.since)}: ${c.reason}.${shown} Trying again.`,
-  };
+  const what = { time: span(now - c.since), reason: c.reason };
+  return { id: 'connection', level: 'stop', title: t('alarm.connection'), text: status ? t('alarm.connection.text-old', what) : t('alarm.connection.text', what) };
 }
 
 /** Parts may still arrive while the daemon's status no longer does: then the counters are old and must say so. */
 function old({ connection: c, now, statusAt }: Situation): Alarm | null {
   if (c.state !== 'live' || statusAt === null || now - statusAt < OLD_AFTER_MS) return null;
-  return { id: 'old', level: 'stop', title: 'Counters are old', text: `The daemon has sent no status for ${span(now - statusAt)}.` };
+  return { id: 'old', level: 'stop', title: t('alarm.old'), text: t('alarm.old.text', { time: span(now - statusAt) }) };
 }
 
 function safeHold({ status }: Situation): Alarm | null {
   if (status?.state !== 'safe_hold') return null;
-  const why = status.state_reason ?? 'the daemon gave no reason';
-  return {
-    id: 'safe_hold',
-    level: 'stop',
-    title: 'Safe hold',
-    text: `Every part gets No decision and is treated as a reject. Why: ${why}`,
-  };
+  const reason = status.state_reason ?? t('alarm.no-reason');
+  return { id: 'safe_hold', level: 'stop', title: t('state.safe_hold'), text: t('alarm.safe-hold.text', { reason }) };
 }
 
 function stopped({ status }: Situation): Alarm | null {
   if (status?.state !== 'stopped') return null;
   const why = status.state_reason ? ` ${status.state_reason}` : '';
-  return { id: 'stopped', level: 'attention', title: 'Line stopped', text: `No part is being inspected.${why}` };
+  return { id: 'stopped', level: 'attention', title: t('alarm.stopped'), text: t('alarm.stopped.text') + why };
 }
 
 function store({ status }: Situation): Alarm | null {
@@ -125,8 +100,8 @@ function store({ status }: Situation): Alarm | null {
   return {
     id: 'store',
     level: 'stop',
-    title: 'Records are not being kept',
-    text: status.store.detail ?? 'The daemon gave no detail: look at its log.',
+    title: t('alarm.store'),
+    text: status.store.detail ?? t('alarm.store.text'),
   };
 }
 
@@ -137,8 +112,8 @@ function law({ status }: Situation): Alarm | null {
   return {
     id: 'law',
     level: 'stop',
-    title: 'Counters do not add up',
-    text: `${Math.abs(lost)} part(s) ${lost > 0 ? 'have no verdict' : 'were counted twice'}. This must never happen: stop and report it.`,
+    title: t('alarm.law'),
+    text: t(lost > 0 ? 'alarm.law.missing' : 'alarm.law.twice', { n: Math.abs(lost) }),
   };
 }
 
@@ -146,7 +121,7 @@ function law({ status }: Situation): Alarm | null {
 function trouble({ status }: Situation): Alarm | null {
   const up = status?.state === 'running' || status?.state === 'ready';
   if (!up || status.state_reason === null) return null;
-  return { id: 'trouble', level: 'attention', title: 'Trouble at the source', text: status.state_reason };
+  return { id: 'trouble', level: 'attention', title: t('alarm.trouble'), text: status.state_reason };
 }
 
 function quiet({ status, now, lastTriggerAt, usualPauseS, connection: c }: Situation): Alarm | null {
@@ -158,15 +133,15 @@ function quiet({ status, now, lastTriggerAt, usualPauseS, connection: c }: Situa
   return {
     id: 'quiet',
     level: 'attention',
-    title: 'No parts',
-    text: `The line is up, but no part has come for ${span(silentMs)}. Look at the trigger and at source ${status.source.name}.`,
+    title: t('alarm.quiet'),
+    text: t('alarm.quiet.text', { time: span(silentMs), source: status.source.name }),
   };
 }
 
 function draining({ status }: Situation): Alarm | null {
   if (status?.state !== 'draining') return null;
   const n = status.counts.in_flight;
-  return { id: 'draining', level: 'info', title: 'Draining', text: `No new parts are taken; ${n} in flight.` };
+  return { id: 'draining', level: 'info', title: t('state.draining'), text: t('alarm.draining.text', { n }) };
 }
 
 function rebuilding({ status }: Situation): Alarm | null {
@@ -174,7 +149,7 @@ function rebuilding({ status }: Situation): Alarm | null {
   return {
     id: 'rebuilding',
     level: 'info',
-    title: 'Search index is being rebuilt',
-    text: status.store.detail ?? 'Older parts appear as it goes on. The line is not affected.',
+    title: t('alarm.rebuilding'),
+    text: status.store.detail ?? t('alarm.rebuilding.text'),
   };
 }

@@ -1,20 +1,17 @@
 // Where things stand in a chart of drift: its window of time, its scale, its ticks, and the runs of hours that hang together.
 
 import type { Drift, DriftHour, DriftMeasure, DriftReading } from './drift';
+import { dayMonth, hourMinute, weekday } from './format';
 
 const HOUR_MS = 3_600_000;
 
-export const WINDOWS = [
-  { hours: 24, name: '24 h' },
-  { hours: 72, name: '3 days' },
-  { hours: 336, name: '14 days' },
-] as const;
-export type WindowHours = (typeof WINDOWS)[number]['hours'];
+export const WINDOWS = [24, 72, 336] as const;
+export type WindowHours = (typeof WINDOWS)[number];
 
 /** The smallest window in which a change is seen to begin, with some of what was before it. */
 export function windowFor(since: string | null, now: number): WindowHours {
   const age = since ? (now - Date.parse(since)) / HOUR_MS : 0;
-  return WINDOWS.find(({ hours }) => age < 0.75 * hours)?.hours ?? 336;
+  return WINDOWS.find((hours) => age < 0.75 * hours) ?? 336;
 }
 
 /** Where a window that ends now begins. */
@@ -92,9 +89,9 @@ export function timeTicksOf(from: number, to: number, hours: WindowHours): TimeT
 }
 
 function wordOf(at: Date, hours: WindowHours): string {
-  if (hours === 336) return at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
-  if (at.getHours() === 0) return at.toLocaleDateString('en-GB', { weekday: 'short' });
-  return at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  if (hours === 336) return dayMonth(at);
+  if (at.getHours() === 0) return weekday(at);
+  return hourMinute(at);
 }
 
 /** The hour nearest to a time. */

@@ -1,7 +1,8 @@
 // Drift in an operator's words: whether the line has changed, since when, and where to look.
 
 import type { Drift, DriftGathered, DriftMeasure, DriftReading } from './drift';
-import { count } from './format';
+import { count, dayMonth, fixed, hourMinute, percent, weekday } from './format';
+import { joined, listed, t, type Key } from './say';
 
 /** As they stand on the page: what people look at first comes first. */
 export const MEASURES: DriftMeasure[] = ['brightness', 'contrast', 'sharpness', 'embedding', 'scores'];
@@ -16,17 +17,11 @@ export interface Named {
   means: string;
 }
 
-export function nameOf(measure: DriftMeasure, knowsItsTraining: boolean): Named {
-  const own = knowsItsTraining ? 'what the model learned from' : 'the line’s first parts';
-  const NAMES: Record<DriftMeasure, Named> = {
-    brightness: { name: 'Brightness', what: 'grey level, median', means: 'the light fades, the exposure is another' },
-    contrast: { name: 'Contrast', what: 'spread of grey levels, median', means: 'the lens fogs, the light comes from elsewhere' },
-    sharpness: { name: 'Sharpness', what: 'Laplacian’s variance, median', means: 'the focus moves, the lens is dirty' },
-    embedding: { name: 'Looks', what: `share of parts far from ${own}`, means: 'the parts are others: material, tool, supplier' },
-    scores: { name: 'Scores', what: 'stability index (PSI) of the model’s scores', means: 'the model finds parts better or worse than usual' },
-  };
-  return NAMES[measure];
-}
+export const nameOf = (measure: DriftMeasure, knowsItsTraining: boolean): Named => ({
+  name: t(`drift.${measure}`),
+  what: t(measure === 'embedding' && !knowsItsTraining ? 'drift.embedding.what-own' : `drift.${measure}.what`),
+  means: t(`drift.${measure}.means`),
+});
 
 /** What is usual is learned apart for the pictures and for the model. */
 export const gatheredFor = (drift: Drift, measure: DriftMeasure): DriftGathered => (OF_PICTURES.has(measure) ? drift.usual.pictures : drift.usual.model);
@@ -76,62 +71,64 @@ export function sinceOf(drift: Drift, { measure, from }: Pick<DriftReading, 'mea
 type Way = 'less' | 'more';
 const wayOf = ({ value, usual }: DriftReading): Way => (value < usual ? 'less' : 'more');
 
-const PICTURE_WORD: Partial<Record<DriftMeasure, Record<Way, string>>> = {
-  brightness: { less: 'darker', more: 'brighter' },
-  contrast: { less: 'flatter', more: 'harsher' },
-  sharpness: { less: 'blurred', more: 'sharper' },
-};
+const PICTURE_WORD = {
+  brightness: { less: 'drift.darker', more: 'drift.brighter' },
+  contrast: { less: 'drift.flatter', more: 'drift.harsher' },
+  sharpness: { less: 'drift.blurred', more: 'drift.sharper' },
+} as const satisfies Partial<Record<DriftMeasure, Record<Way, Key>>>;
 
-/** "a", "a and b", "a, b and c". */
-const listed = (words: string[], last = ' and ') => (words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')}${last}${words.at(-1)}`);
+const pictureWord = (reading: DriftReading) => (reading.measure in PICTURE_WORD ? [t(PICTURE_WORD[reading.measure as keyof typeof PICTURE_WORD][wayOf(reading)])] : []);
 
 /** "pictures are darker and blurred, and parts look unlike what the model learned from". */
 export function changeWords(readings: DriftReading[], knowsItsTraining: boolean): string {
   const of = (measure: DriftMeasure) => readings.find((reading) => reading.measure === measure);
   const pictures = MEASURES.flatMap((measure) => {
     const reading = of(measure);
-    return (reading && PICTURE_WORD[measure]?.[wayOf(reading)]) ?? [];
+    return reading ? pictureWord(reading) : [];
   });
   const clauses = [
-    ...(pictures.length ? [`pictures are ${listed(pictures)}`] : []),
-    ...(of('embedding') ? [`parts look unlike ${knowsItsTraining ? 'what the model learned from' : 'the line’s first ones'}`] : []),
-    ...(of('scores') ? ['the model finds parts otherwise than usual'] : []),
+    ...(pictures.length ? [t('drift.pictures-are', { how: listed(pictures) })] : []),
+    ...(of('embedding') ? [t(knowsItsTraining ? 'drift.unlike' : 'drift.unlike-own')] : []),
+    ...(of('scores') ? [t('drift.otherwise')] : []),
   ];
-  return listed(clauses, ', and ');
+  return clauses.length < 2 ? clauses.join('') : joined(clauses.slice(0, -1)) + t('drift.and') + clauses.at(-1);
 }
 
-const LOOK_AT: Partial<Record<DriftMeasure, Record<Way, string[]>>> = {
-  brightness: { less: ['the light', 'the exposure'], more: ['the light', 'the exposure'] },
-  contrast: { less: ['the lens (dirt, fog)', 'the light'], more: ['the light', 'reflections'] },
-  sharpness: { less: ['the focus', 'the lens (dirt, fog)'], more: ['the focus', 'the parts’ surface'] },
-};
+const LOOK_AT = {
+  brightness: { less: ['drift.the-light', 'drift.the-exposure'], more: ['drift.the-light', 'drift.the-exposure'] },
+  contrast: { less: ['drift.the-lens', 'drift.the-light'], more: ['drift.the-light', 'drift.reflections'] },
+  sharpness: { less: ['drift.the-focus', 'drift.the-lens'], more: ['drift.the-focus', 'drift.the-surface'] },
+} as const satisfies Partial<Record<DriftMeasure, Record<Way, readonly Key[]>>>;
+
+const looksAt = (reading: DriftReading) => (reading.measure in LOOK_AT ? LOOK_AT[reading.measure as keyof typeof LOOK_AT][wayOf(reading)] : []);
 
 /** Where to look first, in a few words. */
 export function adviceOf(readings: DriftReading[]): string {
-  const places = [...new Set(readings.flatMap((reading) => LOOK_AT[reading.measure]?.[wayOf(reading)] ?? []))];
-  return places.length ? `Look at ${listed(places)}.` : 'Look at the parts: other material, another supplier, a worn tool.';
+  const places = [...new Set(readings.flatMap(looksAt))].map((place) => t(place));
+  return places.length ? t('drift.look-at', { places: listed(places) }) : t('drift.look-at-parts');
 }
 
 /** The one sentence. */
 export function sentenceOf(standing: Standing, drift: Drift, now: number): string {
   switch (standing.kind) {
     case 'changed':
-      return `Changed since ${moment(standing.since, now)}: ${changeWords(standing.changes.map((change) => change.reading), drift.knows_its_training)}`;
+      return t('drift.changed', { time: moment(standing.since, now), how: changeWords(standing.changes.map((change) => change.reading), drift.knows_its_training) });
     case 'usual':
-      return 'As usual';
+      return t('drift.usual');
     case 'quiet':
-      return 'Too few parts to tell';
+      return t('drift.quiet');
     case 'learning':
-      return `Learning what is usual: ${gatheredWords(standing.gathered, drift)}`;
+      return t('drift.learning', { how: gatheredWords(standing.gathered, drift) });
     case 'empty':
-      return 'No part yet';
+      return t('drift.empty');
   }
 }
 
 /** "230 of 500 parts, at least 60 minutes"; once there are enough parts, what is still missing is time. */
 export function gatheredWords(gathered: DriftGathered, { usual, hours }: Drift): string {
-  if (gathered.parts < usual.parts) return `${count(gathered.parts)} of ${count(usual.parts)} parts${usual.minutes ? `, at least ${usual.minutes} minutes` : ''}`;
-  return `${count(gathered.parts)} parts, ${Math.min(minutesOf(gathered, hours), usual.minutes)} of ${usual.minutes} minutes`;
+  const { parts } = gathered;
+  if (parts >= usual.parts) return t('drift.gathered-time', { parts, minutes: Math.min(minutesOf(gathered, hours), usual.minutes), n: usual.minutes });
+  return usual.minutes ? t('drift.gathered-min', { parts, n: usual.parts, minutes: usual.minutes }) : t('drift.gathered', { parts, n: usual.parts });
 }
 
 /** How much of what it takes is there, 0 to 1: parts or minutes, whichever is further behind. */
@@ -152,21 +149,21 @@ function minutesOf({ since }: DriftGathered, hours: Drift['hours']): number {
 export function moment(rfc3339: string | number, now: number): string {
   const at = new Date(rfc3339);
   if (Number.isNaN(at.getTime())) return String(rfc3339);
-  const time = at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  const time = hourMinute(at);
   const midnight = (date: Date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
   const days = Math.round((midnight(new Date(now)) - midnight(at)) / 86_400_000);
   if (days === 0) return time;
-  if (days === 1) return `yesterday ${time}`;
-  if (days > 1 && days < 7) return `${at.toLocaleDateString('en-GB', { weekday: 'short' })} ${time}`;
-  return `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${time}`;
+  if (days === 1) return t('drift.yesterday', { time });
+  if (days > 1 && days < 7) return `${weekday(at)} ${time}`;
+  return `${dayMonth(at)} ${time}`;
 }
 
 /** A value with its unit, no digit more than it can carry. */
 export function valueWord(measure: DriftMeasure, value: number): string {
-  if (measure === 'embedding') return `${(100 * value).toFixed(1)} %`;
-  if (measure === 'scores') return value.toFixed(2);
-  return value >= 1000 ? count(value) : value.toFixed(1);
+  if (measure === 'embedding') return percent(value);
+  if (measure === 'scores') return fixed(value, 2);
+  return value >= 1000 ? count(value) : fixed(value, 1);
 }
 
-/** Its limits: "10.0 %", "115.6 to 141.2". */
-export const limitWord = ({ measure, low, high }: DriftReading) => (low === null ? `limit ${valueWord(measure, high)}` : `limits ${valueWord(measure, low)} to ${valueWord(measure, high)}`);
+/** Its limits: "10.0%", "115.6 to 141.2". */
+export const limitWord = ({ measure, low, high }: DriftReading) => (low === null ? t('drift.limit', { value: valueWord(measure, high) }) : t('drift.limits', { low: valueWord(measure, low), high: valueWord(measure, high) }));

@@ -1,6 +1,7 @@
 // What a key means to the person who labels. Apart from the screen, so that it can be tested.
 
 import type { LearningLabel } from './learning';
+import { t } from './say';
 import { labelWord } from './words';
 
 /** A label with the key that gives it; null where the digits have run out. */
@@ -66,8 +67,8 @@ const LONGEST_NAME = 64;
 
 /** Why the daemon would not take it for a name, or null. */
 export function nameTrouble(name: string): string | null {
-  if ([...name].length > LONGEST_NAME) return `A name has ${LONGEST_NAME} characters at most.`;
-  return /[/,\p{Cc}]/u.test(name) ? 'A name has no slash, no comma and no control character.' : null;
+  if ([...name].length > LONGEST_NAME) return t('label.too-long', { n: LONGEST_NAME });
+  return /[/,\p{Cc}]/u.test(name) ? t('label.bad-sign') : null;
 }
 
 /** The label that looks the same on the screen, where there is one: `Edge chip` beside `edge_chip` could not be told apart. */

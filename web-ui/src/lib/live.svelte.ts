@@ -5,6 +5,7 @@ import { API, imageUrl, readInspection, readInspections, readTrend, type Alert, 
 import { Dwell } from './dwell';
 import { mergeLatest } from './merge';
 import { session } from './session.svelte';
+import { t } from './say';
 import type { ServerEvent } from './sse';
 import { LiveStream, type Connection } from './stream';
 
@@ -250,8 +251,8 @@ function within(ms: number, picture: Promise<Picture>): Promise<Picture> {
 
 /** Why there is no picture, in words; null when there is one. */
 export function missingWords(picture: Picture): string | null {
-  if (picture === 'not_kept') return 'No picture was kept of this part';
-  if (picture === 'failed') return 'The picture could not be loaded';
-  if (picture === 'late') return 'The picture is still on its way';
+  if (picture === 'not_kept') return t('picture.not-kept');
+  if (picture === 'failed') return t('picture.failed');
+  if (picture === 'late') return t('picture.late');
   return null;
 }

@@ -3,6 +3,7 @@
 
 import { ApiError } from './api';
 import type { Answer, AnswerBody } from './learning';
+import { t } from './say';
 
 export type Entry =
   | { kind: 'answer'; key: string; id: number; body: AnswerBody; at: number; /** Sent at least once: the daemon may have it. */ tried: boolean }
@@ -186,7 +187,7 @@ export class Pipeline {
     const status = error instanceof ApiError ? error.status : null;
     if (status === 401) {
       this.#busy = null;
-      this.trouble = 'nobody is signed in';
+      this.trouble = t('error.signed-out');
       this.#changed();
       this.#options.onUnauthorized();
       return;
@@ -241,7 +242,7 @@ export function newKey(): string {
 }
 
 function wordsOf(error: unknown): string {
-  return error instanceof ApiError ? error.message : 'the daemon cannot be reached';
+  return error instanceof ApiError ? error.message : t('error.unreachable.in');
 }
 
 /** What was kept, less what is not readable: one bad line must not hold up the others. */

@@ -1,10 +1,11 @@
 // The part of the interface that decides stored parts anew, and what a question and a report say in an operator's words.
 
 import { API, read, send, type Verdict } from './api';
-import { count, when } from './format';
+import { dayMonth, decimal, hourMinute, hourMinuteSecond, when } from './format';
 import { short } from './learn-words';
+import { codeWord, inText, joined, t } from './say';
 import type { components } from './schema';
-import { CAUSE_WORD, labelWord, sentence, VERDICT_WORD } from './words';
+import { causeWord, labelInText, labelWord, sentence, verdictInText, verdictWord } from './words';
 
 type Schemas = components['schemas'];
 
@@ -25,16 +26,16 @@ export const deleteReplay = (id: number) => send('DELETE', `/replays/${id}`);
 export const serialsUrl = (id: number) => `${API}/replays/${id}/serials`;
 export const reportUrl = (id: number) => `${API}/replays/${id}/report`;
 
-export const STATE_WORD: Record<Replay['state'], string> = { running: 'Deciding anew', done: 'Done', failed: 'No answer', cancelled: 'Cancelled' };
+export const replayState = (state: Replay['state']) => codeWord('replay_state', state) ?? labelWord(state);
 
 const HOUR_MS = 3_600_000;
 
 /** Ranges that most people mean. */
 export const QUICK = [
-  { name: 'Last hour', ms: HOUR_MS },
-  { name: 'Last 8 h, a shift', ms: 8 * HOUR_MS },
-  { name: 'Last 24 h', ms: 24 * HOUR_MS },
-  { name: 'Last 7 days', ms: 7 * 24 * HOUR_MS },
+  { name: 'replay.last-hour', ms: HOUR_MS },
+  { name: 'replay.last-shift', ms: 8 * HOUR_MS },
+  { name: 'replay.last-day', ms: 24 * HOUR_MS },
+  { name: 'replay.last-week', ms: 7 * 24 * HOUR_MS },
 ] as const;
 
 /** A time as an input field for local times has it. */
@@ -81,16 +82,16 @@ export function questionOf({ range, model, thresholds }: Pick<Replay, 'range' | 
 /** What is to be sent, or why it cannot be. `inForce`: thresholds that count today; what says the same is no change. */
 export function requestOf(question: Question, inForce: ReadonlyMap<string, number>, now = Date.now()): NewReplay | string {
   const [from, to] = question.quickMs === null ? [Date.parse(question.from), Date.parse(question.to)] : [now - question.quickMs, now];
-  if (!Number.isFinite(from) || !Number.isFinite(to)) return 'Give the begin and the end of the range.';
-  if (from >= to) return 'The range ends before it begins: swap the two times.';
+  if (!Number.isFinite(from) || !Number.isFinite(to)) return t('replay.no-range');
+  if (from >= to) return t('replay.bad-range');
   const thresholds: Record<string, number> = {};
   for (const [label, text] of Object.entries(question.thresholds)) {
     if (!text.trim()) continue;
     const value = Number(text);
-    if (!(value >= 0 && value <= 1)) return `The threshold of ${labelWord(label).toLowerCase()} must lie between 0 and 1.`;
+    if (!(value >= 0 && value <= 1)) return t('replay.bad-threshold', { label: labelInText(label) });
     if (question.model !== null || !same(value, inForce.get(label))) thresholds[label] = value;
   }
-  if (question.model === null && Object.keys(thresholds).length === 0) return 'Move a threshold, or choose another model: as it stands nothing would be decided otherwise.';
+  if (question.model === null && Object.keys(thresholds).length === 0) return t('replay.no-change');
   return {
     from: new Date(from).toISOString(),
     to: new Date(to).toISOString(),
@@ -105,33 +106,32 @@ export function requestOf(question: Question, inForce: ReadonlyMap<string, numbe
 /** Thresholds travel as short floats: 0.35 comes as 0.3499999940395355. */
 export const same = (a: number, b: number | undefined) => b !== undefined && Math.abs(a - b) < 1e-6;
 
-/** A threshold without the noise of its float. */
+/** A threshold without the noise of its float, for a field; and in words. */
 export const threshold = (value: number) => String(Number(value.toFixed(4)));
+export const thresholdWord = (value: number) => decimal(value, 4);
 
 /** "scratch from 0.4 on, pit from 0.35 on", "model tiny 5e3c9a1f7b2d, ...". */
 export function triedWord({ model, thresholds }: Pick<Replay, 'model' | 'thresholds'>): string {
-  const words = Object.entries(thresholds).map(([label, value]) => `${labelWord(label).toLowerCase()} from ${threshold(value)} on`);
-  return (model ? [`model ${model.name} ${short(model.digest).slice(0, 8)}`, ...words] : words).join(', ');
+  const words = Object.entries(thresholds).map(([label, value]) => t('replay.tried.threshold', { label: labelInText(label), value: thresholdWord(value) }));
+  return joined(model ? [t('replay.tried.model', { model: `${model.name} ${short(model.digest).slice(0, 8)}` }), ...words] : words);
 }
 
 export function rangeWord({ range }: Pick<Replay, 'range'>, now = Date.now()): string {
-  const only = [range.serial === null ? null : `serial ${range.serial}`, range.label === null ? null : labelWord(range.label).toLowerCase(), range.verdict === null ? null : VERDICT_WORD[range.verdict as Verdict]?.toLowerCase()].filter((word) => word);
-  return `${when(range.from, now)} to ${when(range.to, now)}${only.length ? `, only ${only.join(', ')}` : ''}`;
+  const only = [range.serial === null ? '' : t('replay.serial', { serial: range.serial }), range.label === null ? '' : labelInText(range.label), range.verdict === null ? '' : verdictInText(range.verdict as Verdict)].filter((word) => word);
+  const times = { from: when(range.from, now), to: when(range.to, now) };
+  return only.length ? t('replay.range-only', { ...times, only: joined(only) }) : t('replay.range', times);
 }
 
-const parts = (n: number) => `${count(n)} ${n === 1 ? 'part' : 'parts'}`;
-
-export const nameOf = (part: Pick<Part, 'id' | 'serial'>) => (part.serial === null ? `part #${part.id}` : `serial ${part.serial}`);
+export const nameOf = (part: Pick<Part, 'id' | 'serial'>) => (part.serial === null ? t('replay.part', { id: String(part.id) }) : t('replay.serial', { serial: part.serial }));
 
 /** The answer in one sentence. */
 export function headline(report: Pick<Report, 'parts' | 'changed'>, now = Date.now()): string {
   const { decided, changed } = report.parts;
-  if (decided === 0) return 'No part of this range could be decided anew.';
+  if (decided === 0) return t('replay.headline.none');
   const first = report.changed[0];
-  if (!first) return decided === 1 ? 'The one part keeps its verdict.' : `All ${parts(decided)} keep their verdict.`;
-  const where = `${when(first.at, now)}, ${nameOf(first)}`;
-  if (changed === 1) return `1 of ${parts(decided)} would be decided otherwise: at ${where}.`;
-  return `${count(changed)} of ${parts(decided)} would be decided otherwise; the first at ${where}.`;
+  if (!first) return t('replay.headline.same', { n: decided });
+  const where = joined([when(first.at, now), nameOf(first)]);
+  return changed === 1 ? t('replay.headline.one', { n: decided, where }) : t('replay.headline', { changed, n: decided, where });
 }
 
 export interface Fate {
@@ -143,13 +143,13 @@ export interface Fate {
 export function fatesOf({ parts: n, range, undecidable }: Pick<Report, 'parts' | 'range' | 'undecidable'>, cut = 0): Fate[] {
   const told = undecidable.reduce((sum, group) => sum + group.parts, 0);
   const all: Fate[] = [
-    { parts: n.without_picture, words: 'no picture was kept' },
-    { parts: n.missing, words: 'the picture is gone' },
-    { parts: n.unreadable, words: 'the picture cannot be read' },
-    { parts: n.without_scores, words: 'no scores on record: no model ever judged them' },
+    { parts: n.without_picture, words: t('replay.fate.no-picture') },
+    { parts: n.missing, words: t('replay.fate.gone') },
+    { parts: n.unreadable, words: t('replay.fate.unreadable') },
+    { parts: n.without_scores, words: t('replay.fate.no-scores') },
     ...undecidable.map((group) => ({ parts: group.parts, words: plain(group.reason) })),
-    { parts: n.undecidable - told, words: `for ${cut} other reasons, which the whole report has` },
-    { parts: n.beyond_limit, words: `not looked at: only the oldest ${count(range.limit ?? 0)} were` },
+    { parts: n.undecidable - told, words: t('replay.fate.others', { n: cut }) },
+    { parts: n.beyond_limit, words: t('replay.fate.limit', { n: range.limit ?? 0 }) },
   ];
   return all.filter((fate) => fate.parts > 0);
 }
@@ -158,10 +158,10 @@ export function fatesOf({ parts: n, range, undecidable }: Pick<Report, 'parts' |
 export function cautionsOf(report: Pick<Report, 'parts' | 'notes' | 'recipes' | 'damaged_bytes'>): string[] {
   const { not_reproduced } = report.parts;
   return [
-    ...(not_reproduced ? [`For ${parts(not_reproduced)} the verdict on record does not follow from the thresholds taken for that time: they were others, and a change may come from that.`] : []),
-    ...report.recipes.filter((recipe) => recipe.source !== 'file' && recipe.source !== 'trail').map((recipe) => `What stood in recipe ${recipe.recipe} (${parts(recipe.parts)}) is not known any more: ${recipe.taken} ${recipe.source === 'model' ? 'are' : 'is'} taken for it.`),
+    ...(not_reproduced ? [t('replay.caution.other-thresholds', { n: not_reproduced })] : []),
+    ...report.recipes.filter((recipe) => recipe.source !== 'file' && recipe.source !== 'trail').map((recipe) => t('replay.caution.recipe', { recipe: recipe.recipe, parts: t('parts', { n: recipe.parts }), taken: recipe.taken })),
     ...report.notes.map((note) => sentence(plain(note))),
-    ...(report.damaged_bytes ? [`${count(report.damaged_bytes)} bytes of the journal are no records; beside a running line the last may be half written.`] : []),
+    ...(report.damaged_bytes ? [t('replay.caution.damaged', { n: report.damaged_bytes })] : []),
   ];
 }
 
@@ -190,8 +190,9 @@ export function matrixOf({ verdicts }: Pick<Report, 'verdicts'>): Matrix {
 
 /** "Fail, scratch": a verdict with what it rests on. */
 export function saidWord(said: Said): string {
-  const why = said.label ? labelWord(said.label).toLowerCase() : said.cause ? (CAUSE_WORD[said.cause as keyof typeof CAUSE_WORD]?.toLowerCase() ?? said.cause) : null;
-  return `${VERDICT_WORD[said.verdict as Verdict] ?? said.verdict}${why && why !== 'good' ? `, ${why}` : ''}`;
+  const why = said.label === 'good' ? null : said.label ? labelInText(said.label) : said.cause ? inText(causeWord(said.cause)) : null;
+  const verdict = verdictWord(said.verdict as Verdict);
+  return why ? joined([verdict, why]) : verdict;
 }
 
 export interface Bars {
@@ -230,9 +231,8 @@ export function ticksOf(from: number, to: number): { at: number; word: string }[
   const days = step >= 86_400_000;
   for (let at = Math.ceil((from - shift) / step) * step + shift; at <= to; at += step) {
     const date = new Date(at);
-    const day = date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
-    const time = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', ...(step < 60_000 ? { second: '2-digit' } : {}) });
-    ticks.push({ at, word: days || time === '00:00' ? day : time });
+    const midnight = date.getHours() + date.getMinutes() + date.getSeconds() === 0;
+    ticks.push({ at, word: days || midnight ? dayMonth(date) : step < 60_000 ? hourMinuteSecond(date) : hourMinute(date) });
   }
   return ticks;
 }

@@ -8,6 +8,7 @@ import { itemOf, readLearning, readQueue, readQueueItem, sendAnswer, sendUndo, t
 import { Lineup } from './lineup';
 import { paceOf, tallied, type Tally } from './pace';
 import { Pipeline, type GivenEntry, type Refused } from './pipeline';
+import { t } from './say';
 import { session } from './session.svelte';
 
 const ANSWERS = 'inspectd.answers.';
@@ -222,7 +223,7 @@ class Review {
   async #bringBack(id: number): Promise<void> {
     const item = this.#known.get(id) ?? (await readQueueItem(id).catch(() => readInspection(id).then(itemOf)).catch(() => null));
     if (!item) {
-      this.notice = `Part #${id} is to be labelled again, and its record cannot be read.`;
+      this.notice = t('review.lost', { id: String(id) });
       return;
     }
     this.#lineup.back(item);

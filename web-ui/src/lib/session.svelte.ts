@@ -1,6 +1,8 @@
 // Who is signed in on this screen, and the ways in and out.
 
 import { ApiError, readSession, send, type Session } from './api';
+import { t } from './say';
+import { roleWord } from './words';
 
 class SessionState {
   /** Null until the daemon has answered once. */
@@ -36,18 +38,18 @@ export const session = new SessionState();
 const ROLES = ['kiosk', 'operator', 'engineer', 'admin'] as const;
 type Role = (typeof ROLES)[number];
 
-/** Why whoever is signed in may not do what asks for this role, in the daemon's words; null when they may. */
+/** Why whoever is signed in may not do what asks for this role, in words; null when they may. */
 export function whyNot(least: Role): string | null {
   const who = session.current?.who;
   // Not known yet: the daemon will say.
   if (!session.current) return null;
-  if (!who) return session.current.open ? null : `Nobody is signed in, and this needs the role ${least}.`;
+  if (!who) return session.current.open ? null : t('barred.nobody', { role: roleWord(least) });
   const rank = (role: string | null) => ROLES.indexOf(role as Role);
-  return rank(who.role) >= rank(least) ? null : `${who.name} is ${who.role ?? 'nobody'}, and this needs the role ${least}.`;
+  return rank(who.role) >= rank(least) ? null : t('barred.role', { name: who.name, role: who.role ? roleWord(who.role) : t('nobody'), needed: roleWord(least) });
 }
 
 /** What went wrong, as a sentence. */
 export function wordsOf(error: unknown): string {
-  const words = error instanceof ApiError ? error.message : 'The daemon cannot be reached';
+  const words = error instanceof ApiError ? error.message : t('error.unreachable');
   return words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith('.') ? '' : '.');
 }

@@ -1,6 +1,7 @@
 // The live connection: one long GET of /events that comes back by itself, resumes after the last part it saw, and says at
 // once when it has gone quiet.
 
+import { t } from './say';
 import { SseParser, type ServerEvent } from './sse';
 
 export type Connection =
@@ -85,7 +86,7 @@ export class LiveStream {
     this.#watch(abort);
     try {
       await this.#read(abort);
-      this.#fell(abort, 'the daemon closed the connection');
+      this.#fell(abort, t('error.closed'));
     } catch (error) {
       this.#fell(abort, reasonOf(abort, error));
     }
@@ -96,7 +97,7 @@ export class LiveStream {
     if (this.#parser.lastId) headers['last-event-id'] = this.#parser.lastId;
     const response = await this.#options.fetch(this.#options.url, { headers, signal: abort.signal, cache: 'no-store' });
     if (response.status === 401) this.#options.onUnauthorized();
-    if (!response.ok || !response.body) throw new Error(`the daemon answered ${response.status} ${response.statusText}`.trim());
+    if (!response.ok || !response.body) throw new Error(t('error.answered', { status: `${response.status} ${response.statusText}`.trim() }));
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -117,7 +118,7 @@ export class LiveStream {
   /** Anything that arrives winds the watchdog up again; silence ends the attempt. */
   #watch(abort: AbortController): void {
     clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => abort.abort(new Error('the daemon has gone quiet')), this.#options.staleAfterMs);
+    this.#watchdog = setTimeout(() => abort.abort(new Error(t('error.quiet'))), this.#options.staleAfterMs);
   }
 
   #fell(abort: AbortController, reason: string): void {
@@ -147,6 +148,6 @@ function resume(old: SseParser): SseParser {
 
 function reasonOf(abort: AbortController, error: unknown): string {
   if (abort.signal.aborted && abort.signal.reason instanceof Error) return abort.signal.reason.message;
-  if (error instanceof TypeError) return 'the daemon cannot be reached';
+  if (error instanceof TypeError) return t('error.unreachable.in');
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,0 +1,51 @@
+// The pages, in the order of the navigation. A new page is one line here (and its words in `messages.ts`): the address, the
+// navigation and the frame read this list.
+
+import type { Component } from 'svelte';
+import DriftPage from './DriftPage.svelte';
+import type { Live } from './live.svelte';
+import LivePage from './LivePage.svelte';
+import { driftMarks, reviewMarks, type NavMark } from './marks';
+import ModelsPage from './ModelsPage.svelte';
+import ReplayPage from './ReplayPage.svelte';
+import ReviewPage from './ReviewPage.svelte';
+import type { Route } from './route';
+import type { PlainKey } from './say';
+
+/** What every page is given; each takes what it needs. */
+export interface PageProps {
+  live: Live;
+  /** A new one with every change of the address. */
+  route: Route;
+  /** The heat map is drawn over pictures. */
+  overlay: boolean;
+  onOverlay: () => void;
+}
+
+export interface Page {
+  /** Its address is `#name`. */
+  name: string;
+  title: PlainKey;
+  component: Component<PageProps> | Component<Record<string, never>>;
+  /** What may follow the name, as in `#models/job-4`; without it nothing may. */
+  at?: RegExp;
+  /** Another name of it in addresses. */
+  also?: string;
+  /** Strokes in a square of 24. */
+  icon: string;
+  /** Begins a group in the navigation. */
+  begins?: boolean;
+  /** What is to be seen of it from every other page. */
+  marks?: () => NavMark[];
+}
+
+// The first one is shown where the address names none.
+export const PAGES: readonly Page[] = [
+  { name: 'live', title: 'nav.live', component: LivePage, also: 'part', at: /^[1-9]\d*$/, icon: 'M2 12h4.500L9.500 4l5 16 3-8H22' },
+  { name: 'review', title: 'nav.review', component: ReviewPage, marks: reviewMarks, begins: true, icon: 'M7 7V3h14v14h-4M3 7h14v14H3zM6.500 14l2.500 2.500 4.500-5' },
+  { name: 'models', title: 'nav.models', component: ModelsPage, at: /^([0-9a-f]+|job-\d+)$/, begins: true, icon: 'M12 2 21 7v10l-9 5-9-5V7zM3 7l9 5 9-5M12 12v10' },
+  { name: 'drift', title: 'nav.drift', component: DriftPage, marks: driftMarks, icon: 'M3 3v18h18M6 16c4 0 5-1 7.500-4S18 6 21 5.500' },
+  { name: 'replay', title: 'nav.replay', component: ReplayPage, at: /^\d+$/, icon: 'M4 12a8 8 0 1 0 2.300-5.700L4 8.500M4 3v5.500h5.500M12 8v4.500l3 2' },
+];
+
+export const pageOf = ({ page }: Route): Page => PAGES.find(({ name }) => name === page) ?? PAGES[0]!;
