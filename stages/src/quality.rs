@@ -215,6 +215,17 @@ pub fn health_of(view: ImageView<'_>) -> ImageHealth {
     Worker::default().look(view, &Limits::default(), true).0
 }
 
+/// Pixels by grey level (the mean of the channels), in 64 steps.
+pub fn histogram_of(view: ImageView<'_>) -> Vec<u32> {
+    let channels = view.format.channels();
+    let mut steps = vec![0; 64];
+    for pixel in view.data.chunks_exact(channels) {
+        let level = pixel.iter().map(|&value| usize::from(value)).sum::<usize>() / channels;
+        steps[level / 4] += 1;
+    }
+    steps
+}
+
 /// OpenCV's own threads would fight with the line's workers for cores.
 pub fn one_thread_per_worker() {
     if let Err(error) = core::set_num_threads(1) {

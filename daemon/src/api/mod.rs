@@ -7,6 +7,7 @@
 mod alerts;
 mod audit;
 mod body;
+mod cameras;
 mod connection;
 mod drift;
 mod events;
@@ -68,6 +69,7 @@ fn routes() -> (Router<Api>, Rules) {
     let admin = Need::Role(Role::Admin, Area::Access);
     let label = Need::Role(Role::Operator, Area::Models);
     let train = Need::Role(Role::Engineer, Area::Models);
+    let set_up = Need::Role(Role::Engineer, Area::Line);
     Routes::default()
         .get("/api/v1/line", look(Area::Line), line::line)
         .get("/api/v1/line/trend", look(Area::Line), line::trend)
@@ -83,6 +85,10 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/drift", look(Area::Models), drift::drift)
         .post("/api/v1/drift/usual", train, drift::begin_anew)
         .get("/api/v1/plc", look(Area::Line), plc::plc)
+        .get("/api/v1/cameras", set_up, cameras::list)
+        .get("/api/v1/cameras/features", set_up, cameras::features)
+        .put("/api/v1/cameras/features", set_up, cameras::set)
+        .post("/api/v1/cameras/picture", set_up, cameras::picture)
         .get("/api/v1/serials", look(Area::Line), serials::waiting)
         .post("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::send)
         .delete("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::forget)

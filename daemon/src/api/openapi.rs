@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models, picture, plc,
-    problem, replays, review, serials, session, tokens, users,
+    alerts, audit, cameras, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models,
+    picture, plc, problem, replays, review, serials, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -44,6 +44,10 @@ use crate::access::{Need, Scope};
         drift::drift,
         drift::begin_anew,
         plc::plc,
+        cameras::list,
+        cameras::features,
+        cameras::set,
+        cameras::picture,
         serials::waiting,
         serials::send,
         serials::forget,

@@ -3,6 +3,7 @@
 mod camera;
 mod faults;
 mod machine;
+mod played;
 mod report;
 mod wire;
 
@@ -29,8 +30,11 @@ enum What {
     /// Play PLC and conveyor against a line that runs (`[plc.modbus_server]`): call for parts, check each result, its order and its
     /// values.
     Line(LineArgs),
-    /// Play a GigE Vision camera on this machine's loopback, with faults (package `aravis-tools`).
+    /// Play a GigE Vision camera on this machine's loopback, with faults.
     Camera(camera::CameraArgs),
+    /// The camera's own process; started by `simulate camera` itself.
+    #[command(hide = true)]
+    CameraProcess(played::PlayedArgs),
 }
 
 /// Arguments of `simulate line`.
@@ -65,10 +69,16 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// Exit code 0 if every part got its result as it should, else 1 with what was wrong.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let args = match &args.what {
-        What::Line(args) => args,
-        What::Camera(args) => return Ok(ExitCode::from(if camera::play(args)? { SUCCESS } else { FAILURE })),
+    let sound = match &args.what {
+        What::Line(args) => machine(args)?,
+        What::Camera(args) => camera::play(args)?,
+        What::CameraProcess(args) => played::play(args)?,
     };
+    Ok(ExitCode::from(if sound { SUCCESS } else { FAILURE }))
+}
+
+/// Plays PLC and conveyor. True: every part got its result as it should.
+fn machine(args: &LineArgs) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let report = runtime.block_on(async {
         let mut machine = Machine::connect(args).await?;
@@ -82,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             out::line(line)?;
         }
     }
-    Ok(ExitCode::from(if report.is_sound() { SUCCESS } else { FAILURE }))
+    Ok(report.is_sound())
 }
 
 /// How long anything that should come is waited for.

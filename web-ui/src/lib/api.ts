@@ -37,22 +37,22 @@ export class ApiError extends Error {
 /** A hung daemon must not hang the page with it. */
 const ANSWER_WITHIN_MS = 10_000;
 
-export async function read<T>(path: string): Promise<T> {
+export async function read<T>(path: string, withinMs = ANSWER_WITHIN_MS): Promise<T> {
   const response = await fetch(API + path, {
     headers: { accept: 'application/json' },
-    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    signal: AbortSignal.timeout(withinMs),
   });
   if (!response.ok) throw await refusal(response);
   return (await response.json()) as T;
 }
 
 /** Changes something. The header is what no page of another site can send; the daemon insists on it. */
-export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
+export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}, withinMs = ANSWER_WITHIN_MS): Promise<T> {
   const response = await fetch(API + path, {
     method,
     headers: { accept: 'application/json', 'x-inspectd': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...more },
     body: body === undefined ? null : JSON.stringify(body),
-    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    signal: AbortSignal.timeout(withinMs),
   });
   if (!response.ok) throw await refusal(response);
   return (response.status === 204 ? undefined : await response.json()) as T;

@@ -2,6 +2,7 @@
 // navigation and the frame read this list.
 
 import type { Component } from 'svelte';
+import CamerasPage from './CamerasPage.svelte';
 import DriftPage from './DriftPage.svelte';
 import type { Live } from './live.svelte';
 import LivePage from './LivePage.svelte';
@@ -46,6 +47,7 @@ export const PAGES: readonly Page[] = [
   { name: 'models', title: 'nav.models', component: ModelsPage, at: /^([0-9a-f]+|job-\d+)$/, begins: true, icon: 'M12 2 21 7v10l-9 5-9-5V7zM3 7l9 5 9-5M12 12v10' },
   { name: 'drift', title: 'nav.drift', component: DriftPage, marks: driftMarks, icon: 'M3 3v18h18M6 16c4 0 5-1 7.500-4S18 6 21 5.500' },
   { name: 'replay', title: 'nav.replay', component: ReplayPage, at: /^\d+$/, icon: 'M4 12a8 8 0 1 0 2.300-5.700L4 8.500M4 3v5.500h5.500M12 8v4.500l3 2' },
+  { name: 'cameras', title: 'nav.cameras', component: CamerasPage, begins: true, icon: 'M3 7h4l2-3h6l2 3h4v13H3zM12 17a4 4 0 1 0 0-8 4 4 0 0 0 0 8z' },
 ];
 
 export const pageOf = ({ page }: Route): Page => PAGES.find(({ name }) => name === page) ?? PAGES[0]!;

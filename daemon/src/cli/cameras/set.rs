@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use serde_json::json;
 use stages::capture::genicam::aravis::Bench;
 use stages::capture::genicam::feature::{FeatureName, FeatureValue, assignment};
 
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// NAME=VALUE, in this order; `Gain[GainSelector=DigitalAll]=4` sets the selector first; commands take `true`.
     #[arg(value_name = "NAME=VALUE", required = true, value_parser = parse)]
     values: Vec<(FeatureName, FeatureValue)>,
+    /// One JSON line per feature.
+    #[arg(long)]
+    json: bool,
 }
 
 fn parse(text: &str) -> Result<(FeatureName, FeatureValue), String> {
@@ -31,6 +35,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let bench = Bench::open(&args.pick.config()?).map_err(|error| anyhow!("{error}"))?;
     for (name, value) in &args.values {
         let got = bench.set(name, value).map_err(|error| anyhow!("{error}"))?;
+        if args.json {
+            out::json(&json!({ "name": name, "value": got }))?;
+            continue;
+        }
         let asked = value.to_string();
         let made = if got == asked || got == "executed" { String::new() } else { format!("  (asked for {asked})") };
         out::line(format_args!("{name} = {got}{made}"))?;

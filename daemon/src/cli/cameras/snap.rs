@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use models::image::encode_png;
+use serde_json::json;
 
-use super::{Pick, view};
+use stages::frame::Frame;
+
+use super::{Eye, Pick, view};
 use crate::cli::{SUCCESS, out};
 
 /// Arguments of `snap`.
@@ -24,24 +27,32 @@ pub(super) struct Args {
     /// Let the camera run freely, whatever trigger the configuration asks for.
     #[arg(long)]
     free: bool,
+    /// What is said of the picture as a line of JSON, with a histogram.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Exit code 0 when the picture is there.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut eye = args.pick.open(args.free)?;
-    let Some(trigger) = eye.next(Duration::from_secs(args.wait))? else {
-        bail!("no picture in {} s: does the camera wait for a trigger? `--free` does without", args.wait);
-    };
-    let frame = match trigger.frame {
-        Ok(frame) => frame,
-        Err(fault) => bail!("a picture came, but {}", fault.detail),
-    };
+    let frame = first_whole(&mut eye, args.wait)?;
     let view = view(&frame).context("the camera sent no pixels")?;
     let png = encode_png(view)?;
     let unwritten = || format!("`{}` cannot be written", args.out.display());
     let mut file = std::fs::File::create_new(&args.out).with_context(unwritten)?;
     std::io::Write::write_all(&mut file, &png).with_context(unwritten)?;
     let health = stages::quality::health_of(view);
+    if args.json {
+        out::json(&json!({
+            "width": view.width,
+            "height": view.height,
+            "brightness": health.brightness,
+            "contrast": health.contrast,
+            "sharpness": health.sharpness,
+            "histogram": stages::quality::histogram_of(view),
+        }))?;
+        return Ok(ExitCode::from(SUCCESS));
+    }
     out::line(format_args!(
         "{}: {} x {} {:?}, brightness {:.1}, contrast {:.1}, sharpness {:.1}",
         args.out.display(),
@@ -53,4 +64,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         health.sharpness.unwrap_or(0.0)
     ))?;
     Ok(ExitCode::from(SUCCESS))
+}
+
+/// The first picture that is whole: a network that loses packets now and then is no reason to give up.
+fn first_whole(eye: &mut Eye, wait: u64) -> anyhow::Result<Frame> {
+    let until = Instant::now() + Duration::from_secs(wait);
+    let mut fault = None;
+    while let Some(trigger) = eye.next(until.saturating_duration_since(Instant::now()))? {
+        match trigger.frame {
+            Ok(frame) => return Ok(frame),
+            Err(why) => fault = Some(why),
+        }
+    }
+    match fault {
+        Some(fault) => bail!("pictures came, none of them whole in {wait} s: {}", fault.detail),
+        None => bail!("no picture in {wait} s: does the camera wait for a trigger? `--free` does without"),
+    }
 }

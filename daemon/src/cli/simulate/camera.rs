@@ -1,7 +1,7 @@
-//! A GigE Vision camera on the loopback, which loses its link, stops answering or loses packets: Aravis' own fake camera in a process of its
-//! own, so that the line meets what it would meet on a wire.
+//! A GigE Vision camera on the loopback, which loses its link, stops answering, freezes or loses packets: it is played by a process of its own
+//! (`played.rs`), so that the line meets what it would meet on a wire.
 
-use std::net::Ipv4Addr;
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::faults::Times;
+use super::played::{FREEZE, THAW};
 use crate::cli::line::LineArgs;
 use crate::cli::out;
 
-const PROGRAM: &str = "arv-fake-gv-camera-0.8";
 /// How long a fault's detection or recovery is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the line is asked.
@@ -58,16 +58,18 @@ enum CameraFault {
     LinkLoss,
     /// The camera is there and answers nothing.
     Hang,
+    /// The camera sends the same picture over and over.
+    Frozen,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("give a share from 0 to 1".to_owned()),
     }
 }
 
-fn serial(text: &str) -> Result<String, String> {
+pub(super) fn serial(text: &str) -> Result<String, String> {
     let fits = (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if fits { Ok(text.to_owned()) } else { Err("give 1 to 15 letters, digits or hyphens".to_owned()) }
 }
@@ -90,18 +92,23 @@ pub(super) fn play(args: &CameraArgs) -> anyhow::Result<bool> {
     out::line(format_args!("camera {} answers on 127.0.0.1; end it with Ctrl-C", args.serial))?;
     let Some(fault) = args.fault else {
         let status = camera.0.wait().context("the camera's process")?;
-        bail!("{PROGRAM} has ended by itself ({status})");
+        bail!("the camera has ended by itself ({status})");
     };
     let line = Watcher(&args.line);
-    ensure!(line.until(true).is_some(), "the line has not found camera {} within {PATIENCE:?}", args.serial);
+    ensure!(line.until(Seen::Connected).is_some(), "the line has not found camera {} within {PATIENCE:?}", args.serial);
     let (mut detection, mut recovery, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=args.faults {
         std::thread::sleep(CALM);
         match fault {
             CameraFault::LinkLoss => camera.stop(),
             CameraFault::Hang => camera.signal("STOP")?,
+            CameraFault::Frozen => camera.signal(FREEZE)?,
         }
-        match line.until(false) {
+        let noticed = match fault {
+            CameraFault::LinkLoss | CameraFault::Hang => line.until(Seen::Away),
+            CameraFault::Frozen => line.until(Seen::More("frozen")),
+        };
+        match noticed {
             Some(after) => detection.push(after),
             None => wrong.push(format!("fault {number}: not noticed within {PATIENCE:?}")),
         }
@@ -109,8 +116,13 @@ pub(super) fn play(args: &CameraArgs) -> anyhow::Result<bool> {
         match fault {
             CameraFault::LinkLoss => camera = Camera::start(args)?,
             CameraFault::Hang => camera.signal("CONT")?,
+            CameraFault::Frozen => camera.signal(THAW)?,
         }
-        match line.until(true) {
+        let mended = match fault {
+            CameraFault::LinkLoss | CameraFault::Hang => line.until(Seen::Connected),
+            CameraFault::Frozen => line.until(Seen::More("pictures")),
+        };
+        match mended {
             Some(after) => recovery.push(after),
             None => wrong.push(format!("fault {number}: the camera was not found again within {PATIENCE:?}")),
         }
@@ -159,25 +171,25 @@ struct Camera(Child);
 
 impl Camera {
     fn start(args: &CameraArgs) -> anyhow::Result<Camera> {
-        let mut command = Command::new(PROGRAM);
-        command.args(["-i", &Ipv4Addr::LOCALHOST.to_string(), "-s", &args.serial]);
-        if args.lost_packets > 0.0 {
-            // It takes them per thousand.
-            command.args(["-r", &format!("{:.0}", (args.lost_packets * 1000.0).ceil())]);
-        }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.with_context(|| format!("{PROGRAM} does not start: install the package aravis-tools"))?;
+        let mut command = Command::new(std::env::current_exe().context("this program does not find itself")?);
+        command.args(["simulate", "camera-process", "--serial", &args.serial]);
+        command.arg(format!("--lost-packets={}", args.lost_packets));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let child = child.context("the camera's process does not start")?;
         let mut camera = Camera(child);
         PROCESS.store(camera.0.id(), Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(300));
-        if let Some(status) = camera.0.try_wait().context("the camera's process")? {
-            bail!("{PROGRAM} has ended at once ({status}): does another one hold UDP port 3956 of 127.0.0.1?");
+        if camera.0.try_wait().context("the camera's process")?.is_some() {
+            let mut said = String::new();
+            let _ = camera.0.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
+            bail!("the camera does not start: {}", said.trim().trim_start_matches("inspectd: "));
         }
         Ok(camera)
     }
 
     fn stop(&mut self) {
-        PROCESS.store(0, Ordering::SeqCst);
+        // Another one may have taken its place.
+        let _ = PROCESS.compare_exchange(self.0.id(), 0, Ordering::SeqCst, Ordering::SeqCst);
         // It may have ended by itself: then there is nothing to stop.
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -200,11 +212,20 @@ impl Drop for Camera {
 struct Watcher<'a>(&'a LineArgs);
 
 impl Watcher<'_> {
-    /// How many milliseconds it took until the camera was connected, or was not.
-    fn until(&self, connected: bool) -> Option<f64> {
+    /// How many milliseconds it took until this was seen.
+    fn until(&self, wanted: Seen) -> Option<f64> {
         let began = Instant::now();
+        let before = self.statistics();
+        let number = |of: &Option<Value>, name: &str| of.as_ref()?[name].as_u64();
         while began.elapsed() < PATIENCE {
-            if self.connected() == Some(connected) {
+            let now = self.statistics();
+            let connected = now.as_ref().and_then(|now| now["connected"].as_bool());
+            let seen = match wanted {
+                Seen::Connected => connected == Some(true),
+                Seen::Away => connected == Some(false),
+                Seen::More(name) => number(&now, name) > number(&before, name).or(Some(0)),
+            };
+            if seen {
                 return Some(began.elapsed().as_secs_f64() * 1e3);
             }
             std::thread::sleep(LOOK);
@@ -212,10 +233,18 @@ impl Watcher<'_> {
         None
     }
 
-    fn connected(&self) -> Option<bool> {
-        let answer = self.0.get("line").ok()?;
-        answer.pointer("/source/statistics/connected").and_then(Value::as_bool)
+    fn statistics(&self) -> Option<Value> {
+        self.0.get("line").ok()?.pointer("/source/statistics").cloned()
     }
+}
+
+/// What the line can be seen to have noticed of its camera.
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    Connected,
+    Away,
+    /// A count of its statistics has grown.
+    More(&'static str),
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The few calls of Aravis that the safe crate lacks. The only unsafe code of this crate.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, PoisonError};
 
-use aravis::Buffer;
+use aravis::glib::translate::ToGlibPtr;
+use aravis::{Buffer, FakeCamera};
+use aravis_sys::ArvBuffer;
 
 /// A camera as discovery lists it.
 #[derive(Debug, Clone)]
@@ -57,6 +59,33 @@ pub(super) fn bytes(buffer: &Buffer) -> &[u8] {
     // SAFETY: Aravis allocated `len` bytes at `data` (`Buffer::new_allocate`), and they live as long as the buffer, which the result
     // borrows. It writes there only while the buffer is in a stream; giving it back (`push_buffer`) takes it by value.
     unsafe { std::slice::from_raw_parts(data, len) }
+}
+
+/// Draws a picture: its bytes, and how many make a row.
+pub(super) type Draw = fn(&mut [u8], usize);
+
+/// Has `draw` fill the pictures of a camera that this process plays.
+pub(super) fn draw_by(camera: &FakeCamera, draw: Draw) {
+    unsafe extern "C" fn fill(buffer: *mut ArvBuffer, draw: *mut c_void, _exposure: u32, _gain: u32, format: u32) {
+        // SAFETY: Aravis calls this with a buffer that nobody else has yet, whose size it has just set, and for which it has allocated what a
+        // picture of that size and format takes (it says how much only later); `draw` is what was given below.
+        unsafe {
+            let side = |length: i32| usize::try_from(length).unwrap_or(0);
+            let data = aravis_sys::arv_buffer_get_data(buffer, std::ptr::null_mut()).cast::<u8>();
+            // The format's second byte from above are its bits a pixel (GenICam PFNC).
+            let row = side(aravis_sys::arv_buffer_get_image_width(buffer)) * (format >> 16 & 0xff) as usize / 8;
+            let size = row * side(aravis_sys::arv_buffer_get_image_height(buffer));
+            if data.is_null() || size == 0 {
+                return;
+            }
+            let draw: Draw = std::mem::transmute(draw);
+            draw(std::slice::from_raw_parts_mut(data, size), row);
+        }
+    }
+    // SAFETY: the camera lives during the call; a function lives for ever, and fits into a pointer.
+    unsafe {
+        aravis_sys::arv_fake_camera_set_fill_pattern(camera.to_glib_none().0, Some(fill), draw as *mut c_void);
+    }
 }
 
 /// # Safety

@@ -4,6 +4,7 @@ mod claim;
 mod discover;
 mod ffi;
 mod nodes;
+mod played;
 mod settings;
 mod stream;
 
@@ -15,6 +16,7 @@ use aravis::prelude::*;
 use aravis::{AccessCheckPolicy, Camera, GvDevice, RangeCheckPolicy};
 
 pub use self::discover::{Found, State, discover};
+pub use self::played::Played;
 
 use self::claim::Claim;
 use super::config::{GenicamConfig, Interface};
