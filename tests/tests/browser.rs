@@ -3,6 +3,7 @@
 mod screen;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::key::Key;
@@ -61,6 +62,59 @@ async fn parts_are_labelled_by_single_keys_and_the_model_page_shows_who_decides(
             page.assert_nothing_left(&program.url);
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_camera_is_found_looked_through_and_set() {
+    let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let program = demo(&binary, state.path());
+    let serial = format!("B{}", std::process::id());
+    let mut camera = Command::new(&binary)
+        .args(["simulate", "camera", "--serial", &serial])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("inspectd runs");
+    let url = format!("{}#cameras", program.url);
+    let shown = format!("Aravis-Fake-{serial}");
+    browser
+        .visit(&url, async move |page| {
+            page.wait("the line's own source", "return document.querySelector('[data-testid=source]') && true").await;
+            let found = "const all = [...document.querySelectorAll('[data-testid=camera]')]; \
+                         return all.length || document.querySelector('[data-testid=none]') ? all.map((it) => it.dataset.id) : null";
+            let found = page.wait("the search", found).await;
+            if !found.as_array().is_some_and(|all| all.contains(&json!(shown))) {
+                return println!("SKIPPED: the simulated camera does not answer on the loopback: {found}");
+            }
+            page.run(&format!("document.querySelector('[data-id=\"{shown}\"]').click()")).await;
+            let width = "return document.querySelector('[data-testid=value-Width]')?.value ?? null";
+            page.wait("its settings", width).await;
+            page.click("take").await;
+            let taken = "return document.querySelector('[data-testid=picture]')?.dataset.taken || null";
+            assert_eq!(page.wait("a picture", taken).await, json!("512x512"));
+            page.keep_screenshot("cameras.png").await;
+            let set = |value: &str| {
+                format!(
+                    "const field = document.querySelector('[data-testid=value-Width]'); field.value = '{value}'; \
+                     field.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+                )
+            };
+            page.run(&set("320")).await;
+            let said = "return document.querySelector('[data-testid=set]')?.textContent ?? null";
+            assert_eq!(page.wait("what was set", said).await, json!("Width is 320, read back from the camera."));
+            // A value that the camera refuses is said, and does not stay as if it had it.
+            page.wait("its settings again", "return !document.querySelector('[data-testid=value-Width]').disabled || null").await;
+            page.run(&set("99999")).await;
+            let refused = "return document.querySelector('[data-testid=refused]')?.textContent ?? null";
+            let refused = page.wait("the refusal", refused).await;
+            assert!(refused.as_str().is_some_and(|words| words.contains("from 1 to 2048")), "{refused}");
+            assert_eq!(page.run(width).await, json!("320"));
+            page.assert_nothing_left(&program.url);
+        })
+        .await;
+    let _ = camera.kill();
+    let _ = camera.wait();
 }
 
 /// Five parts by one key each, another label, an undo: what the keys said is what the daemon keeps.
