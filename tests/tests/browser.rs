@@ -3,7 +3,7 @@
 mod screen;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::key::Key;
@@ -70,12 +70,7 @@ async fn a_camera_is_found_looked_through_and_set() {
     let state = tempfile::tempdir().expect("a folder");
     let program = demo(&binary, state.path());
     let serial = format!("B{}", std::process::id());
-    let mut camera = Command::new(&binary)
-        .args(["simulate", "camera", "--serial", &serial])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("inspectd runs");
+    let _camera = Played::start(&binary, &serial);
     let url = format!("{}#cameras", program.url);
     let shown = format!("Aravis-Fake-{serial}");
     browser
@@ -113,8 +108,24 @@ async fn a_camera_is_found_looked_through_and_set() {
             page.assert_nothing_left(&program.url);
         })
         .await;
-    let _ = camera.kill();
-    let _ = camera.wait();
+}
+
+/// A simulated camera, which ends with this, whatever becomes of the test.
+struct Played(Child);
+
+impl Played {
+    fn start(binary: &Path, serial: &str) -> Played {
+        let mut command = Command::new(binary);
+        command.args(["simulate", "camera", "--serial", serial]).stdout(Stdio::null()).stderr(Stdio::null());
+        Played(command.spawn().expect("inspectd runs"))
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Five parts by one key each, another label, an undo: what the keys said is what the daemon keeps.
