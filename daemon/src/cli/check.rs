@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use models_train::dataset::Folder;
-use stages::capture::SourceConfig;
 use stages::recipe::Recipe;
 use stages::regions;
 
@@ -130,11 +129,7 @@ fn next_training(config: &Config) -> Option<String> {
 
 /// Whether the recipe looks at what the cameras see.
 fn views(config: &Config, recipe: &Recipe) -> Option<(String, Outcome)> {
-    let views: Vec<&str> = match &config.source {
-        SourceConfig::Views(views) => views.names().collect(),
-        _ => Vec::new(),
-    };
-    let problems = regions::misfits(recipe, &views);
+    let problems = regions::misfits(recipe, &config.views());
     match (problems.is_empty(), recipe.regions.len()) {
         (true, 0) => None,
         (true, count) => Some((format!("{count} regions of the picture"), Ok(()))),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use stages::line::LineStatus;
+use stages::recipe::Recipe;
+use stages::regions;
 
 use super::{HUNG, SUCCESS, out};
 use crate::access::Access;
@@ -56,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         registry: None,
     };
     let learning = Learning::open(&dir, kitchen, config.learning.clone())?;
-    let recipe = learning.kitchen.prepare(config::load_recipe(&config.line.recipe)?, None)?;
+    let recipe = learning.kitchen.prepare(recipe(&config)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
     let (plc, source) = match &config.plc {
         Some(section) => {
@@ -96,9 +98,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if ending == Ending::Hung { HUNG } else { SUCCESS }))
 }
 
+/// The recipe, if it looks at what the cameras see: else no part would ever be decided.
+fn recipe(config: &Config) -> anyhow::Result<Recipe> {
+    let recipe = config::load_recipe(&config.line.recipe)?;
+    let problems = regions::misfits(&recipe, &config.views());
+    ensure!(problems.is_empty(), "recipe `{}`: {}", config.line.recipe.display(), problems.join("; "));
+    Ok(recipe)
+}
+
 /// Reads the recipe's file anew. A recipe is immutable: what changed has a new version.
 fn reload(config: &Config, kitchen: &Kitchen, before: &Prepared) -> anyhow::Result<Prepared> {
-    let recipe = config::load_recipe(&config.line.recipe)?;
+    let recipe = recipe(config)?;
     let old = &before.in_force.recipe;
     if recipe.tag() == old.tag() && recipe != *old {
         bail!(

@@ -97,6 +97,14 @@ impl Config {
         Config::parse(path, &read(path)?)
     }
 
+    /// The names of a part's views; none where one camera sees all.
+    pub fn views(&self) -> Vec<&str> {
+        match &self.source {
+            SourceConfig::Views(views) => views.names().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The same from text; `path` names it in messages and is what its relative paths are relative to.
     ///
     /// # Errors

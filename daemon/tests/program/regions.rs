@@ -139,6 +139,8 @@ fn check_says_when_nobody_would_look_at_a_view() {
         let config = configure(dir.path(), recipe);
         let (code, out, _) = words(&output(&["check", "--config", text(&config)]));
         assert!(code == 1 && out.contains(said), "{said}: {out}");
+        let (code, _, err) = words(&output(&["run", "--config", text(&config)]));
+        assert!(code == 1 && err.contains("recipe"), "a line does not start with it: {said}: {err}");
     }
     let (code, out, _) = words(&output(&["check", "--config", text(&configure(dir.path(), BOTH))]));
     assert!(code == 0 && out.contains("2 regions of the picture"), "{out}");
