@@ -118,6 +118,20 @@ install_python_tools() {
   fi
 }
 
+# Prometheus' checker of metrics and rules, taken out of Debian's package: installing that would start a server.
+install_promtool() {
+  [ ! -x .setup/prometheus/promtool ] || return 0
+  say "fetching promtool from Debian's prometheus package"
+  local tmp; tmp=$(mktemp -d)
+  if (cd "$tmp" && apt-get download -q prometheus >/dev/null 2>&1 && dpkg-deb -x prometheus_*.deb .); then
+    mkdir -p .setup/prometheus
+    mv "$tmp/usr/bin/promtool" .setup/prometheus/
+  else
+    say "it cannot be fetched (no network, or not Debian); its tests will be skipped, and fail in CI"
+  fi
+  rm -rf "$tmp"
+}
+
 command -v cargo >/dev/null || fail "no Rust toolchain: install one (rustup.rs), then run this again"
 case "${1:-}" in
   build) install_packages "${PACKAGES_BUILD[@]}" ;;
@@ -128,4 +142,4 @@ install_onnxruntime
 install_node
 PATH="$PWD/.setup/node/bin:$PATH"
 install_npm_packages
-if [ "$1" = test ]; then install_python_tools; fi
+if [ "$1" = test ]; then install_python_tools; install_promtool; fi

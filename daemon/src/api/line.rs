@@ -311,7 +311,7 @@ impl LineView {
             LineState::Stopped => (StateWord::Stopped, None),
         };
         let stages = status.stages.into_iter().map(|(name, latency)| {
-            let LatencySummary { p50_us, p95_us, p99_us, max_us } = latency;
+            let LatencySummary { p50_us, p95_us, p99_us, max_us, .. } = latency;
             StageView { name, p50_us, p95_us, p99_us, max_us }
         });
         LineView {
@@ -393,7 +393,7 @@ impl From<Counts> for CountsView {
 
 impl From<LatencySummary> for LatencyView {
     fn from(latency: LatencySummary) -> LatencyView {
-        let LatencySummary { p50_us, p95_us, p99_us, max_us } = latency;
+        let LatencySummary { p50_us, p95_us, p99_us, max_us, .. } = latency;
         LatencyView { p50_us, p95_us, p99_us, max_us }
     }
 }

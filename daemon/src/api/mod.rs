@@ -19,6 +19,7 @@ mod inspections;
 mod jobs;
 mod learning;
 mod line;
+mod metrics;
 mod models;
 mod openapi;
 mod page;
@@ -137,6 +138,7 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/audit", Need::Role(Role::Admin, Area::Audit), audit::list)
         .get("/api/v1/audit/head", look(Area::Audit), audit::head)
         .get("/api/v1/openapi.json", Need::Nothing, openapi::openapi)
+        .get("/metrics", look(Area::Line), metrics::metrics)
         .get("/healthz", Need::Nothing, health::healthz)
         .get("/readyz", Need::Nothing, health::readyz)
         .finish()

@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, gate, health, idempotency, inspections, jobs, learning, line, models,
-    picture, plc, problem, replays, review, serials, session, tokens, users,
+    alerts, audit, cameras, drift, events, gate, health, idempotency, inspections, jobs, learning, line, metrics,
+    models, picture, plc, problem, replays, review, serials, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -95,6 +95,7 @@ use crate::access::{Need, Scope};
         alerts::replay,
         health::health,
         openapi,
+        metrics::metrics,
         health::healthz,
         health::readyz,
     )

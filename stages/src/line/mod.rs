@@ -36,7 +36,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
 pub use self::config::{Limits, LineConfig, standard};
-pub use self::counts::{Counts, LatencySummary};
+pub use self::counts::{Counts, EDGES_US, LatencySummary};
 pub use self::status::{LineState, LineStatus, StageQueue};
 
 use self::books::Terms;
