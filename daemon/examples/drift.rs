@@ -100,6 +100,7 @@ impl Line {
             line: "drawn".into(),
             camera: "drawn".into(),
             serial: None,
+            lot: None,
             identity: None,
             call: None,
             origin: None,

@@ -23,7 +23,7 @@ use opencv::prelude::*;
 
 pub use self::config::{Identification, Origin};
 pub use self::naming::{Naming, Serials};
-pub use self::pattern::Pattern;
+pub use self::pattern::{LotPattern, Pattern};
 
 use self::code::{Code, Found, Grey};
 use self::desk::Desk;

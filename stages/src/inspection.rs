@@ -156,6 +156,9 @@ pub struct Inspection {
     pub camera: Arc<str>,
     /// Serial number, where one is known.
     pub serial: Option<Arc<str>>,
+    /// The lot that its serial number names, where the recipe says how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot: Option<Arc<str>>,
     /// How it came by its serial number, where the recipe says how it should, or where something is to be said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,

@@ -158,6 +158,7 @@ export class MockLine {
       line: 'demo',
       camera: 'synthetic',
       serial: `S${String(id).padStart(6, '0')}`,
+      lot: null,
       origin: null,
       triggered_at: new Date(at).toISOString(),
       verdict,

@@ -9,6 +9,7 @@ export function part(change: Partial<Inspection> = {}): Inspection {
     line: 'demo',
     camera: 'top',
     serial: 'S000001',
+    lot: null,
     origin: null,
     triggered_at: '2026-01-01T00:00:00Z',
     verdict: 'pass',

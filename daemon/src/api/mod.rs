@@ -11,6 +11,7 @@ mod cameras;
 mod connection;
 mod drift;
 mod events;
+mod export;
 mod gate;
 mod guard;
 mod health;
@@ -26,6 +27,7 @@ mod page;
 mod picture;
 mod plc;
 mod problem;
+mod quality;
 mod replays;
 mod review;
 mod routes;
@@ -58,6 +60,7 @@ use routes::{Routes, Rules};
 struct Api {
     board: Arc<Board>,
     turnstile: session::Turnstile,
+    exports: export::Exports,
     /// For the cookie's name.
     port: u16,
     /// Becomes true when the server stops: streams end then.
@@ -75,6 +78,8 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/line", look(Area::Line), line::line)
         .get("/api/v1/line/trend", look(Area::Line), line::trend)
         .get("/api/v1/inspections", look(Area::Records), inspections::list)
+        .get("/api/v1/inspections/count", look(Area::Records), inspections::count)
+        .get("/api/v1/inspections/known", look(Area::Records), inspections::known)
         .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
         .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)
         .get("/api/v1/inspections/{id}/label", look(Area::Models), review::labels)
@@ -112,6 +117,10 @@ fn routes() -> (Router<Api>, Rules) {
         .post("/api/v1/replays/{id}/cancel", train, replays::cancel)
         .get("/api/v1/replays/{id}/report", look(Area::Models), replays::report)
         .get("/api/v1/replays/{id}/serials", look(Area::Models), replays::serials)
+        .get("/api/v1/export", look(Area::Records), export::export)
+        .get("/api/v1/exports/{ticket}", look(Area::Records), export::progress)
+        .get("/api/v1/quality", look(Area::Records), quality::quality)
+        .get("/api/v1/quality/report", look(Area::Records), quality::report)
         .get("/api/v1/events", look(Area::Records), events::events)
         .get("/api/v1/alerts", look(Area::Alerts), alerts::list)
         .post("/api/v1/alerts/{id}/acknowledge", Need::Role(Role::Operator, Area::Alerts), alerts::acknowledge)
@@ -165,5 +174,11 @@ fn router(board: Arc<Board>, setting: Setting) -> Router {
         .layer(from_fn_with_state(gate, gate::gate))
         .layer(from_fn_with_state(hosts, guard::host))
         .layer(from_fn(guard::headers))
-        .with_state(Api { board, turnstile: session::Turnstile::default(), port, stopping })
+        .with_state(Api {
+            board,
+            turnstile: session::Turnstile::default(),
+            exports: export::Exports::default(),
+            port,
+            stopping,
+        })
 }

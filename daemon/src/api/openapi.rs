@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, gate, health, idempotency, inspections, jobs, learning, line, metrics,
-    models, picture, plc, problem, replays, review, serials, session, tokens, users,
+    alerts, audit, cameras, drift, events, export, gate, health, idempotency, inspections, jobs, learning, line,
+    metrics, models, picture, plc, problem, quality, replays, review, serials, session, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -27,14 +27,20 @@ use crate::access::{Need, Scope};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "inspectd", description = "The inspection daemon of a factory-line PC."),
-    components(schemas(problem::Problem)),
+    components(schemas(problem::Problem, export::FormWord, quality::ByWord, quality::FormWord)),
     paths(
         line::line,
         line::trend,
         inspections::list,
+        inspections::count,
+        inspections::known,
         inspections::one,
         picture::image,
         events::events,
+        export::export,
+        export::progress,
+        quality::quality,
+        quality::report,
         review::queue,
         review::item,
         review::label,

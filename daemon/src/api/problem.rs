@@ -95,7 +95,10 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        Problem::internal(error.to_string())
+        match error {
+            StoreError::NoIndex => Problem::later(error.to_string()),
+            error => Problem::internal(error.to_string()),
+        }
     }
 }
 

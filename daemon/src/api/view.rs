@@ -133,6 +133,9 @@ pub(super) struct InspectionView {
     /// Serial number, where one is known.
     #[schema(required = true, value_type = Option<String>)]
     serial: Option<Arc<str>>,
+    /// The lot that its serial number names, where the recipe says how.
+    #[schema(required = true, value_type = Option<String>)]
+    lot: Option<Arc<str>>,
     /// How it came by its serial number, where the recipe says how it should, or where something is to be said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<IdentityView>,
@@ -405,6 +408,7 @@ impl InspectionView {
             line: inspection.line,
             camera: inspection.camera,
             serial: inspection.serial,
+            lot: inspection.lot,
             identity: inspection.identity.map(IdentityView::from),
             call: inspection.call,
             origin: inspection.origin,

@@ -23,6 +23,7 @@ use crate::config::{self, AccessMode, AccessSection, ApiSection};
 use crate::health::Nvidia;
 use crate::learning::drift::DriftSection;
 use crate::learning::{Learning, LearningSection};
+use crate::quality::QualitySection;
 use crate::serials::LineSerials;
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
@@ -190,6 +191,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         access,
         alerts: Arc::new(alerts),
         learning: Arc::new(learning),
+        quality: QualitySection::default(),
         limits,
         sinks: vec![tally.clone()],
         plc: None,

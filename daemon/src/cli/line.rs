@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::Value;
+use ureq::Body;
+use ureq::http::Response;
 
 /// Which line, and on whose word.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,6 +37,15 @@ impl LineArgs {
         self.ask(path, Method::Get)
     }
 
+    /// A file that is there.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn get_bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let mut answer = self.send(path, Method::Get)?;
+        answer.body_mut().read_to_vec().context("the line's answer ended early")
+    }
+
     /// Changes something there.
     ///
     /// # Errors
@@ -52,6 +63,11 @@ impl LineArgs {
     }
 
     fn ask(&self, path: &str, method: Method<'_>) -> anyhow::Result<Value> {
+        let mut answer = self.send(path, method)?;
+        Ok(answer.body_mut().read_json().unwrap_or(Value::Null))
+    }
+
+    fn send(&self, path: &str, method: Method<'_>) -> anyhow::Result<Response<Body>> {
         let config =
             ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false);
         let agent: ureq::Agent = config.proxy(None).build().into();
@@ -75,12 +91,11 @@ impl LineArgs {
                 request.send_json(body).with_context(unreachable)?
             }
         };
-        let status = answer.status();
-        let said: Value = answer.body_mut().read_json().unwrap_or(Value::Null);
-        if !status.is_success() {
+        if !answer.status().is_success() {
+            let said: Value = answer.body_mut().read_json().unwrap_or(Value::Null);
             bail!("the line says: {}", said["detail"].as_str().unwrap_or("nothing that this program understands"));
         }
-        Ok(said)
+        Ok(answer)
     }
 
     fn token(&self) -> anyhow::Result<Option<String>> {

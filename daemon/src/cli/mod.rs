@@ -24,6 +24,7 @@ pub mod queue;
 mod recipe;
 pub mod records;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod simulate;
 pub mod tokens;
@@ -81,6 +82,8 @@ pub enum Command {
     Records(records::Args),
     /// Decide stored parts anew, under another model or other thresholds, and list the verdicts that change.
     Replay(replay::Args),
+    /// How good the parts of a shift were, as a PDF or a table.
+    Report(report::Args),
     /// See what is wrong, try who is told, and send again what was given up.
     Alerts(alerts::Args),
     /// Say what is installed here and what is missing, each with its remedy.
@@ -141,6 +144,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Alerts(args) => alerts::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),

@@ -11,8 +11,8 @@ use stages::inspection::Inspection;
 
 use super::{FAILURE, SUCCESS};
 use crate::config;
+use crate::exports::{HEADING, cells};
 use crate::store::{self, Export, Exported, Filter, VerdictKind, verdict_words};
-use crate::words::harmless;
 
 /// Arguments of `records`.
 #[derive(Debug, clap::Args)]
@@ -157,43 +157,7 @@ fn json_lines(export: &mut Export, filter: &Filter, everything: bool, mut out: i
 }
 
 fn comma_separated(export: &mut Export, filter: &Filter, mut out: csv::Writer<impl Write>) -> anyhow::Result<()> {
-    out.write_record([
-        "id",
-        "line",
-        "camera",
-        "serial",
-        "triggered_at",
-        "verdict",
-        "cause",
-        "label",
-        "score",
-        "recipe",
-        "model",
-        "provider",
-        "latency_us",
-        "evidence",
-        "detail",
-    ])?;
-    wanted(export, filter, |part| {
-        let (verdict, cause) = verdict_words(part.verdict);
-        let score = part.scores.iter().find(|it| Some(&it.label) == part.label.as_ref());
-        Ok(out.write_record([
-            part.id.to_string().as_str(),
-            &part.line,
-            &part.camera,
-            &harmless(part.serial.as_deref().unwrap_or_default()),
-            &part.triggered_at.to_string(),
-            verdict,
-            cause,
-            &harmless(part.label.as_deref().unwrap_or_default()),
-            &score.map(|it| it.score.to_string()).unwrap_or_default(),
-            &part.recipe,
-            &part.model,
-            &part.provider.map(|it| it.to_string()).unwrap_or_default(),
-            &part.ledger.total_us.to_string(),
-            part.evidence.as_deref().unwrap_or_default(),
-            &harmless(part.detail.as_deref().unwrap_or_default()),
-        ])?)
-    })?;
+    out.write_record(HEADING)?;
+    wanted(export, filter, |part| Ok(out.write_record(cells(part))?))?;
     Ok(out.flush()?)
 }

@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         access,
         alerts: Arc::new(alerts),
         learning: learning.clone(),
+        quality: config.quality.clone(),
         limits: config.line.limits.clone(),
         sinks: plc.iter().map(Plc::sink).collect(),
         plc,

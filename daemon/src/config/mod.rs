@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -30,6 +30,7 @@ use stages::recipe::Recipe;
 use crate::alerts::{AlertsSection, Rule};
 use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
+use crate::quality::QualitySection;
 
 pub use access::{AccessMode, AccessSection, TlsSection};
 pub use error::{ConfigError, Problem};
@@ -66,6 +67,8 @@ pub struct Config {
     pub alerts: AlertsSection,
     /// `[learning]`
     pub learning: LearningSection,
+    /// `[quality]`
+    pub quality: QualitySection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -85,6 +88,7 @@ struct Draft {
     access: AccessSection,
     alerts: AlertsSection,
     learning: LearningSection,
+    quality: QualitySection,
     log: LogSection,
 }
 
@@ -128,6 +132,7 @@ impl Config {
                 models,
                 mut alerts,
                 mut learning,
+                quality,
                 log,
                 ..
             }) if problems.is_empty() => {
@@ -139,7 +144,21 @@ impl Config {
                 alerts.relative_to(folder);
                 learning.relative_to(folder);
                 let path = path.to_owned();
-                Ok(Config { path, line, source, trigger, plc, store, api, access, models, alerts, learning, log })
+                Ok(Config {
+                    path,
+                    line,
+                    source,
+                    trigger,
+                    plc,
+                    store,
+                    api,
+                    access,
+                    models,
+                    alerts,
+                    learning,
+                    quality,
+                    log,
+                })
             }
             _ => Err(ConfigError::new(path, problems)),
         }
@@ -169,6 +188,7 @@ impl Draft {
         problems.extend(self.access.problems(&self.api));
         problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.quality.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }

@@ -180,8 +180,14 @@ impl Labels {
 
     /// What the audited parts say. `is_good` tells what a label means for the part; of labels that it does not know nothing is counted.
     pub fn audited(&self, is_good: impl Fn(&str) -> Option<bool>) -> Audited {
+        self.audited_of(is_good, |_| true)
+    }
+
+    /// The same of some parts.
+    pub fn audited_of(&self, is_good: impl Fn(&str) -> Option<bool>, of: impl Fn(&Item) -> bool) -> Audited {
         let mut audited = Audited::default();
-        for (_, labelled) in self.all().filter(|(_, labelled)| labelled.given.item.is_audited()) {
+        let parts = self.all().filter(|(_, labelled)| labelled.given.item.is_audited() && of(&labelled.given.item));
+        for (_, labelled) in parts {
             let Some(good) = is_good(labelled.label) else { continue };
             let verdict = labelled.given.item.verdict;
             audited.parts += 1;

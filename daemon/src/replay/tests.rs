@@ -76,6 +76,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         line: "press".into(),
         camera: "folder".into(),
         serial: None,
+        lot: None,
         identity: None,
         call: None,
         origin: None,

@@ -53,6 +53,11 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is asked is counted by the index, and there is none.
+    #[error(
+        "the index is being made, or is off: nothing can be counted now; the log says which, try again in a minute"
+    )]
+    NoIndex,
     /// An option that makes no sense.
     #[error("store option {0}")]
     Option(String),

@@ -209,7 +209,9 @@ impl Index {
                 }
             }
             if stop || unflushed.is_some_and(|since| since.elapsed() >= FLUSH_EVERY) {
-                if let Err(reason) = guarded(|| trees.flush()) {
+                let written =
+                    guarded(|| trees.flush()).and_then(|()| if stop { guarded(|| trees.sync()) } else { Ok(()) });
+                if let Err(reason) = written {
                     return if stop { Ended::Stopped } else { Ended::Broken(reason) };
                 }
                 unflushed = None;
@@ -267,7 +269,7 @@ impl Index {
             match follower.next(end).map_err(|e| format!("the journal cannot be read: {e}"))? {
                 None => break,
                 Some(Step::Entry(position, Entry::Decided(inspection))) => {
-                    keys.inspection(position, &inspection);
+                    keys.inspection(trees, position, &inspection);
                     below = inspection.id + 1;
                     records += 1;
                 }

@@ -1,7 +1,8 @@
 //! The store: every trigger, every verdict, kept and found again.
 //!
 //! - `journal` (with `segment`, `entry`, `recover`, `reading`) is the truth: append-only, checksummed, synced before anything is acknowledged.
-//! - `index` (with `trees`, `reader`) finds records; it can be deleted at any time and is built again from the journal.
+//! - `index` (with `trees`, `reader`, `rows`, `scan`) finds records, and `hours` (with `tally`) counts them; both can be deleted at any time
+//!   and are built again from the journal.
 //! - `evidence` keeps pictures as files by date, and previews in memory.
 //! - `live` holds the newest records and tells subscribers of each one that is acknowledged.
 //!
@@ -14,10 +15,12 @@ mod entry;
 mod error;
 mod evidence;
 mod export;
+mod hours;
 mod index;
 mod journal;
 mod live;
 mod lock;
+mod names;
 mod preview;
 mod query;
 mod read;
@@ -25,7 +28,11 @@ mod reader;
 mod reading;
 mod recover;
 mod restart;
+mod row;
+mod rows;
+mod scan;
 mod segment;
+mod tally;
 mod trees;
 
 use std::fs;
@@ -45,8 +52,9 @@ pub use self::error::StoreError;
 pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
 pub use self::export::{Export, Exported, export};
 pub use self::index::IndexState;
-pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, verdict_words};
+pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, is_model, is_recipe, verdict_words};
 pub use self::recover::{Damage, LastEnd};
+pub use self::tally::{Counted, Known, OTHER, PLACES, Place, Tally};
 
 use self::evidence::Evidence;
 use self::index::Index;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stages::inspection::Inspection;
+use stages::inspection::{Inspection, LabelScore};
 use stages::verdict::{Cause, Verdict};
 
 use super::entry::LateRecord;
@@ -105,6 +105,18 @@ pub struct Filter {
     pub label: Option<String>,
     /// Exactly this serial number.
     pub serial: Option<String>,
+    /// Exactly this lot.
+    pub lot: Option<String>,
+    /// This recipe: `name@version`, or the name for all its versions.
+    pub recipe: Option<String>,
+    /// The model whose digest begins so.
+    pub model: Option<String>,
+    /// This source.
+    pub camera: Option<String>,
+    /// The region that the verdict rests on.
+    pub region: Option<String>,
+    /// Lowest and highest score: of `label`, else of the label that the verdict rests on. A part without one is not in any range.
+    pub score: (Option<f32>, Option<f32>),
     /// Ids below this: the cursor of the page before.
     pub before_id: Option<u64>,
     /// Ids above this.
@@ -127,8 +139,44 @@ impl Filter {
             && self.verdict.is_none_or(|verdict| verdict == inspection.verdict.into())
             && self.label.as_ref().is_none_or(label)
             && self.serial.as_ref().is_none_or(|serial| inspection.serial.as_deref() == Some(serial))
+            && self.lot.as_ref().is_none_or(|lot| inspection.lot.as_deref() == Some(lot))
+            && self.recipe.as_ref().is_none_or(|recipe| is_recipe(&inspection.recipe, recipe))
+            && self.model.as_ref().is_none_or(|model| is_model(&inspection.model, model))
+            && self.camera.as_ref().is_none_or(|camera| *inspection.camera == **camera)
+            && self
+                .region
+                .as_ref()
+                .is_none_or(|region| inspection.regions.first().is_some_and(|first| *first.region == **region))
+            && self.has_score(inspection)
             && self.after_id.is_none_or(|after| inspection.id > after)
     }
+
+    fn has_score(&self, inspection: &Inspection) -> bool {
+        let (low, high) = self.score;
+        if low.is_none() && high.is_none() {
+            return true;
+        }
+        let label = self.label.as_deref().or(inspection.label.as_deref());
+        let score = label.and_then(|label| score_of(inspection, label));
+        score.is_some_and(|score| score >= low.unwrap_or(0.0) && score <= high.unwrap_or(1.0))
+    }
+}
+
+/// The score that a part has for a label: by the classifier, else by whatever found it, else by its region.
+pub(super) fn score_of(part: &Inspection, label: &str) -> Option<f32> {
+    let named = |scores: &[LabelScore]| scores.iter().find(|it| *it.label == *label).map(|it| it.score);
+    let region = || part.regions.iter().find(|it| it.label.as_deref() == Some(label)).and_then(|it| it.score);
+    named(&part.scores).or_else(|| named(&part.found)).or_else(region)
+}
+
+/// Whether a recipe's `name@version` is the one asked for, by that or by its name.
+pub fn is_recipe(tag: &str, asked: &str) -> bool {
+    tag == asked || tag.rsplit_once('@').is_some_and(|(name, _)| name == asked)
+}
+
+/// Whether a model's digest begins as asked.
+pub fn is_model(digest: &str, asked: &str) -> bool {
+    digest.starts_with(asked)
 }
 
 /// One page, newest first.

@@ -4,8 +4,8 @@ use stages::inspection::Inspection;
 
 use super::error::StoreError;
 use super::evidence::{PictureError, StoredPicture};
-use super::index::IndexState;
-use super::query::{Filter, Page, Progress, Stored};
+use super::query::{Filter, Page, Stored};
+use super::scan::Look;
 use super::{Shared, Store, restart};
 
 /// Records that one query looks at, at most, before it hands back what it has and where to go on.
@@ -37,11 +37,7 @@ impl Store {
             page.items.truncate(limit);
             page.next = page.items.last().map(|s| s.inspection.id);
         }
-        page.rebuilding = match self.shared.index.state(floor) {
-            IndexState::Ready => None,
-            IndexState::Rebuilding(progress) => Some(progress),
-            IndexState::Off(_) => Some(Progress { done_bytes: 0, total_bytes: 0 }),
-        };
+        page.rebuilding = self.rebuilding();
         page
     }
 
@@ -84,14 +80,18 @@ impl Shared {
     /// Adds older matches below `before` until the page has one more than `limit`.
     fn older(&self, filter: &Filter, before: u64, limit: usize, page: &mut Page) {
         let low = filter.after_id.map_or(0, |after| after.saturating_add(1));
-        let candidates = self.index.ask(|trees| {
-            let (from, to) = trees.id_range(filter)?;
-            Ok(trees.candidates(filter, low.max(from), before.min(to)))
-        });
+        let candidates = self.index.ask(|trees| Ok(trees.candidates(filter, low, before)));
         let Some(mut candidates) = candidates else { return };
         for looked in 0.. {
             // Each step is guarded for itself: sled reads as it goes.
-            let Some(Some(id)) = self.index.ask(|_| candidates.next().transpose()) else { return };
+            let id = match self.index.ask(|_| candidates.next()) {
+                Some(Some(Look::At(id))) => id,
+                Some(Some(Look::Pause(next))) => {
+                    page.next = Some(next);
+                    return;
+                }
+                Some(None) | None => return,
+            };
             match self.indexed(id) {
                 Ok(Some(stored)) if filter.matches(&stored.inspection) => page.items.push(stored),
                 Ok(_) => {}

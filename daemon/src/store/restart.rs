@@ -64,6 +64,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         line: line.clone(),
         camera: "".into(),
         serial: None,
+        lot: None,
         identity: None,
         call: None,
         origin: None,

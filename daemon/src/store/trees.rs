@@ -1,29 +1,40 @@
-//! The index's trees: which keys lead to a record. The only file that names `sled`.
+//! The index on disk: sled's trees, and the file of rows beside them. The only file that names `sled`.
 //!
-//! Keys have a fixed size, integers big endian, so that sled's order is the order of ids. Serial numbers and labels are hashed to
-//! 64 bits; readers check the record itself, so a collision costs a look and no wrong answer.
+//! Keys have a fixed size, integers big endian, so that sled's order is the order of ids. Serial numbers are hashed to 64 bits; readers
+//! check the record itself, so a collision costs a look and no wrong answer.
 //!
-//! | tree      | key                     | value                             |
-//! |-----------|-------------------------|-----------------------------------|
-//! | `id`      | id                      | position                          |
-//! | `late`    | id                      | position of the late result       |
-//! | `minute`  | minute of the trigger   | lowest and highest id in it       |
-//! | `verdict` | verdict (1 byte), id    |                                   |
-//! | `label`   | hash of the label, id   |                                   |
-//! | `serial`  | hash of the serial, id  |                                   |
-//! | `meta`    | name                    | format, journal, position reached |
+//! | tree      | key                     | value                                            |
+//! |-----------|-------------------------|--------------------------------------------------|
+//! | `id`      | id                      | position                                         |
+//! | `late`    | id                      | position of the late result                      |
+//! | `serial`  | hash of the serial, id  |                                                  |
+//! | `name`    | kind, number            | a name ([`Names`])                               |
+//! | `hour`    | hour of the trigger     | what came in it ([`Hour`]); `upto`: rows counted |
+//! | `meta`    | name                    | format, journal, position and rows reached       |
+//!
+//! All other conditions are answered by the rows, which are a tenth of the size that a tree for each of them would have, take hardly any memory, and
+//! answer conditions together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use jiff::Timestamp;
 use stages::inspection::Inspection;
 
-use super::query::{Filter, VerdictKind};
+use super::hours::{Hour, hour_of};
+use super::names::Names;
+use super::query::Filter;
+use super::row::Row;
+use super::rows::Rows;
+use super::scan::{Look, Walk, Wanted};
 use super::segment::Position;
 
-/// Keys or values have changed when this does; an index of another format is built anew.
-const FORMAT: u64 = 1;
+/// Keys, values or rows have changed when this does; an index of another format is built anew.
+const FORMAT: u64 = 2;
+
+/// Key of how many rows the hours count. It sorts before every hour since 1970.
+const UPTO: &[u8] = b"upto";
 
 pub(crate) type Result<T> = std::result::Result<T, sled::Error>;
 
@@ -31,11 +42,14 @@ pub(crate) struct Trees {
     db: sled::Db,
     id: sled::Tree,
     late: sled::Tree,
-    minute: sled::Tree,
-    verdict: sled::Tree,
-    label: sled::Tree,
     serial: sled::Tree,
+    name: sled::Tree,
+    hour: sled::Tree,
     meta: sled::Tree,
+    rows: Arc<Rows>,
+    names: RwLock<Names>,
+    /// Hours that have changed since they were last written, whole.
+    hours: Mutex<BTreeMap<i64, Hour>>,
 }
 
 /// Keys of many records, applied at once.
@@ -43,26 +57,19 @@ pub(crate) struct Trees {
 pub(crate) struct Keys {
     id: sled::Batch,
     late: sled::Batch,
-    minute: BTreeMap<u64, (u64, u64)>,
-    verdict: sled::Batch,
-    label: sled::Batch,
     serial: sled::Batch,
+    rows: Vec<Row>,
 }
 
 impl Keys {
-    pub(crate) fn inspection(&mut self, position: Position, inspection: &Inspection) {
+    pub(crate) fn inspection(&mut self, trees: &Trees, position: Position, inspection: &Inspection) {
         let id = inspection.id;
         self.id.insert(&id.to_be_bytes(), &position.pack().to_be_bytes());
-        self.verdict.insert(verdict_key(inspection.verdict.into(), id).as_slice(), &[]);
-        let found = inspection.found.iter().map(|f| &f.label);
-        for label in inspection.label.iter().chain(found) {
-            self.label.insert(pair(hash(label), id).as_slice(), &[]);
-        }
         if let Some(serial) = &inspection.serial {
             self.serial.insert(pair(hash(serial), id).as_slice(), &[]);
         }
-        let span = self.minute.entry(minute(inspection.triggered_at)).or_insert((id, id));
-        *span = (span.0.min(id), span.1.max(id));
+        let mut names = trees.names.write().unwrap_or_else(PoisonError::into_inner);
+        self.rows.push(Row::of(inspection, &mut names));
     }
 
     pub(crate) fn late(&mut self, position: Position, id: u64) {
@@ -74,22 +81,49 @@ impl Trees {
     /// Opens or creates the index in `dir`. sled may panic on a damaged one.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Trees> {
         let db = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open()?;
-        Ok(Trees {
+        let meta = db.open_tree("meta")?;
+        let (hour, name) = (db.open_tree("hour")?, db.open_tree("name")?);
+        let count = meta.get("reached")?.and_then(|value| reached_of(&value)).map_or(0, |(_, rows)| rows);
+        let mut names = Names::default();
+        for item in &name {
+            let (key, value) = item?;
+            if !names.restore(&key, &value) {
+                return Err(broken("its names are not as they were written"));
+            }
+        }
+        let rows = Arc::new(Rows::open(&rows_path(dir), count)?);
+        let trees = Trees {
             id: db.open_tree("id")?,
             late: db.open_tree("late")?,
-            minute: db.open_tree("minute")?,
-            verdict: db.open_tree("verdict")?,
-            label: db.open_tree("label")?,
             serial: db.open_tree("serial")?,
-            meta: db.open_tree("meta")?,
+            name,
+            hour,
+            meta,
+            rows,
+            names: RwLock::new(names),
+            hours: Mutex::default(),
             db,
-        })
+        };
+        trees.count_the_rest(count)?;
+        Ok(trees)
+    }
+
+    /// Counts the rows that were written after the hours had been.
+    fn count_the_rest(&self, count: u64) -> Result<()> {
+        let upto = self.hour.get(UPTO)?.and_then(|value| number(&value)).unwrap_or(0);
+        if upto > count {
+            return Err(broken("its hours count more rows than there are"));
+        }
+        let mut rest = Vec::new();
+        self.rows.each_from(upto, |row| rest.push(*row))?;
+        self.count(&rest)
     }
 
     /// The position reached, if this is an index of `journal` in this program's format.
     pub(crate) fn reached(&self, journal: u64) -> Result<Option<Position>> {
         let fits = self.meta_u64("format")? == Some(FORMAT) && self.meta_u64("journal")? == Some(journal);
-        Ok(if fits { self.meta_u64("reached")?.map(Position::unpack) } else { None })
+        let reached = self.meta.get("reached")?.and_then(|value| reached_of(&value));
+        Ok(reached.filter(|_| fits).map(|(position, _)| position))
     }
 
     /// Marks a new index as made for `journal`.
@@ -110,26 +144,54 @@ impl Trees {
 
     /// Adds keys, then says how far the journal is covered. In this order: sled keeps a prefix of what was written.
     pub(crate) fn apply(&self, keys: Keys, reached: Position) -> Result<()> {
+        let unsaved = self.names.write().unwrap_or_else(PoisonError::into_inner).take_unsaved();
+        let mut names = sled::Batch::default();
+        unsaved.iter().for_each(|(key, name)| names.insert(key, name.as_bytes()));
+        self.name.apply_batch(names)?;
         self.id.apply_batch(keys.id)?;
         self.late.apply_batch(keys.late)?;
-        self.verdict.apply_batch(keys.verdict)?;
-        self.label.apply_batch(keys.label)?;
         self.serial.apply_batch(keys.serial)?;
-        for (minute, (low, high)) in keys.minute {
-            let key = minute.to_be_bytes();
-            let (low, high) = match self.minute.get(key)?.and_then(|v| span(&v)) {
-                Some((a, b)) => (a.min(low), b.max(high)),
-                None => (low, high),
-            };
-            self.minute.insert(key, pair(low, high).as_slice())?;
+        self.rows.append(&keys.rows)?;
+        self.count(&keys.rows)?;
+        self.meta.insert("reached", pair(reached.pack(), self.rows.count()).as_slice())?;
+        Ok(())
+    }
+
+    /// Adds rows to their hours.
+    fn count(&self, rows: &[Row]) -> Result<()> {
+        let mut hours = self.hours();
+        for row in rows {
+            let at = hour_of(row.at_us);
+            if !hours.contains_key(&at) {
+                let hour = self.hour.get(hour_key(at))?.map_or(Ok(Hour::default()), |value| hour(&value))?;
+                hours.insert(at, hour);
+            }
+            if let Some(hour) = hours.get_mut(&at) {
+                hour.add(row);
+            }
         }
-        self.meta.insert("reached", &reached.pack().to_be_bytes())?;
         Ok(())
     }
 
     /// Hands everything to the operating system.
     pub(crate) fn flush(&self) -> Result<()> {
+        let mut hours = self.hours();
+        let mut batch = sled::Batch::default();
+        for (at, hour) in &*hours {
+            let value = rmp_serde::to_vec(hour).map_err(|e| broken(&format!("an hour cannot be encoded: {e}")))?;
+            batch.insert(&hour_key(*at), value);
+        }
+        // In one batch, which sled keeps as a whole or not at all: a row is counted once.
+        batch.insert(UPTO, &self.rows.count().to_be_bytes());
+        self.hour.apply_batch(batch)?;
+        hours.clear();
+        drop(hours);
         self.db.flush().map(|_| ())
+    }
+
+    /// What the rows' file was given outlasts the machine from here on.
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(self.rows.sync()?)
     }
 
     /// Where a record stands, and its late result.
@@ -143,47 +205,113 @@ impl Trees {
         })
     }
 
-    /// Ids in `low..below` that may match `filter`, newest first, from the tree that narrows most.
-    pub(crate) fn candidates(
-        &self,
-        filter: &Filter,
-        low: u64,
-        below: u64,
-    ) -> impl Iterator<Item = Result<u64>> + use<> {
-        let (tree, prefix) = match (&filter.serial, &filter.label, filter.verdict) {
-            (Some(serial), _, _) => (&self.serial, hash(serial).to_be_bytes().to_vec()),
-            (_, Some(label), _) => (&self.label, hash(label).to_be_bytes().to_vec()),
-            (_, _, Some(verdict)) => (&self.verdict, vec![code(verdict)]),
-            _ => (&self.id, Vec::new()),
-        };
-        keyed(tree, &prefix, low, below).rev()
+    /// Ids in `low..below` that may match `filter`, newest first: from the serial number's tree, else from the rows.
+    pub(crate) fn candidates(&self, filter: &Filter, low: u64, below: u64) -> Candidates {
+        match &filter.serial {
+            Some(serial) => {
+                Candidates::Serial(Box::new(keyed(&self.serial, &hash(serial).to_be_bytes(), low, below).rev()))
+            }
+            None => Candidates::Rows(Walk::new(self.rows.clone(), Wanted::new(filter, &self.names()), low, below)),
+        }
+    }
+
+    /// How many records may match `filter`, without looking at each: exact but for a label's score, and a serial number together with others.
+    pub(crate) fn count_of(&self, filter: &Filter) -> Result<u64> {
+        let (low, below) =
+            (filter.after_id.map_or(0, |after| after.saturating_add(1)), filter.before_id.unwrap_or(u64::MAX));
+        if let Some(serial) = &filter.serial {
+            let mut count = 0;
+            for id in keyed(&self.serial, &hash(serial).to_be_bytes(), low, below) {
+                id?;
+                count += 1;
+            }
+            return Ok(count);
+        }
+        let wanted = Wanted::new(filter, &self.names());
+        let mut count = 0;
+        for (block, _) in self.rows.blocks(|zone| zone.ids.1 >= low && zone.ids.0 < below && wanted.may_be_in(zone)) {
+            self.rows.each_of(block, |row| {
+                count += u64::from((low..below).contains(&row.id) && wanted.takes(row));
+            })?;
+        }
+        Ok(count)
+    }
+
+    /// What came in the whole hours `first..end`.
+    pub(crate) fn hours_between(&self, first: i64, end: i64, into: &mut Hour) -> Result<()> {
+        // Held all the while, so that no hour is written back between the two looks.
+        let changed = self.hours();
+        for item in self.hour.range(hour_key(first)..hour_key(end.max(first))) {
+            let (key, value) = item?;
+            let Some(at) = number(&key).map(|at| (at ^ (1 << 63)) as i64) else { continue };
+            if !changed.contains_key(&at) {
+                into.join(&hour(&value)?);
+            }
+        }
+        changed.range(first..end.max(first)).for_each(|(_, hour)| into.join(hour));
+        Ok(())
+    }
+
+    /// What came within `from..to`, by the rows: for what is left of whole hours.
+    pub(crate) fn rows_between(&self, (from, to): (i64, i64), into: &mut Hour) -> Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        for (block, _) in self.rows.blocks(|zone| zone.at_us.1 >= from && zone.at_us.0 < to) {
+            self.rows.each_of(block, |row| {
+                if (from..to).contains(&row.at_us) {
+                    into.add(row);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Names as numbers.
+    pub(crate) fn names(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hours(&self) -> MutexGuard<'_, BTreeMap<i64, Hour>> {
+        self.hours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ids in `low..below`, oldest first.
     pub(crate) fn ids(&self, low: u64, below: u64) -> impl Iterator<Item = Result<u64>> + use<> {
         keyed(&self.id, &[], low, below)
     }
+}
 
-    /// Lowest id, and one above the highest, of the parts whose trigger came in the filter's time, give or take a minute. Clocks
-    /// are set back now and then, so the minutes tell and not the order of the ids.
-    pub(crate) fn id_range(&self, filter: &Filter) -> Result<(u64, u64)> {
-        if filter.from.is_none() && filter.to.is_none() {
-            return Ok((0, u64::MAX));
+/// Ids that may match, newest first.
+pub(crate) enum Candidates {
+    Serial(Box<dyn Iterator<Item = Result<u64>> + Send>),
+    Rows(Walk),
+}
+
+impl Candidates {
+    pub(crate) fn next(&mut self) -> Result<Option<Look>> {
+        match self {
+            Candidates::Serial(ids) => Ok(ids.next().transpose()?.map(Look::At)),
+            Candidates::Rows(walk) => Ok(walk.next()?),
         }
-        let from = filter.from.map_or(0, minute).to_be_bytes();
-        let to = filter.to.map_or(u64::MAX, minute).to_be_bytes();
-        if from > to {
-            return Ok((0, 0));
-        }
-        let (mut low, mut below) = (u64::MAX, 0);
-        for item in self.minute.range(from..=to) {
-            if let Some((a, b)) = span(&item?.1) {
-                low = low.min(a);
-                below = below.max(b + 1);
-            }
-        }
-        Ok((low.min(below), below))
     }
+}
+
+fn rows_path(dir: &Path) -> PathBuf {
+    dir.join("rows")
+}
+
+fn broken(words: &str) -> sled::Error {
+    io::Error::other(words.to_owned()).into()
+}
+
+fn hour(value: &[u8]) -> Result<Hour> {
+    rmp_serde::from_slice(value).map_err(|e| broken(&format!("an hour is not understood: {e}")))
+}
+
+/// Earlier hours sort before later ones, those before 1970 too.
+fn hour_key(at: i64) -> [u8; 8] {
+    ((at as u64) ^ (1 << 63)).to_be_bytes()
 }
 
 fn keyed(
@@ -206,32 +334,13 @@ fn pair(a: u64, b: u64) -> [u8; 16] {
     key
 }
 
-fn verdict_key(verdict: VerdictKind, id: u64) -> [u8; 9] {
-    let mut key = [code(verdict); 9];
-    key[1..].copy_from_slice(&id.to_be_bytes());
-    key
-}
-
-fn code(verdict: VerdictKind) -> u8 {
-    match verdict {
-        VerdictKind::Pass => 0,
-        VerdictKind::Fail => 1,
-        VerdictKind::Review => 2,
-        VerdictKind::NoDecision => 3,
-    }
-}
-
 fn number(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 
-fn span(bytes: &[u8]) -> Option<(u64, u64)> {
-    Some((number(bytes.get(..8)?)?, number(bytes.get(8..)?)?))
-}
-
-/// Minutes since 1970, shifted so that earlier ones stay in order.
-fn minute(at: Timestamp) -> u64 {
-    (at.as_second().div_euclid(60) as u64) ^ (1 << 63)
+/// The journal's position and the number of rows.
+fn reached_of(bytes: &[u8]) -> Option<(Position, u64)> {
+    Some((Position::unpack(number(bytes.get(..8)?)?), number(bytes.get(8..)?)?))
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version, unlike the standard library's hasher.

@@ -14,6 +14,7 @@ use crate::health::HealthReport;
 use crate::io::PlcLink;
 use crate::learning::Learning;
 use crate::outbox::Outbox;
+use crate::quality::QualitySection;
 use crate::serials::LineSerials;
 use crate::store::{IndexState, Store};
 
@@ -43,6 +44,8 @@ pub struct Board {
     pub alerts: Arc<Alerts>,
     /// What people say of its parts, and the models that came of it.
     pub learning: Arc<Learning>,
+    /// When its shifts begin and end.
+    pub quality: QualitySection,
     /// Its last ten minutes.
     pub trend: Arc<Trend>,
     /// Its parts' origin.

@@ -22,6 +22,7 @@ use crate::health::Notifier;
 use crate::io::handshake::LineLook;
 use crate::io::{self, Plc};
 use crate::learning::{self, Learning};
+use crate::quality::QualitySection;
 use crate::serials::{LineSerials, Traced};
 use crate::store::Store;
 use crate::words;
@@ -53,6 +54,8 @@ pub struct Service {
     pub alerts: Arc<Alerts>,
     /// What people say of parts, and the models.
     pub learning: Arc<Learning>,
+    /// When its shifts begin and end.
+    pub quality: QualitySection,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -122,6 +125,7 @@ impl Service {
             access: self.access,
             alerts: self.alerts,
             learning: self.learning,
+            quality: self.quality,
             trend,
             source,
             serials: self.serials,

@@ -4,6 +4,7 @@ mod basic;
 mod crash;
 mod damage;
 mod faults;
+mod filters;
 mod index;
 mod kill;
 mod pictures;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Format;
-use super::pattern::Pattern;
+use super::pattern::{LotPattern, Pattern};
 use super::serial;
 
 /// Where a part's serial number comes from.
@@ -44,6 +44,8 @@ pub struct Identification {
     pub from: Origin,
     /// With `name` and `code`: a regular expression with a group `serial`. Of a code it is optional: absent, the whole code is the serial.
     pub pattern: Option<Pattern>,
+    /// A regular expression with a group `lot`, matched against each serial number wherever it comes from: the lot that the part belongs to.
+    pub lot: Option<LotPattern>,
     /// With `code`: the kinds of codes that are looked for; empty: all.
     pub formats: Vec<Format>,
     /// With `code`: left, top, width and height of the rectangle that is searched, in pixels of the picture; absent: all of it.
@@ -67,6 +69,7 @@ impl Default for Identification {
         Identification {
             from: Origin::Source,
             pattern: None,
+            lot: None,
             formats: Vec::new(),
             region: None,
             budget_ms: 40,
@@ -130,6 +133,11 @@ impl Identification {
         problems
     }
 
+    /// The lot that a serial number names, where the recipe says how.
+    pub fn lot_of<'s>(&self, serial: &'s str) -> Option<&'s str> {
+        self.lot.as_ref()?.find(serial)
+    }
+
     /// A counted serial number.
     pub fn counted(&self, number: u64) -> String {
         format!("{}{number:0digits$}", self.prefix, digits = usize::from(self.digits))
@@ -153,6 +161,7 @@ mod tests {
             "from = 'code'\npattern = '\\x1d21(?P<serial>[^\\x1d]+)'",
             "from = 'counted'\nprefix = 'P3-'\nstart = 5000\ndigits = 8\nconsecutive = true",
             "from = 'api'",
+            "from = 'counted'\nprefix = 'L7-'\nlot = '^(?<lot>[^-]+)-'",
         ] {
             let config = read(text).expect("readable");
             assert_eq!(config.problems(), Vec::<String>::new(), "{text}");
@@ -181,6 +190,7 @@ mod tests {
             ("from = 'magic'", "magic"),
             ("pattern = '(?<serial>[A-Z'", "pattern"),
             ("pattern = '([A-Z]+)'", "group `serial`"),
+            ("lot = '(?<serial>[A-Z]+)'", "group `lot`"),
             ("formats = ['pdf417']", "pdf417"),
             ("nonsense = 1", "nonsense"),
         ] {

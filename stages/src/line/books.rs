@@ -271,11 +271,14 @@ impl Books {
         let Outcome { decision, beside, picture } = outcome?;
         self.counts.tally(decision.verdict);
         self.unrecorded += 1;
+        let identification = &part.recipe.recipe.identity;
+        let lot = part.serial.as_deref().and_then(|serial| identification.lot_of(serial)).map(Arc::from);
         let inspection = Inspection {
             id: part.id,
             line: self.terms.line.clone(),
             camera: self.terms.camera.clone(),
             serial: part.serial,
+            lot,
             identity: part.identity,
             call: part.call,
             origin: part.origin,

@@ -19,6 +19,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         line: "line".into(),
         camera: "camera".into(),
         serial: None,
+        lot: None,
         identity: None,
         call: None,
         origin: None,

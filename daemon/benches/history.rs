@@ -1,0 +1,289 @@
+//! `make bench`: a million records, and what it takes to ask for them: the daemon's start and memory beside those of an empty one, the first page
+//! and each single filter at the API, a day's Quality. Percentiles of repeated requests, each alone.
+//!
+//! `INSPECTD_BENCH_RECORDS` sets another number, `INSPECTD_BENCH_STATE` a folder that is kept and used again.
+
+#![allow(clippy::print_stdout)] // a report for the person who runs it
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use inspectd::store::{Options, Store};
+use jiff::{SignedDuration, Timestamp};
+use models::scatter::scatter;
+use stages::inspection::{Inspection, KeptHeat, LabelScore};
+use stages::ledger::{Ledger, Mark};
+use stages::record::Recorder;
+use stages::verdict::{Cause, Verdict};
+
+const LABELS: [&str; 10] = ["good", "scratch", "pit", "stain", "dent", "crack", "burr", "hole", "scale", "inclusion"];
+const ASKS: usize = 60;
+
+fn main() {
+    // `cargo test --benches` asks for a list of tests, of which there are none.
+    if std::env::args().any(|it| it == "--list" || it == "--test") {
+        return;
+    }
+    let records: u64 = std::env::var("INSPECTD_BENCH_RECORDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000_000);
+    let own = tempfile::tempdir().expect("a folder");
+    let kept = std::env::var_os("INSPECTD_BENCH_STATE").map(PathBuf::from);
+    let state = kept.unwrap_or_else(|| own.path().join("state"));
+    if !state.join("journal").exists() {
+        fill(&state, records);
+    }
+    println!("journal {} MB, index {} MB", megabytes(&state.join("journal")), megabytes(&state.join("index")));
+
+    let empty = Line::start(&own.path().join("empty"));
+    std::thread::sleep(Duration::from_secs(3));
+    let (ready, bare) = (empty.ready, empty.memory_mb());
+    drop(empty);
+    println!("empty: Ready after {:.2} s, {bare} MB", ready.as_secs_f64());
+    let line = Line::start(&state);
+    println!("{records} records: Ready after {:.2} s", line.ready.as_secs_f64());
+    while line.ask("inspections?limit=1").contains("\"rebuilding\":true") {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("index complete {:.2} s after the start", line.began.elapsed().as_secs_f64());
+    println!("memory beyond the empty one: {} MB", line.memory_mb().saturating_sub(bare));
+
+    let day = first() + SignedDuration::from_hours(24 * 6);
+    let next = day + SignedDuration::from_hours(24);
+    for (name, path) in [
+        ("first page (60)", "inspections?limit=60".to_owned()),
+        ("a page in the middle", format!("inspections?limit=60&before={}", records / 2)),
+        ("verdict fail", "inspections?limit=60&verdict=fail".into()),
+        ("verdict no_decision (0.1 %)", "inspections?limit=60&verdict=no_decision".into()),
+        ("label crack (0.4 %)", "inspections?limit=60&label=crack".into()),
+        ("label that no part has", "inspections?limit=60&label=never".into()),
+        ("score 0.50 to 0.501", "inspections?limit=60&score_from=0.5&score_to=0.501".into()),
+        ("score 0 to 0.1 (none)", "inspections?limit=60&score_to=0.1".into()),
+        ("serial", format!("inspections?limit=60&serial=S-{:07}", records / 3)),
+        ("lot", "inspections?limit=60&lot=L3".into()),
+        ("recipe (oldest half)", "inspections?limit=60&recipe=bracket%401".into()),
+        ("model", "inspections?limit=60&model=aaaa".into()),
+        ("camera", "inspections?limit=60&camera=side".into()),
+        ("a day", format!("inspections?limit=60&from={day}&to={next}")),
+        (
+            "all of these together",
+            format!(
+                "inspections?limit=60&from={day}&to={next}&verdict=fail&label=scratch&camera=side&recipe=bracket&score_from=0.6"
+            ),
+        ),
+        ("count of label scratch", "inspections/count?label=scratch".into()),
+        ("Quality, a day by shift", format!("quality?from={day}&to={next}&by=shift")),
+        (
+            "Quality, a day at odd minutes",
+            format!(
+                "quality?from={}&to={}&by=lot",
+                day + SignedDuration::from_mins(17),
+                next + SignedDuration::from_mins(17)
+            ),
+        ),
+        (
+            "Quality, everything by lot",
+            format!("quality?from={}&to={}&by=lot", first(), first() + SignedDuration::from_hours(24 * 30)),
+        ),
+    ] {
+        line.measure(name, &path);
+    }
+    println!("memory beyond the empty one, after all that: {} MB", line.memory_mb().saturating_sub(bare));
+    let began = Instant::now();
+    let bytes = line.ask("export?as=csv").len();
+    println!(
+        "export of all as CSV: {:.1} s, {} MB; memory then: {} MB",
+        began.elapsed().as_secs_f64(),
+        bytes >> 20,
+        line.memory_mb().saturating_sub(bare)
+    );
+    drop(line);
+
+    let began = Instant::now();
+    std::fs::remove_dir_all(state.join("index")).expect("removed");
+    let line = Line::start(&state);
+    let ready = line.ready;
+    while line.ask("inspections?limit=1").contains("\"rebuilding\":true") {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!(
+        "without an index: Ready after {:.2} s, complete after {:.0} s",
+        ready.as_secs_f64(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+/// A program at work. Killed when dropped.
+struct Line {
+    child: Child,
+    url: String,
+    began: Instant,
+    ready: Duration,
+}
+
+impl Line {
+    fn start(state: &Path) -> Line {
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_inspectd"))
+            .args(["demo", "--listen", "127.0.0.1:0", "--rate", "1", "--state"])
+            .arg(state)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut lines = said.lines().map_while(Result::ok);
+        let url = lines.find_map(|line| {
+            let at = line.find("http://127.0.0.1:")?;
+            Some(line[at..].split('/').take(3).collect::<Vec<_>>().join("/"))
+        });
+        std::thread::spawn(move || lines.count());
+        let mut line = Line { child, url: url.expect("it says where its page is"), began, ready: Duration::ZERO };
+        while !line.is_ready() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        line.ready = began.elapsed();
+        line
+    }
+
+    fn is_ready(&self) -> bool {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        ureq::Agent::from(config).get(format!("{}/readyz", self.url)).call().is_ok_and(|it| it.status() == 200)
+    }
+
+    fn ask(&self, path: &str) -> String {
+        let mut answer = ureq::get(format!("{}/api/v1/{path}", self.url)).call().expect("an answer");
+        answer.body_mut().with_config().limit(1 << 32).read_to_string().expect("a whole answer")
+    }
+
+    fn measure(&self, name: &str, path: &str) {
+        let mut times: Vec<Duration> = (0..ASKS)
+            .map(|_| {
+                let began = Instant::now();
+                self.ask(path);
+                began.elapsed()
+            })
+            .collect();
+        times.sort();
+        let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1e3;
+        println!("{name:<32} p50 {:>7.1} ms   p95 {:>7.1} ms", at(50), at(95));
+    }
+
+    fn memory_mb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let id = self.child.id().to_string();
+        let _asked = Command::new("kill").args(["-TERM", &id]).status();
+        let _ended = self.child.wait();
+    }
+}
+
+fn first() -> Timestamp {
+    "2026-11-01T00:00:00Z".parse().expect("a time")
+}
+
+fn fill(state: &Path, records: u64) {
+    let began = Instant::now();
+    let (store, _) = Store::open(state, Options { line: "demo".into(), ..Options::default() }).expect("a store");
+    let names = Names::default();
+    for id in 1..=records {
+        store.record(part(id, records, &names), None).expect("kept");
+    }
+    println!("{records} records written in {:.0} s", began.elapsed().as_secs_f64());
+    assert!(store.wait_for_index(Duration::from_secs(3600)));
+    println!("and indexed after {:.0} s", began.elapsed().as_secs_f64());
+    store.close().expect("closes");
+}
+
+struct Names {
+    labels: Vec<Arc<str>>,
+    cameras: [Arc<str>; 2],
+    recipes: [Arc<str>; 2],
+    models: [Arc<str>; 2],
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names {
+            labels: LABELS.map(Arc::from).to_vec(),
+            cameras: ["top".into(), "side".into()],
+            recipes: ["bracket@1".into(), "bracket@2".into()],
+            models: ["aaaa".repeat(16).into(), "bbbb".repeat(16).into()],
+        }
+    }
+}
+
+/// Some 86,000 parts a day: a part a second.
+fn part(id: u64, records: u64, names: &Names) -> Inspection {
+    let dice = |what: u64, sides: u64| scatter(id * 13 + what) % sides;
+    let (verdict, label) = match dice(0, 1000) {
+        0 => (Verdict::NoDecision(Cause::Late), None),
+        n @ 1..=36 => (Verdict::Fail, Some(1 + (n as usize - 1) / 4)),
+        37..=46 => (Verdict::Review, Some(1 + dice(1, 9) as usize)),
+        _ => (Verdict::Pass, Some(0)),
+    };
+    let score =
+        |at: usize| LabelScore { label: names.labels[at].clone(), score: dice(20 + at as u64, 1000) as f32 / 2000.0 };
+    let mut scores: Vec<LabelScore> = (0..LABELS.len()).map(score).collect();
+    if let Some(label) = label {
+        scores[label].score = 0.5 + dice(2, 5000) as f32 / 10_000.0;
+    }
+    let bad = matches!(verdict, Verdict::Fail | Verdict::Review);
+    let heat = bad.then(|| KeptHeat {
+        label: names.labels[label.unwrap_or(0)].clone(),
+        width: 16,
+        height: 16,
+        cells: (0..256).map(|cell| if cell == dice(3, 256) { 240 } else { 12 }).collect(),
+    });
+    let stages = ["quality", "identify", "align", "preprocess", "infer", "decide"];
+    let mark = |(at, stage): (usize, &'static str)| Mark {
+        stage: stage.into(),
+        entered_us: 1000 * at as u32,
+        left_us: 1000 * at as u32 + 900,
+    };
+    let half = usize::from(id > records / 2);
+    Inspection {
+        id,
+        line: "demo".into(),
+        camera: names.cameras[dice(4, 2) as usize].clone(),
+        serial: Some(format!("S-{id:07}").into()),
+        lot: Some(format!("L{}", id * 40 / records).into()),
+        identity: None,
+        call: None,
+        origin: None,
+        triggered_at: first() + SignedDuration::from_secs(id as i64),
+        verdict,
+        detail: None,
+        label: label.map(|at| names.labels[at].clone()),
+        found: label.filter(|_| bad).map(|at| scores[at].clone()).into_iter().collect(),
+        scores: if label.is_some() { scores } else { Vec::new() },
+        heat,
+        regions: Vec::new(),
+        recipe: names.recipes[half].clone(),
+        model: names.models[half].clone(),
+        provider: None,
+        ledger: Ledger { marks: stages.into_iter().enumerate().map(mark).collect(), total_us: 12_000 },
+        evidence: None,
+        truth: None,
+        conditions: Vec::new(),
+        image: None,
+        pose: None,
+        sample: Default::default(),
+    }
+}
+
+fn megabytes(dir: &Path) -> u64 {
+    let sizes = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    sizes
+        .map(|it| if it.path().is_dir() { megabytes(&it.path()) << 20 } else { it.metadata().map_or(0, |m| m.len()) })
+        .sum::<u64>()
+        >> 20
+}
