@@ -11,6 +11,7 @@ import { MockDrift } from './drift.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
+import { MockRecords } from './records.ts';
 import { MockReplays } from './replays.ts';
 
 /** What the daemon sends, so that a page that would break under it breaks here first. */
@@ -36,6 +37,7 @@ function routes(): Connect.NextHandleFunction {
   const send = (text: string) => clients.forEach((c) => c.write(text));
   const learning = new MockLearning(line, () => send(event('learning', {})));
   const drift = new MockDrift(() => learning.role);
+  const records = new MockRecords(line);
   const replays = new MockReplays(line, learning);
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
@@ -51,7 +53,7 @@ function routes(): Connect.NextHandleFunction {
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
     const path = url.pathname.slice('/api/v1'.length);
-    if (drift.answer(path, req, res) || replays.answer(path, req, res)) return;
+    if (drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }
@@ -65,10 +67,6 @@ function answer(line: MockLine, learning: MockLearning, clients: Set<ServerRespo
   if (path === '/events') return subscribe(line, clients, req, res);
   const [, seen] = /^\/alerts\/([^/]+)\/acknowledge$/.exec(path) ?? [];
   if (seen) return acknowledge(line, clients, seen, res);
-  if (path === '/inspections') {
-    const items = line.latest(Number(url.searchParams.get('limit') ?? 24), url.searchParams.get('verdict'));
-    return json(res, { items, next: items.at(-1)?.id ?? null, rebuilding: false });
-  }
   const [, id, image] = /^\/inspections\/(\d+)(\/image)?$/.exec(path) ?? [];
   const part = learning.part(Number(id)) ?? line.parts.find((p) => p.id === Number(id));
   if (!part) return problem(res, 404, `no part ${id ?? path}`);

@@ -4,10 +4,12 @@
 import type { Component } from 'svelte';
 import CamerasPage from './CamerasPage.svelte';
 import DriftPage from './DriftPage.svelte';
+import HistoryPage from './HistoryPage.svelte';
 import type { Live } from './live.svelte';
 import LivePage from './LivePage.svelte';
 import { driftMarks, reviewMarks, type NavMark } from './marks';
 import ModelsPage from './ModelsPage.svelte';
+import QualityPage from './QualityPage.svelte';
 import ReplayPage from './ReplayPage.svelte';
 import ReviewPage from './ReviewPage.svelte';
 import type { Route } from './route';
@@ -44,6 +46,8 @@ export interface Page {
 export const PAGES: readonly Page[] = [
   { name: 'live', title: 'nav.live', component: LivePage, also: 'part', at: /^[1-9]\d*$/, icon: 'M2 12h4.500L9.500 4l5 16 3-8H22' },
   { name: 'review', title: 'nav.review', component: ReviewPage, marks: reviewMarks, begins: true, icon: 'M7 7V3h14v14h-4M3 7h14v14H3zM6.500 14l2.500 2.500 4.500-5' },
+  { name: 'history', title: 'nav.history', component: HistoryPage, at: /./, icon: 'M4 5h16M4 10h16M4 15h10M4 20h7M18 14v4l2.500 2M18 22a4 4 0 1 0 0-8 4 4 0 0 0 0 8z' },
+  { name: 'quality', title: 'nav.quality', component: QualityPage, at: /./, icon: 'M3 3v18h18M7 17v-4M11 17V8M15 17v-6M19 17V6' },
   { name: 'models', title: 'nav.models', component: ModelsPage, at: /^([0-9a-f]+|job-\d+)$/, begins: true, icon: 'M12 2 21 7v10l-9 5-9-5V7zM3 7l9 5 9-5M12 12v10' },
   { name: 'drift', title: 'nav.drift', component: DriftPage, marks: driftMarks, icon: 'M3 3v18h18M6 16c4 0 5-1 7.500-4S18 6 21 5.500' },
   { name: 'replay', title: 'nav.replay', component: ReplayPage, at: /^\d+$/, icon: 'M4 12a8 8 0 1 0 2.300-5.700L4 8.500M4 3v5.500h5.500M12 8v4.500l3 2' },
