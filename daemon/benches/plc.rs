@@ -97,11 +97,11 @@ fn main() {
     println!("{PARTS} parts at {PACE} parts/s, a Modbus client that reads every {} ms", SCAN.as_millis());
     for realtime_priority in [0, REALTIME, 0, REALTIME] {
         println!("limits.realtime_priority = {realtime_priority}");
-        run(Limits { realtime_priority, ..Limits::default() });
+        run(&Limits { realtime_priority, ..Limits::default() });
     }
 }
 
-fn run(limits: Limits) {
+fn run(limits: &Limits) {
     let config = SyntheticConfig { seed: 4711, bad_frame_rate: 0.0, ..SyntheticConfig::default() };
     let mut recipe = parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE).expect("the shipped recipe is sound");
     recipe.quality = config.quality();
@@ -122,7 +122,7 @@ fn run(limits: Limits) {
         name: "bench".into(),
         first_id: report.next_id,
         source,
-        stages: standard(&limits),
+        stages: standard(limits),
         recipe,
         recorder: Arc::new(store),
         serials: None,

@@ -1,4 +1,5 @@
 //! The live page in a real browser, served by the real program: what an operator sees is what the line does.
+#![allow(clippy::print_stdout)] // what is skipped is said
 
 mod screen;
 

@@ -111,6 +111,7 @@ struct FeatureView {
 /// Which camera.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Its id, serial number, MAC or IP address.
     camera: String,

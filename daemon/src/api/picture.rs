@@ -16,6 +16,7 @@ use crate::store::PictureError;
 /// How large the picture should be.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// The longer side's pixels, at most: 32 to 2048. A larger picture is made smaller, as a JPEG. Absent: as it is.
     side: Option<u32>,

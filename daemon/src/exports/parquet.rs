@@ -74,7 +74,7 @@ fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, rows: &[Arc<Inspec
     columns.texts(|it| verdict_words(it.verdict).0)?;
     columns.maybe(|it| Some(verdict_words(it.verdict).1).filter(|cause| !cause.is_empty()))?;
     columns.maybe(|it| it.label.as_deref())?;
-    columns.optional::<FloatType>(|it| score(it))?;
+    columns.optional::<FloatType>(score)?;
     columns.texts(|it| &it.recipe)?;
     columns.texts(|it| &it.model)?;
     columns.optional::<ByteArrayType>(|it| it.provider.map(|it| ByteArray::from(it.to_string().as_str())))?;

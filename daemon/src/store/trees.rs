@@ -16,6 +16,7 @@
 //! answer conditions together.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -162,13 +163,14 @@ impl Trees {
         let mut hours = self.hours();
         for row in rows {
             let at = hour_of(row.at_us);
-            if !hours.contains_key(&at) {
-                let hour = self.hour.get(hour_key(at))?.map_or(Ok(Hour::default()), |value| hour(&value))?;
-                hours.insert(at, hour);
-            }
-            if let Some(hour) = hours.get_mut(&at) {
-                hour.add(row);
-            }
+            let hour = match hours.entry(at) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unread) => {
+                    let kept = self.hour.get(hour_key(at))?;
+                    unread.insert(kept.map_or(Ok(Hour::default()), |value| hour(&value))?)
+                }
+            };
+            hour.add(row);
         }
         Ok(())
     }

@@ -257,10 +257,10 @@ fn the_description_names_what_answers() {
             continue; // it never ends; it cannot be looked at
         }
         let (status, _, _) = get(&format!("{}{}", demo.url, path.replace("{id}", "1").replace("{digest}", &model)));
-        // The first part's picture may not have been kept, and nobody has started a training or a replay.
+        // The first part's picture may not have been kept, and nobody has started a training, a replay or an export.
         let may_lack = path.ends_with("/image")
             || path.ends_with("/plc")
-            || ["jobs", "replays"].iter().any(|it| path.contains(&format!("/{it}/")));
+            || ["jobs", "replays", "exports"].iter().any(|it| path.contains(&format!("/{it}/")));
         // What has to be told which thing is meant says so.
         let parameters = item["get"]["parameters"].as_array();
         let needs = parameters.is_some_and(|all| all.iter().any(|it| it["in"] == "query" && it["required"] == true));

@@ -44,7 +44,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         line: "test".into(),
         camera: "top".into(),
         serial: id.is_multiple_of(2).then(|| format!("S{}", id % 10).into()),
-        lot: (id % 3 > 0).then(|| format!("L{}", id / 50).into()),
+        lot: (!id.is_multiple_of(3)).then(|| format!("L{}", id / 50).into()),
         identity: None,
         call: None,
         origin: Some(format!("part-{id}.png").into()),
