@@ -43,7 +43,7 @@ impl Rows {
     /// It has fewer, or a row is not as it was written.
     pub(crate) fn open(path: &Path, count: u64) -> io::Result<Rows> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let bytes = count * BYTES as u64;
+        let bytes = count.saturating_mul(BYTES as u64);
         if file.metadata()?.len() < bytes {
             return Err(io::Error::other(format!("{} has fewer rows than it should", path.display())));
         }
