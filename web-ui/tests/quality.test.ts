@@ -31,7 +31,9 @@ test('a day that is not over stands beside as much of the other one', () => {
 const quality = (more: object) => ({ change: null, chart: { mean: 0.1, each: 'hour', points: [] }, beside: null, ...more }) as unknown as Quality;
 
 test('the chart is said in one sentence', () => {
-  expect(chartSentence(quality({}))).toBe('In control: no rule is broken.');
+  const calm = (points: number) => quality({ chart: { mean: 0.1, points: [{ parts: 0, rules: [] }, ...Array.from({ length: points }, () => ({ parts: 50, rules: [] }))] } });
+  expect(chartSentence(calm(8))).toBe('In control: no rule is broken.');
+  expect(chartSentence(calm(7))).toContain('too few to call it in control');
   expect(chartSentence(quality({ chart: { mean: null, points: [] } }))).toBe('');
   expect(chartSentence(quality({ change: { at: new Date().toISOString(), before: 0.0105, after: 0.042 } }))).toMatch(/^Since \d\d:\d\d: 4.2% rejects instead of 1.1%\.$/);
   const points = [{ from: new Date().toISOString(), rules: [2, 3] }];

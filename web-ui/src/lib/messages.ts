@@ -1027,6 +1027,7 @@ export const messages = {
   'quality.rule3': { en: 'four of five beyond one third of the limit', de: 'vier von fünf jenseits eines Drittels der Grenze', zh: '五点中四点超出三分之一控制限' },
   'quality.rule4': { en: 'eight in a row on one side of the mean', de: 'acht in Folge auf einer Seite des Mittels', zh: '连续八点在均值同侧' },
   'quality.since': { en: 'Since {at}: {after} rejects instead of {before}.', de: 'Seit {at}: {after} Ausschuss statt {before}.', zh: '自 {at} 起：不良率 {after}，此前 {before}。' },
+  'quality.too-few-points': { en: 'No rule is broken, and there are fewer than {n} points: too few to call it in control.', de: 'Keine Regel ist verletzt, aber es sind weniger als {n} Punkte: zu wenige, um von „unter Kontrolle“ zu sprechen.', zh: '未违反规则，但不足 {n} 个点：尚不能判断受控。' },
   'quality.in-control': { en: 'In control: no rule is broken.', de: 'Unter Kontrolle: Keine Regel ist verletzt.', zh: '受控：未违反规则。' },
   'quality.point': { en: '{at}: {share} of {n}', de: '{at}: {share} von {n}', zh: '{at}：{n} 件中 {share}' },
   'quality.point-none': { en: '{at}: no parts', de: '{at}: keine Teile', zh: '{at}：无工件' },

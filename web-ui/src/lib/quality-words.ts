@@ -20,13 +20,17 @@ export const wrongWord = (wrong: Pick<Wrong, 'kind' | 'name'>) => (wrong.kind ==
 export const groupWord = (group: Group, by: By) =>
   by === 'shift' ? t('quality.shift-of', { shift: labelWord(group.name), date: group.date ?? '' }) : (by === 'model' ? group.name.slice(0, 8) : group.name) || t('quality.unnamed');
 
+/** The longest rule looks at eight points: with fewer, nothing can be said to be in control. */
+const JUDGED = 8;
+
 /** What the chart says, in one sentence. */
 export function chartSentence(quality: Quality): string {
   const { change, chart } = quality;
   if (change) return t('quality.since', { at: when(change.at), after: share(change.after), before: share(change.before) });
   const broken = chart.points.filter((point) => point.rules.length);
   const last = broken.at(-1);
-  if (!last) return chart.mean === null ? '' : t('quality.in-control');
+  if (!last && chart.mean === null) return '';
+  if (!last) return chart.points.filter((point) => point.parts).length < JUDGED ? t('quality.too-few-points', { n: JUDGED }) : t('quality.in-control');
   return t('quality.broken', { n: broken.length, at: when(last.from), rule: ruleWord(last.rules[0]!) });
 }
 
