@@ -3,14 +3,14 @@
 # does, changes nothing twice, and is silent when there is nothing to do.
 #
 #   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
-#   ./setup.sh test     the same, a browser for the browser test, and what other tests need from Python
+#   ./setup.sh test     the same, a browser for the browser test, promtool, and what other tests need from Python
 set -euo pipefail
 cd "$(dirname "$0")"
 
 # OpenCV and clang are for the `opencv` crate, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
 PACKAGES_BUILD=(build-essential pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
-# aravis-tools has the fake GigE Vision camera.
-PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools)
+# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs.
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils)
 
 # The shared library comes out of ONNX Runtime's Python wheel: version and content are pinned.
 ORT_VERSION=1.31.1
@@ -123,7 +123,9 @@ install_promtool() {
   [ ! -x .setup/prometheus/promtool ] || return 0
   say "fetching promtool from Debian's prometheus package"
   local tmp; tmp=$(mktemp -d)
-  if (cd "$tmp" && apt-get download -q prometheus >/dev/null 2>&1 && dpkg-deb -x prometheus_*.deb .); then
+  fetch() { (cd "$tmp" && apt-get download -q prometheus >/dev/null 2>&1); }
+  # A machine that has every package may still have no index of them.
+  if { fetch || { as_root apt-get update -q >/dev/null && fetch; }; } && dpkg-deb -x "$tmp"/prometheus_*.deb "$tmp"; then
     mkdir -p .setup/prometheus
     mv "$tmp/usr/bin/promtool" .setup/prometheus/
   else

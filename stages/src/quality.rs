@@ -20,7 +20,7 @@ use sharpness::Sharpness;
 
 /// Grey levels are counted on about this many pixels of a picture, spread evenly.
 const SAMPLED_PIXELS: usize = 1 << 16;
-/// Share of the parts whose sharpness is measured for the trend where the recipe has no limit for it: it is the dearest of the checks.
+/// Share of the parts whose sharpness is measured for the trend where the recipe has no limit for it: it alone looks at every pixel.
 const SHARPNESS_SHARE: f32 = 0.1;
 
 /// Why a picture is refused: the cause, and in words.

@@ -203,11 +203,16 @@ fn report(url: &str, dir: &std::path::Path) {
     assert_eq!(run(&sheet, "early").0, 0);
     let bytes = std::fs::read(&sheet).expect("a file");
     assert!(bytes.starts_with(b"%PDF-") && bytes.trim_ascii_end().ends_with(b"%%EOF"));
-    // Where a reader is installed, it finds the words.
-    if let Ok(read) = Command::new("pdftotext").args([text(&sheet), "-"]).output() {
-        let said = String::from_utf8_lossy(&read.stdout).into_owned();
-        for words in ["early shift of 2026-11-03", "Yield", "scratch", "What was wrong", "Where on the picture"] {
-            assert!(said.contains(words), "{words}: {said}");
+    match Command::new("pdftotext").args([text(&sheet), "-"]).output() {
+        Ok(read) => {
+            let said = String::from_utf8_lossy(&read.stdout).into_owned();
+            for words in ["early shift of 2026-11-03", "Yield", "scratch", "What was wrong", "Where on the picture"] {
+                assert!(said.contains(words), "{words}: {said}");
+            }
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "pdftotext is not here ({error}): run ./setup.sh test");
+            println!("SKIPPED: pdftotext is not here: run ./setup.sh test");
         }
     }
     let (code, _, said) = run(&dir.join("report.txt"), "early");

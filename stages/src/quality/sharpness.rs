@@ -1,7 +1,7 @@
 //! How sharp a picture is: variance of the Laplacian of its grey levels (Pech-Pacheco et al., ICPR 2000), the four neighbours' form.
 //!
 //! One pass of our own over each row, because this stands before every verdict: OpenCV's three calls (grey, Laplacian, deviation) go
-//! over the picture three times and take several times as long.
+//! over the picture three times.
 
 use models::image::{ImageView, PixelFormat};
 
