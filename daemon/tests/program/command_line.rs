@@ -132,6 +132,23 @@ fn the_committed_description_is_the_programs_own() {
 }
 
 #[test]
+fn a_second_demo_goes_on_counting() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = tiny_bundle(dir.path());
+    let state = dir.path().join("state");
+    for _ in 0..2 {
+        let demo = ["demo", "--parts", "5", "--rate", "max", "--no-serve", "--json", "--bundle"];
+        let (code, _, stderr) = words(&output(&[&demo[..], &[text(&bundle), "--state", text(&state)]].concat()));
+        assert_eq!(code, 0, "{stderr}");
+        assert!(!stderr.contains("serial-repeated"), "{stderr}");
+    }
+    for serial in ["S000000", "S000004", "S000005", "S000009"] {
+        let (_, parts, _) = words(&output(&["records", "list", "--serial", serial, "--state", text(&state)]));
+        assert_eq!(parts.lines().count(), 1, "{serial}: {parts}");
+    }
+}
+
+#[test]
 fn records_are_listed_and_exported() {
     let dir = tempfile::tempdir().expect("a folder");
     let bundle = tiny_bundle(dir.path());

@@ -53,6 +53,8 @@ pub struct SyntheticConfig {
     pub bad_frame_rate: f32,
     /// Parts after which the line ends; absent: never.
     pub parts: Option<u64>,
+    /// Number in the first part's serial number; the others count on from it.
+    pub first_serial: u64,
     /// Pixels across and down.
     pub size: u32,
     /// What parts are made of.
@@ -69,6 +71,7 @@ impl Default for SyntheticConfig {
             defect_rate: mix.defect_rate,
             bad_frame_rate: mix.bad_frame_rate,
             parts: None,
+            first_serial: 0,
             size: 512,
             surfaces: mix.surfaces,
         }
@@ -195,7 +198,7 @@ impl Source for Synthetic {
         let received = self.drawn.as_ref().map(|drawn| drawn.recv_deadline(until));
         match received {
             Some(Ok(Drawn { frame, truth })) => {
-                let serial = Some(format!("S{:06}", self.index).into());
+                let serial = Some(format!("S{:06}", self.config.first_serial.saturating_add(self.index)).into());
                 self.advance();
                 // Trigger and picture come together here: time that the drawing took is not the line's.
                 Ok(Event::Trigger(Trigger { at: Instant::now(), serial, frame, truth: Some(truth), call: None }))
