@@ -183,6 +183,7 @@ fn hostile(url: &str) {
     assert_eq!((&nothing["totals"]["parts"], &nothing["chart"]["mean"]), (&json!(0), &Value::Null));
 }
 
+#[allow(clippy::print_stdout)] // what is skipped is said
 fn report(url: &str, dir: &std::path::Path) {
     let shift = QualitySection::default().shift("early", "2026-11-03".parse().expect("a day")).expect("a shift");
     let parts = of(shift.from, shift.to);
