@@ -257,9 +257,10 @@ fn a_gige_camera_is_lost_noticed_and_found_again() {
     let counts = rig.line.drain();
     println!("GigE: {counts:?}");
     assert!(counts.obey_the_law() && counts.in_flight == 0);
-    // Each picture with holes, and each that is missing, is a part without a decision. One with holes may also repeat a number.
-    let answered = source.incomplete.max(source.repeated) + source.missing;
-    assert!(counts.no_decision >= answered, "{counts:?} {source:?}");
+    // Each picture with holes, and each that is missing, is a part without a decision. Where the packet with the number was lost, none
+    // beside it is missed: the fake begins near the end of 16 bits, so that would be a hundred.
+    let answered = source.incomplete + source.missing;
+    assert!(counts.no_decision >= answered && source.missing < 50, "{counts:?} {source:?}");
     println!("GigE: of {answered} or more lost pictures each is one part without a decision: {}", counts.no_decision);
     drop(fake);
 }

@@ -282,7 +282,8 @@ impl Camera {
             self.gauge.change(|now| now.stale += 1);
             return;
         }
-        let step = self.sequence.step(shot.number);
+        let holes = matches!(&shot.frame, Err(fault) if fault.cause != Cause::Overload);
+        let step = if holes { self.sequence.step_with_holes(shot.number) } else { self.sequence.step(shot.number) };
         if step == Step::Late {
             // Its part has had its answer when another picture overtook it.
             self.gauge.change(|now| now.late += 1);

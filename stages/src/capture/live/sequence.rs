@@ -30,14 +30,28 @@ pub(super) struct Sequence {
     missing: VecDeque<u64>,
     /// The camera does use 0, whatever the standard says.
     zero: bool,
+    /// Pictures whose number was lost with their first packet: the next gap holds so many less.
+    nameless: u64,
 }
 
 impl Sequence {
+    /// The number of a picture with holes. Its first packet carries the number: where that one was lost, the number is an old one or 0,
+    /// and the picture stands for one of those that the next number leaves out.
+    pub(super) fn step_with_holes(&mut self, number: u64) -> Step {
+        let plausible = self.last.is_some_and(|last| (1..=OVERTAKEN).contains(&self.distance(last, number)));
+        if plausible || self.missing.contains(&number) {
+            return self.step(number);
+        }
+        self.nameless += 1;
+        Step::Ahead(0)
+    }
+
     /// The next picture's number.
     pub(super) fn step(&mut self, number: u64) -> Step {
         self.zero |= number == 0;
         let Some(last) = self.last else {
             self.last = Some(number);
+            self.nameless = 0;
             return Step::Ahead(0);
         };
         if number == last {
@@ -49,6 +63,7 @@ impl Sequence {
             return place.and_then(|place| self.missing.remove(place)).map_or(Step::Repeated, |_| Step::Late);
         }
         self.last = Some(number);
+        let nameless = std::mem::take(&mut self.nameless);
         if forward > PLAUSIBLE {
             self.missing.clear();
             return Step::Anew;
@@ -60,7 +75,7 @@ impl Sequence {
         }
         let beyond = self.missing.len().saturating_sub(OVERTAKEN as usize);
         self.missing.drain(..beyond);
-        Step::Ahead(forward - 1)
+        Step::Ahead((forward - 1).saturating_sub(nameless))
     }
 
     /// Steps from one number on to another; past the end of 16 bits where that is the shorter way.
@@ -103,6 +118,21 @@ mod tests {
         assert_eq!(follow(&[7, 9, 8, 10]), (0, 0, 0), "overtaken");
         assert_eq!(follow(&[7, 9, 8, 8, 10]), (0, 1, 0), "overtaken, and once more");
         assert_eq!(follow(&[65_534, 2, 65_535, 1, 3]), (0, 0, 0), "overtaken at the end of 16 bits");
+    }
+
+    #[test]
+    fn a_picture_with_holes_whose_number_is_lost_is_one_of_the_gap() {
+        let mut sequence = Sequence::default();
+        assert_eq!(sequence.step_with_holes(0), Step::Ahead(0), "the first of all");
+        assert_eq!(sequence.step(65_402), Step::Ahead(0));
+        assert_eq!(sequence.step_with_holes(65_403), Step::Ahead(0), "its number came");
+        assert_eq!(sequence.step_with_holes(0), Step::Ahead(0), "a new buffer's number");
+        assert_eq!(sequence.step_with_holes(65_390), Step::Ahead(0), "an old buffer's number");
+        assert_eq!(sequence.step(65_406), Step::Ahead(0), "two of two were these");
+        assert_eq!(sequence.step_with_holes(65_406), Step::Ahead(0));
+        assert_eq!(sequence.step(65_409), Step::Ahead(1), "one of two");
+        assert_eq!(sequence.step_with_holes(65_408), Step::Late, "overtaken");
+        assert_eq!(sequence.step(65_410), Step::Ahead(0));
     }
 
     proptest! {
