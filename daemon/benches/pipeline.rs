@@ -172,6 +172,7 @@ impl Bench {
             recipe: self.recipe.clone(),
             recorder,
             serials: None,
+            checker: None,
             sinks: Vec::new(),
             limits: self.limits.clone(),
         })

@@ -126,6 +126,7 @@ fn run(limits: &Limits) {
         recipe,
         recorder: Arc::new(store),
         serials: None,
+        checker: None,
         sinks: vec![times.clone(), plc.sink()],
         limits: limits.clone(),
     })

@@ -122,6 +122,7 @@ impl Line {
             pose: None,
             sample: Sample { sketch, ..Sample::default() },
             conditions: Vec::new(),
+            check: None,
         })
     }
 }

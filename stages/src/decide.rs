@@ -242,6 +242,7 @@ mod tests {
             tiles: None,
             review: Default::default(),
             identity: Default::default(),
+            golden_samples: None,
         };
         RecipeInForce::new(recipe, Arc::new(Labels(manifest, "digest".into())))
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 
+use crate::check::CheckMark;
 use crate::identify::Origin;
 use crate::identify::code::Format;
 use crate::ledger::Ledger;
@@ -209,6 +210,9 @@ pub struct Inspection {
     /// What was wrong with the machine meanwhile: names of alerts. Filled by the recorder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Arc<str>>,
+    /// It was sent through to check the line: it is no production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckMark>,
 }
 
 mod serde_bytes_vec {

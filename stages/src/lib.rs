@@ -3,6 +3,7 @@
 
 pub mod align;
 pub mod capture;
+pub mod check;
 pub mod decide;
 pub mod frame;
 pub mod identify;

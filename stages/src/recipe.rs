@@ -12,6 +12,7 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::check::GoldenSamples;
 use crate::identify::Identification;
 use crate::prepare::{self, Align, Mask, Preparation};
 use crate::quality::golden::{self, Golden, GoldenConfig};
@@ -66,6 +67,9 @@ pub struct Recipe {
     /// Which part it is: where its serial number comes from.
     #[serde(default)]
     pub identity: Identification,
+    /// Parts whose answer is known, and when they have to be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden_samples: Option<GoldenSamples>,
 }
 
 /// What the reject gate does.
@@ -178,6 +182,7 @@ impl Recipe {
         problems.extend(regions::problems(self));
         problems.extend(prepare::problems(self));
         problems.extend(self.quality.golden.iter().flat_map(GoldenConfig::problems));
+        problems.extend(self.golden_samples.iter().flat_map(GoldenSamples::problems));
         problems
     }
 

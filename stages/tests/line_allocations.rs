@@ -133,6 +133,7 @@ fn a_warm_line_allocates_nothing_large() {
         recipe: Arc::new(recipe),
         recorder: Arc::new(Forgetful),
         serials: None,
+        checker: None,
         sinks: vec![],
         limits,
     });

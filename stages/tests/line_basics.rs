@@ -84,6 +84,7 @@ fn a_line_that_cannot_run_says_why() {
         recipe: recipe(100),
         recorder: Memory::keeping(),
         serials: None,
+        checker: None,
         sinks: vec![],
         limits,
     };

@@ -26,6 +26,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, String) {
     let board = &api.board;
     let reason = match board.line.status().state {
         LineState::SafeHold(reason) => Some(format!("safe hold: {reason}")),
+        LineState::NotReady(reason) => Some(format!("not ready: {reason}")),
         LineState::Draining => Some("draining: no new parts are taken".to_owned()),
         LineState::Stopped => Some("stopped: the source has ended".to_owned()),
         LineState::Ready | LineState::Running => {

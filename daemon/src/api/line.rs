@@ -69,6 +69,8 @@ enum StateWord {
     Running,
     /// Every part is `no_decision`, for the reason given.
     SafeHold,
+    /// Every part is `no_decision` until golden samples were judged right, for the reason given.
+    NotReady,
     /// No new parts are taken.
     Draining,
     /// The source ended or the line was drained.
@@ -307,6 +309,7 @@ impl LineView {
             LineState::Ready => (StateWord::Ready, None),
             LineState::Running => (StateWord::Running, None),
             LineState::SafeHold(reason) => (StateWord::SafeHold, Some(reason)),
+            LineState::NotReady(reason) => (StateWord::NotReady, Some(reason)),
             LineState::Draining => (StateWord::Draining, None),
             LineState::Stopped => (StateWord::Stopped, None),
         };

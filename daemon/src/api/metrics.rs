@@ -49,10 +49,11 @@ fn of_line(families: &mut Families, board: &Board, status: &LineStatus) {
         LineState::Ready => "ready",
         LineState::Running => "running",
         LineState::SafeHold(_) => "safe_hold",
+        LineState::NotReady(_) => "not_ready",
         LineState::Draining => "draining",
         LineState::Stopped => "stopped",
     };
-    let states = ["ready", "running", "safe_hold", "draining", "stopped"];
+    let states = ["ready", "running", "safe_hold", "not_ready", "draining", "stopped"];
     let states = states.map(|name| (name, f64::from(u8::from(name == state))));
     families.gauges("line_state", "1 for the state that the line is in.", "state", states);
     families.counter("stage_restarts_total", "Stages rebuilt after a panic.", status.restarts);

@@ -13,6 +13,8 @@ mod drift;
 mod events;
 mod export;
 mod gate;
+mod gauge;
+mod golden;
 mod guard;
 mod health;
 mod idempotency;
@@ -28,12 +30,14 @@ mod picture;
 mod plc;
 mod problem;
 mod quality;
+mod recipes;
 mod replays;
 mod review;
 mod routes;
 mod serials;
 mod server;
 mod session;
+mod setup;
 mod tokens;
 mod users;
 mod view;
@@ -95,6 +99,29 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/cameras/features", set_up, cameras::features)
         .put("/api/v1/cameras/features", set_up, cameras::set)
         .post("/api/v1/cameras/picture", set_up, cameras::picture)
+        .get("/api/v1/golden", look(Area::Line), golden::golden)
+        .get("/api/v1/golden/runs", look(Area::Line), golden::runs)
+        .post("/api/v1/golden/runs", Need::Role(Role::Operator, Area::Line), golden::start)
+        .post("/api/v1/golden/cancel", Need::Role(Role::Operator, Area::Line), golden::cancel)
+        .post("/api/v1/golden/override", Need::Role(Role::Engineer, Area::Line), golden::overrule)
+        .get("/api/v1/gauge", look(Area::Line), gauge::list)
+        .post("/api/v1/gauge", Need::Role(Role::Engineer, Area::Line), gauge::plan)
+        .get("/api/v1/gauge/{number}", look(Area::Line), gauge::one)
+        .delete("/api/v1/gauge/{number}", Need::Role(Role::Engineer, Area::Line), gauge::remove)
+        .post("/api/v1/gauge/{number}/collect", Need::Role(Role::Operator, Area::Line), gauge::collect)
+        .post("/api/v1/gauge/{number}/void", Need::Role(Role::Operator, Area::Line), gauge::void)
+        .post("/api/v1/gauge/{number}/ratings", Need::Role(Role::Operator, Area::Line), gauge::rate)
+        .get("/api/v1/gauge/{number}/report", look(Area::Line), gauge::report)
+        .get("/api/v1/recipes", look(Area::Line), recipes::list)
+        .post("/api/v1/recipes", Need::Role(Role::Engineer, Area::Line), recipes::make)
+        .get("/api/v1/recipes/{tag}", look(Area::Line), recipes::one)
+        .post("/api/v1/recipes/{tag}/enforce", Need::Role(Role::Engineer, Area::Line), recipes::enforce)
+        .get("/api/v1/setup", look(Area::Line), setup::setup)
+        .post("/api/v1/setup/lesson", Need::Role(Role::Engineer, Area::Line), setup::begin)
+        .delete("/api/v1/setup/lesson", Need::Role(Role::Engineer, Area::Line), setup::end)
+        .delete("/api/v1/setup/lesson/{id}", Need::Role(Role::Engineer, Area::Line), setup::leave_out)
+        .post("/api/v1/setup/learn", Need::Role(Role::Engineer, Area::Line), setup::learn)
+        .get("/api/v1/setup/tradeoff", look(Area::Models), setup::trade)
         .get("/api/v1/serials", look(Area::Line), serials::waiting)
         .post("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::send)
         .delete("/api/v1/serials", Need::Role(Role::Operator, Area::Line), serials::forget)

@@ -18,8 +18,8 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, export, gate, health, idempotency, inspections, jobs, learning, line,
-    metrics, models, picture, plc, problem, quality, replays, review, serials, session, tokens, users,
+    alerts, audit, cameras, drift, events, export, gate, gauge, golden, health, idempotency, inspections, jobs, learning,
+    line, metrics, models, picture, plc, problem, quality, recipes, replays, review, serials, session, setup, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -54,6 +54,29 @@ use crate::access::{Need, Scope};
         cameras::features,
         cameras::set,
         cameras::picture,
+        recipes::list,
+        recipes::make,
+        recipes::one,
+        recipes::enforce,
+        setup::setup,
+        setup::begin,
+        setup::end,
+        setup::leave_out,
+        setup::learn,
+        setup::trade,
+        golden::golden,
+        golden::runs,
+        golden::start,
+        golden::cancel,
+        golden::overrule,
+        gauge::list,
+        gauge::plan,
+        gauge::one,
+        gauge::remove,
+        gauge::collect,
+        gauge::void,
+        gauge::rate,
+        gauge::report,
         serials::waiting,
         serials::send,
         serials::forget,

@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 
 use serde::Deserialize;
@@ -12,6 +12,9 @@ use super::Api;
 use super::inspections::{blocking, part_id};
 use super::problem::Problem;
 use crate::store::PictureError;
+
+/// Says `evidence` of a picture as it was taken, `preview` of one that was made smaller.
+const PICTURE: &str = "x-inspectd-picture";
 
 /// How large the picture should be.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,7 +53,13 @@ pub(super) async fn image(
     // Evidence never changes; a preview is replaced by nothing and soon forgotten.
     let caching = if picture.evidence { "private, max-age=31536000, immutable" } else { "private, max-age=60" };
     let bytes = axum::body::Bytes::from_owner(picture.bytes);
-    Ok(([(header::CONTENT_TYPE, picture.mime), (header::CACHE_CONTROL, caching)], bytes).into_response())
+    let as_taken = if picture.evidence { "evidence" } else { "preview" };
+    let headers = [
+        (header::CONTENT_TYPE, picture.mime),
+        (header::CACHE_CONTROL, caching),
+        (HeaderName::from_static(PICTURE), as_taken),
+    ];
+    Ok((headers, bytes).into_response())
 }
 
 impl From<PictureError> for Problem {

@@ -462,7 +462,7 @@ impl From<DeskError> for Problem {
         let words = error.to_string();
         match error {
             DeskError::NoPart(_) => Problem::not_found(words),
-            DeskError::Name(_) => Problem::unprocessable(words),
+            DeskError::Name(_) | DeskError::Checked(_) => Problem::unprocessable(words),
             DeskError::NothingToUndo | DeskError::AnotherPart { .. } => Problem::conflict(words),
             DeskError::Store(error) => error.into(),
             DeskError::Log(_) => Problem::internal(words),

@@ -6,9 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use models::runtime::Provider;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use stages::check::{CheckMark, Purpose};
 use stages::identify::Origin;
-use stages::inspection::{Identity, IdentityState, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth};
+use stages::inspection::{
+    Identity, IdentityState, ImageHealth, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth,
+};
 use stages::ledger::Ledger;
 use stages::prepare::Pose;
 use stages::verdict::{Cause, Verdict};
@@ -188,6 +191,12 @@ pub(super) struct InspectionView {
     /// Of a simulated part: what it really is.
     #[schema(required = true)]
     truth: Option<TruthView>,
+    /// It was sent through to check the line, and is no production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<CheckView>,
+    /// How its picture was taken, as the quality gate measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ImageView>,
     /// A result that came after the verdict.
     #[schema(required = true)]
     late_result: Option<LateView>,
@@ -276,6 +285,74 @@ impl From<Identity> for IdentityView {
             repeats: identity.repeats,
             missing: identity.missing.map(|MissingSerials { count, first, last }| MissingView { count, first, last }),
         }
+    }
+}
+
+/// How a picture was taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImageHealth)]
+struct ImageView {
+    /// Mean grey level, 0 to 255.
+    brightness: f32,
+    /// Standard deviation of the grey levels.
+    contrast: f32,
+    /// Variance of the Laplacian; not measured on every part.
+    #[schema(required = true)]
+    sharpness: Option<f32>,
+}
+
+impl From<ImageHealth> for ImageView {
+    fn from(ImageHealth { brightness, contrast, sharpness }: ImageHealth) -> ImageView {
+        ImageView { brightness, contrast, sharpness }
+    }
+}
+
+/// Why a part was sent through that is no production.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+struct CheckView {
+    purpose: PurposeWord,
+    /// Number of the run or study; 0: outside of one, known by its serial number.
+    run: u64,
+    /// Its place in it, from 1.
+    sample: u32,
+    /// How often it was seen in it, this time included.
+    repeat: u32,
+    /// What it is known to be.
+    #[schema(required = true)]
+    known: Option<KnownWord>,
+    /// Whether the line judged it so.
+    #[schema(required = true)]
+    right: Option<bool>,
+}
+
+/// Why a part was sent through that is no production.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CheckPurpose)]
+enum PurposeWord {
+    GoldenSample,
+    Gauge,
+    SetUp,
+}
+
+/// What a part is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Known)]
+pub(super) enum KnownWord {
+    Good,
+    Bad,
+}
+
+impl From<CheckMark> for CheckView {
+    fn from(CheckMark { purpose, run, sample, repeat, known, right }: CheckMark) -> CheckView {
+        let purpose = match purpose {
+            Purpose::GoldenSample => PurposeWord::GoldenSample,
+            Purpose::Gauge => PurposeWord::Gauge,
+            Purpose::SetUp => PurposeWord::SetUp,
+        };
+        CheckView { purpose, run, sample, repeat, known: known.map(Into::into), right }
     }
 }
 
@@ -429,6 +506,8 @@ impl InspectionView {
             has_image,
             conditions: inspection.conditions,
             truth: inspection.truth.map(TruthView::from),
+            check: inspection.check.map(CheckView::from),
+            image: inspection.image.map(ImageView::from),
             late_result: stored.late.map(|late| LateView {
                 verdict: VerdictWord::split(late.verdict).0,
                 label: late.label.clone(),

@@ -19,12 +19,15 @@ use super::{FAILURE, HUNG, SUCCESS, USAGE, out};
 use crate::access::Access;
 use crate::alerts::{Alerts, AlertsSection};
 use crate::api::Bound;
+use crate::checks::Checks;
 use crate::config::{self, AccessMode, AccessSection, ApiSection};
 use crate::health::Nvidia;
 use crate::learning::drift::DriftSection;
 use crate::learning::{Learning, LearningSection};
 use crate::quality::QualitySection;
+use crate::recipes::Recipes;
 use crate::serials::LineSerials;
+use crate::setup::Learner;
 use crate::store::{Options, Store};
 use crate::supervise::{DEMO_RECIPE, Ending, Figures, Kitchen, Prepared, Service, Signals, Tally};
 
@@ -106,13 +109,14 @@ impl Args {
         }
     }
 
-    fn prepare(&self, source: &SyntheticConfig, kitchen: &Kitchen) -> anyhow::Result<Prepared> {
+    /// As a file would have it.
+    fn recipe(&self, source: &SyntheticConfig) -> anyhow::Result<String> {
         let mut recipe = config::parse_recipe(Path::new("the demo's recipe"), DEMO_RECIPE)?;
         recipe.quality = source.quality();
         recipe.bundle = self.bundle.clone();
         let unhurried = self.rate.0.is_none().then_some(UNHURRIED_DEADLINE_MS);
         recipe.deadline_ms = self.deadline_ms.or(unhurried).unwrap_or(recipe.deadline_ms);
-        kitchen.prepare(recipe, None)
+        Ok(toml::to_string(&recipe)?)
     }
 
     fn kitchen(&self, limits: &Limits) -> Kitchen {
@@ -177,18 +181,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let drift = DriftSection { usual_min: 2, ..DriftSection::default() };
     let learning_section = LearningSection { drift, ..LearningSection::default() };
     let learning = Learning::open(state.path(), args.kitchen(&limits), learning_section)?;
-    let recipe = args.prepare(&source, &learning.kitchen)?;
+    let recipes = Recipes::open(state.path(), Path::new("the demo's recipe"), &[])?;
+    let recipe = learning.kitchen.prepare(recipes.begin(&args.recipe(&source)?)?, None)?;
     let (model, provider) = (recipe.manifest().name.clone(), recipe.in_force.model.provider());
 
     let access = Arc::new(Access::open(state.path(), &open)?);
     let tally = Arc::new(Tally::new());
     let serials = LineSerials::open(state.path(), &store)?;
+    let checks = Arc::new(Checks::open(state.path())?);
     let mut running = Service {
         name: "demo".into(),
         recipe,
         source: SourceConfig::Synthetic(source.clone()).open().map_err(|error| anyhow::anyhow!("{error}"))?,
         source_kind: "synthetic",
         serials,
+        checks,
+        recipes: Arc::new(recipes),
+        learner: Arc::new(Learner::at(state.path().join("setup"))),
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),

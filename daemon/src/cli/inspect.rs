@@ -76,6 +76,7 @@ fn unlimited() -> Recipe {
         tiles: None,
         review: Default::default(),
         identity: Default::default(),
+        golden_samples: None,
     }
 }
 

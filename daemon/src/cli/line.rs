@@ -62,6 +62,15 @@ impl LineArgs {
         self.ask(path, Method::Delete)
     }
 
+    /// What is there that is no JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn text(&self, path: &str) -> anyhow::Result<String> {
+        let mut answer = self.send(path, Method::Get)?;
+        answer.body_mut().read_to_string().context("the answer broke off")
+    }
+
     fn ask(&self, path: &str, method: Method<'_>) -> anyhow::Result<Value> {
         let mut answer = self.send(path, method)?;
         Ok(answer.body_mut().read_json().unwrap_or(Value::Null))

@@ -13,6 +13,8 @@ pub mod demo;
 pub mod doctor;
 pub mod drift;
 pub mod eval;
+pub mod gauge;
+pub mod golden;
 pub mod inspect;
 pub mod jobs;
 mod line;
@@ -102,6 +104,10 @@ pub enum Command {
     Jobs(jobs::Args),
     /// Whether the line that runs still is what it was.
     Drift(drift::Args),
+    /// Show golden samples to the line that runs: parts whose answer is known.
+    Golden(golden::Args),
+    /// Measure how well the line that runs agrees with itself, with the truth and with people.
+    Gauge(gauge::Args),
     /// How the PLC is reached, what it is told, what was counted.
     Plc(plc::Args),
     /// Play the machine around a line: the PLC that calls for parts.
@@ -154,6 +160,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Drift(args) => drift::run(&args),
+        Command::Golden(args) => golden::run(&args),
+        Command::Gauge(args) => gauge::run(&args),
         Command::Plc(args) => plc::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Models(args) => models::run(&args),

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use stages::line::LineStatus;
-use stages::recipe::Recipe;
-use stages::regions;
 
 use super::{HUNG, SUCCESS, out};
 use crate::access::Access;
 use crate::alerts::Alerts;
 use crate::api::Bound;
+use crate::checks::Checks;
 use crate::config::{self, Config};
 use crate::health::Nvidia;
 use crate::io::Plc;
 use crate::learning::Learning;
 use crate::logs;
+use crate::recipes::Recipes;
 use crate::serials::LineSerials;
+use crate::setup::Learner;
 use crate::store::{Options, Store};
 use crate::supervise::{Ending, Kitchen, Prepared, Service, Signals};
 
@@ -58,7 +59,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         registry: None,
     };
     let learning = Learning::open(&dir, kitchen, config.learning.clone())?;
-    let recipe = learning.kitchen.prepare(recipe(&config)?, None)?;
+    let recipes = Arc::new(Recipes::open(&dir, &config.line.recipe, &config.views())?);
+    let recipe = learning.kitchen.prepare(recipes.begin(&config::read_recipe(&config.line.recipe)?)?, None)?;
     let source = config.source.open().map_err(|error| anyhow::anyhow!("{error}"))?;
     let (plc, source) = match &config.plc {
         Some(section) => {
@@ -75,12 +77,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let learning = Arc::new(learning);
     let serials = LineSerials::open(&dir, &store)?;
+    let checks = Arc::new(Checks::open(&dir)?);
     let mut running = Service {
         name: line,
         recipe,
         source,
         source_kind: config.source.kind(),
         serials,
+        checks,
+        recipes: recipes.clone(),
+        learner: Arc::new(Learner::at(dir.join("setup"))),
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),
@@ -93,23 +99,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         max_viewers: config.api.max_viewers,
     }
     .start()?;
-    let reload = |before: &Prepared| reload(&config, &learning.kitchen, before);
+    let reload = |before: &Prepared| reload(&config, &recipes, &learning.kitchen, before);
     let ending = running.watch(&signals, &reload, args.once);
     report(&running.finish()?)?;
     Ok(ExitCode::from(if ending == Ending::Hung { HUNG } else { SUCCESS }))
 }
 
-/// The recipe, if it looks at what the cameras see: else no part would ever be decided.
-fn recipe(config: &Config) -> anyhow::Result<Recipe> {
-    let recipe = config::load_recipe(&config.line.recipe)?;
-    let problems = regions::misfits(&recipe, &config.views());
-    ensure!(problems.is_empty(), "recipe `{}`: {}", config.line.recipe.display(), problems.join("; "));
-    Ok(recipe)
-}
-
-/// Reads the recipe's file anew. A recipe is immutable: what changed has a new version.
-fn reload(config: &Config, kitchen: &Kitchen, before: &Prepared) -> anyhow::Result<Prepared> {
-    let recipe = recipe(config)?;
+/// Reads the recipe's file anew. A recipe is immutable: what changed has a new version. A file that has not changed is not the last word where
+/// another version was put in force on the page.
+fn reload(config: &Config, recipes: &Recipes, kitchen: &Kitchen, before: &Prepared) -> anyhow::Result<Prepared> {
+    let text = config::read_recipe(&config.line.recipe)?;
+    let Some(recipe) = recipes.reload(&text)? else {
+        return kitchen.prepare(before.in_force.recipe.clone(), Some(before));
+    };
     let old = &before.in_force.recipe;
     if recipe.tag() == old.tag() && recipe != *old {
         bail!(
@@ -118,7 +120,9 @@ fn reload(config: &Config, kitchen: &Kitchen, before: &Prepared) -> anyhow::Resu
             recipe.version
         );
     }
-    kitchen.prepare(recipe, Some(before))
+    let prepared = kitchen.prepare(recipe, Some(before))?;
+    recipes.read_from_file(&prepared.in_force.recipe, &text)?;
+    Ok(prepared)
 }
 
 fn report(status: &LineStatus) -> anyhow::Result<()> {

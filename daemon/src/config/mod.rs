@@ -209,6 +209,14 @@ impl Draft {
     }
 }
 
+/// A recipe's file, as it is written.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_recipe(path: &Path) -> Result<String, ConfigError> {
+    read(path)
+}
+
 /// Reads and validates a recipe.
 ///
 /// # Errors

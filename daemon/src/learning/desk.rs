@@ -23,6 +23,9 @@ pub enum DeskError {
     /// No such part.
     #[error("no part {0} is on record")]
     NoPart(u64),
+    /// It is known what it is.
+    #[error("part {0} was sent through to check the line, and what it is was known before: it is not learned from")]
+    Checked(u64),
     /// Not a name.
     #[error("`{0}` is no name for a label: give 1 to {LONGEST_NAME} characters without line breaks, `/` and `,`")]
     Name(String),
@@ -104,6 +107,11 @@ impl Desk {
         let news = store.after(seen, 256);
         for stored in &news {
             let inspection = &stored.inspection;
+            // What is sent through to check the line says nothing of production.
+            if inspection.check.is_some() {
+                self.lock().seen = inspection.id;
+                continue;
+            }
             let reason = see(inspection);
             if (inspection.sample.is_wanted() || reason.is_some()) && inspection.evidence.is_some() {
                 let mut item = Item::of(inspection);
@@ -128,6 +136,9 @@ impl Desk {
     pub fn answer(&self, store: &Store, id: u64, answer: Answer, by: &Arc<str>) -> Result<Given, DeskError> {
         let answer = checked(answer)?;
         let found = store.get(id)?;
+        if found.as_ref().is_some_and(|stored| stored.inspection.check.is_some()) {
+            return Err(DeskError::Checked(id));
+        }
         let mut state = self.lock();
         let (way, item) = if state.labels.wants_second(id, by) {
             (Way::SecondOpinion, state.labels.about(id).last().map(|given| given.item.clone()))

@@ -88,12 +88,12 @@ impl Entry {
     }
 
     /// Its last time up to `now`.
-    fn last(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn last(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         self.around(zone, now).filter(|&at| at <= now).max()
     }
 
     /// Its first time after `now`.
-    fn next(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn next(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         self.around(zone, now).filter(|&at| at > now).min()
     }
 

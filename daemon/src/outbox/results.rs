@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use stages::check::Purpose;
 use stages::inspection::{Inspection, LabelScore};
 use stages::verdict::{Cause, Verdict};
 
@@ -55,6 +56,9 @@ struct PartResult<'a> {
     recipe: &'a str,
     model: &'a str,
     latency_ms: f64,
+    /// It was sent through to check the line, and is no production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<Purpose>,
 }
 
 impl<'a> PartResult<'a> {
@@ -74,6 +78,7 @@ impl<'a> PartResult<'a> {
             recipe: &inspection.recipe,
             model: &inspection.model,
             latency_ms: f64::from(inspection.ledger.total_us) / 1000.0,
+            check: inspection.check.as_ref().map(|check| check.purpose),
         }
     }
 }

@@ -103,6 +103,7 @@ fn unlimited(tag: &str) -> Recipe {
         tiles: None,
         review: Default::default(),
         identity: Default::default(),
+        golden_samples: None,
     }
 }
 

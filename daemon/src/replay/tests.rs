@@ -98,6 +98,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         pose: None,
         sample: Sample::default(),
         conditions: Vec::new(),
+        check: None,
     }
 }
 

@@ -81,7 +81,10 @@ impl<R: Recorder> Recorder for Traced<R> {
     }
 
     fn record(&self, mut inspection: Inspection, picture: Option<Picture>) -> Result<(), RecordError> {
-        self.look(&mut inspection);
+        // Golden samples come again and again with the same number.
+        if inspection.check.is_none() {
+            self.look(&mut inspection);
+        }
         self.recorder.record(inspection, picture)
     }
 

@@ -83,6 +83,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        check: None,
         image: None,
         pose: None,
         sample: Default::default(),

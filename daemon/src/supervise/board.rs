@@ -10,12 +10,15 @@ use super::recipe::Prepared;
 use super::trend::Trend;
 use crate::access::Access;
 use crate::alerts::{Alerts, Facts, LineFacts, PlcFacts, ProviderFacts, StoreFacts};
+use crate::checks::Checks;
 use crate::health::HealthReport;
 use crate::io::PlcLink;
 use crate::learning::Learning;
 use crate::outbox::Outbox;
 use crate::quality::QualitySection;
+use crate::recipes::Recipes;
 use crate::serials::LineSerials;
+use crate::setup::Learner;
 use crate::store::{IndexState, Store};
 
 /// Pictures a second that are made for the page while somebody looks.
@@ -52,6 +55,12 @@ pub struct Board {
     pub source: SourceName,
     /// Its parts' serial numbers.
     pub serials: LineSerials,
+    /// Parts that are sent through to check it.
+    pub checks: Arc<Checks>,
+    /// Versions of its recipe.
+    pub recipes: Arc<Recipes>,
+    /// What learns from good parts when it is set up.
+    pub learner: Arc<Learner>,
     /// Who calls for its parts, if somebody does.
     pub plc: Option<PlcLink>,
     /// What is in force from the next part on.

@@ -11,6 +11,7 @@ use stages::line::{Limits, Line, LineConfig, LineState, LineStatus, standard};
 use stages::record::VerdictSink;
 
 use super::board::{Board, SourceName};
+use super::changeover::in_words;
 use super::recipe::Prepared;
 use super::signals::{Signal, Signals};
 use super::trend::Trend;
@@ -18,12 +19,15 @@ use crate::access::{Access, Who};
 use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
 use crate::audit::Deed;
+use crate::checks::{self, Checks};
 use crate::health::Notifier;
 use crate::io::handshake::LineLook;
 use crate::io::{self, Plc};
 use crate::learning::{self, Learning};
 use crate::quality::QualitySection;
+use crate::recipes::Recipes;
 use crate::serials::{LineSerials, Traced};
+use crate::setup::Learner;
 use crate::store::Store;
 use crate::words;
 
@@ -48,6 +52,12 @@ pub struct Service {
     pub store: Arc<Store>,
     /// Their serial numbers.
     pub serials: LineSerials,
+    /// Parts that are sent through to check the line.
+    pub checks: Arc<Checks>,
+    /// Versions of its recipe.
+    pub recipes: Arc<Recipes>,
+    /// What learns from good parts when the line is set up.
+    pub learner: Arc<Learner>,
     /// Who may do what, and the audit trail.
     pub access: Arc<Access>,
     /// What is wrong, and who is told.
@@ -87,6 +97,7 @@ pub struct Running {
     board: Arc<Board>,
     alerts: AtWork,
     learning: learning::AtWork,
+    checks: checks::AtWork,
     server: Option<Server>,
     plc: Option<io::AtWork>,
     notifier: Notifier,
@@ -103,6 +114,8 @@ impl Service {
         sinks.push(trend.clone());
         let realtime = self.limits.realtime_priority;
         let source = SourceName { name: self.source.name().to_owned(), kind: self.source_kind };
+        // Before the first part: a line that was not shown its golden samples must not decide any.
+        self.checks.golden.look(&self.recipe.in_force, &self.alerts.zone()).context("golden samples")?;
         let line = Line::start(LineConfig {
             name: self.name.clone(),
             first_id: self.store.next_id(),
@@ -115,6 +128,7 @@ impl Service {
                 self.serials.clone(),
             )),
             serials: Some(Arc::new(self.serials.clone())),
+            checker: Some(self.checks.clone()),
             sinks,
             limits: self.limits,
         })?;
@@ -129,6 +143,9 @@ impl Service {
             trend,
             source,
             serials: self.serials,
+            checks: self.checks,
+            recipes: self.recipes,
+            learner: self.learner,
             plc: self.plc.as_ref().map(Plc::link),
             recipe: ArcSwap::from_pointee(self.recipe),
             started_at: Timestamp::now(),
@@ -140,6 +157,13 @@ impl Service {
         let alerts = board.alerts.start(&board.store, look)?;
         let rest = || {
             let learning = board.learning.start(&board)?;
+            let checks = match Checks::start(&board) {
+                Ok(checks) => checks,
+                Err(error) => {
+                    learning.stop();
+                    return Err(error);
+                }
+            };
             let outward = || -> anyhow::Result<_> {
                 let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
                 // Last: from here on parts are called for.
@@ -147,14 +171,15 @@ impl Service {
                 Ok((server, plc))
             };
             match outward() {
-                Ok((server, plc)) => Ok((learning, server, plc)),
+                Ok((server, plc)) => Ok((learning, checks, server, plc)),
                 Err(error) => {
                     learning.stop();
+                    checks.stop();
                     Err(error)
                 }
             }
         };
-        let (learning, server, plc) = match rest() {
+        let (learning, checks, server, plc) = match rest() {
             Ok(rest) => rest,
             Err(error) => {
                 alerts.stop();
@@ -163,7 +188,7 @@ impl Service {
         };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, alerts, learning, server, plc, notifier })
+        Ok(Running { board, alerts, learning, checks, server, plc, notifier })
     }
 }
 
@@ -175,20 +200,10 @@ fn look_for_the_plc(board: &Arc<Board>) -> io::Look {
         let going = matches!(state, LineState::Ready | LineState::Running | LineState::SafeHold(_));
         LineLook {
             takes: going && board.line.healthy(),
+            // Not ready: `going` is false then, and no trigger is taken until golden samples are shown.
             held: matches!(state, LineState::SafeHold(_)),
             recipe: link.recipe(&board.recipe.load().in_force.recipe),
         }
-    })
-}
-
-/// What the audit trail says of a recipe: what decides about parts.
-fn in_words(prepared: &Prepared) -> serde_json::Value {
-    let recipe = &prepared.in_force.recipe;
-    serde_json::json!({
-        "recipe": recipe.tag(),
-        "model": prepared.manifest().graph_sha256,
-        "deadline_ms": recipe.deadline_ms,
-        "thresholds": recipe.thresholds,
     })
 }
 
@@ -272,7 +287,9 @@ impl Running {
         if let Some(server) = self.server {
             server.stop();
         }
+        self.board.learner.close();
         self.learning.stop();
+        self.checks.stop();
         self.alerts.stop();
         self.board.serials.save();
         let mut status = self.board.line.status();

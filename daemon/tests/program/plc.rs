@@ -3,7 +3,7 @@
 
 mod asked;
 mod hostile;
-mod rig;
+pub(crate) mod rig;
 
 use std::time::{Duration, Instant};
 

@@ -63,6 +63,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        check: None,
         image: None,
         pose: None,
         sample: Default::default(),

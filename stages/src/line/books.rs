@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use models::runtime::Provider;
 
 use super::counts::Counts;
+use crate::check::Checker;
 use crate::frame::{Pins, WeakFrame};
 use crate::inspection::{Identity, ImageHealth, Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
@@ -84,6 +85,8 @@ pub(super) struct Terms {
     pub(super) max_restarts: usize,
     pub(super) restart_window: Duration,
     pub(super) max_abandoned: u64,
+    /// Who knows of parts that check the line.
+    pub(super) checker: Option<Arc<dyn Checker>>,
 }
 
 /// Everything a line counts beside the law.
@@ -191,8 +194,9 @@ impl Books {
         self.counts.triggered += 1;
         let id = part.id;
         let marks = Vec::with_capacity(self.terms.stages.len());
+        let refused = self.terms.checker.as_ref().and_then(|checker| checker.refuses(&part.recipe));
         self.open.push_back(Open { part, deadline, marks, inside: None, outcome: None, late: None });
-        if let Some(reason) = self.hold.clone() {
+        if let Some(reason) = self.hold.clone().or_else(|| refused.map(|reason| reason.to_string())) {
             self.fail(id, Cause::SafeHold, &reason, now);
         }
         self.expire(now);
@@ -269,11 +273,10 @@ impl Books {
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<Emission> {
         let Open { part, marks, outcome, late, .. } = self.open.pop_front_if(|open| open.outcome.is_some())?;
         let Outcome { decision, beside, picture } = outcome?;
-        self.counts.tally(decision.verdict);
         self.unrecorded += 1;
         let identification = &part.recipe.recipe.identity;
         let lot = part.serial.as_deref().and_then(|serial| identification.lot_of(serial)).map(Arc::from);
-        let inspection = Inspection {
+        let mut inspection = Inspection {
             id: part.id,
             line: self.terms.line.clone(),
             camera: self.terms.camera.clone(),
@@ -300,7 +303,12 @@ impl Books {
             evidence: None,
             truth: part.truth,
             conditions: Vec::new(),
+            check: None,
         };
+        if let Some(checker) = &self.terms.checker {
+            checker.verdict(&mut inspection, &part.recipe, part.triggered);
+        }
+        self.counts.tally(inspection.verdict);
         Some(Emission { inspection, picture, late })
     }
 
@@ -357,6 +365,7 @@ impl Books {
         let weak = part.frame.as_ref()?;
         let keep = decision.verdict != Verdict::Pass
             || decision.sample.is_wanted()
+            || self.terms.checker.as_ref().is_some_and(|checker| checker.is_on())
             || drawn_by_lot(part.id, part.recipe.recipe.evidence.pass_fraction);
         let show =
             self.watched > 0 && self.last_shown.is_none_or(|last| now >= last + Duration::from_secs(1) / self.watched);

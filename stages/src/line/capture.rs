@@ -12,6 +12,7 @@ use super::guard::{Post, guarded};
 use super::keeper::{Keeper, Room};
 use super::recording::record_guarded;
 use crate::capture::{Event, Pace, Source, SourceError, Trigger};
+use crate::check::Checker;
 use crate::frame::{Content, Frame};
 use crate::identify::{Naming, Serials};
 use crate::part::Part;
@@ -32,6 +33,7 @@ pub(super) struct Capture {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) recipe: Arc<ArcSwap<RecipeInForce>>,
     pub(super) serials: Option<Arc<dyn Serials>>,
+    pub(super) checker: Option<Arc<dyn Checker>>,
     pub(super) buffers: Buffers,
     /// The queue before the first stage, and that stage's name.
     pub(super) first: (Sender<Part>, &'static str),
@@ -68,7 +70,7 @@ impl Capture {
                 Room::Full => continue,
                 Room::Draining => break,
             }
-            if limit != usize::MAX && self.keeper.held() {
+            if limit != usize::MAX && (self.keeper.held() || self.refused()) {
                 self.keeper.pause(HELD_PACE);
             }
             match self.ask() {
@@ -100,6 +102,10 @@ impl Capture {
                 }
             }
         }
+    }
+
+    fn refused(&self) -> bool {
+        self.checker.as_ref().is_some_and(|checker| checker.refuses(&self.recipe.load()).is_some())
     }
 
     fn ask(&mut self) -> Result<Event, SourceError> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::urgent;
 use crate::capture::Source;
+use crate::check::Checker;
 use crate::identify::Serials;
 use crate::recipe::RecipeInForce;
 use crate::record::{Recorder, VerdictSink};
@@ -28,6 +29,8 @@ pub struct LineConfig {
     pub recorder: Arc<dyn Recorder>,
     /// Who sends or counts serial numbers; none: nobody.
     pub serials: Option<Arc<dyn Serials>>,
+    /// Who knows of parts that are sent through to check the line; none: nobody.
+    pub checker: Option<Arc<dyn Checker>>,
     /// Who is told each verdict at once.
     pub sinks: Vec<Arc<dyn VerdictSink>>,
     /// Limits.

@@ -48,6 +48,7 @@ use self::supervisor::{Seat, Supervisor};
 use self::worker::Station;
 use crate::capture::Pace;
 use crate::capture::statistics::Gauge;
+use crate::check::Checker;
 use crate::frame::Pins;
 use crate::recipe::RecipeInForce;
 use crate::recycle::Buffers;
@@ -77,6 +78,7 @@ pub enum LineError {
 pub struct Line {
     keeper: Arc<Keeper>,
     gauge: Option<Gauge>,
+    checker: Option<Arc<dyn Checker>>,
     recipe: Arc<ArcSwap<RecipeInForce>>,
     watched: Watched,
     /// For the length of their queues alone: who holds a station keeps its queues open.
@@ -109,7 +111,7 @@ impl Line {
     /// # Errors
     /// An empty chain, limits that no line can keep, or a system without threads. Nothing keeps running then.
     pub fn start(config: LineConfig) -> Result<Line, LineError> {
-        let LineConfig { name, first_id, source, stages, recipe, recorder, serials, sinks, limits } = config;
+        let LineConfig { name, first_id, source, stages, recipe, recorder, serials, checker, sinks, limits } = config;
         if stages.is_empty() {
             return Err(LineError::NoStages(name));
         }
@@ -136,6 +138,7 @@ impl Line {
             max_restarts: limits.max_restarts as usize,
             restart_window: Duration::from_secs(u64::from(limits.restart_window_s)),
             max_abandoned: u64::from(limits.max_abandoned),
+            checker: checker.clone(),
         };
 
         let (keeper, jobs) = Keeper::new(terms, sinks);
@@ -147,6 +150,7 @@ impl Line {
         let mut line = Line {
             keeper: keeper.clone(),
             gauge: source.gauge(),
+            checker: checker.clone(),
             recipe: recipe.clone(),
             watched: watched.clone(),
             stations: Vec::new(),
@@ -219,6 +223,7 @@ impl Line {
             recorder,
             recipe,
             serials,
+            checker,
             buffers,
             first: (chain[0].1.clone(), first_stage),
             next_id: first_id,
@@ -242,14 +247,14 @@ impl Line {
 
     /// What it is doing; cheaper than [`status`](Line::status), and keeps nobody waiting.
     pub fn state(&self) -> LineState {
-        state(&self.keeper.snapshot())
+        self.state_at(&self.keeper.snapshot())
     }
 
     /// A snapshot; the counts in it are of one moment.
     pub fn status(&self) -> LineStatus {
         let now = self.keeper.snapshot();
         let (latency, stages) = self.keeper.latencies_now();
-        let state = state(&now);
+        let state = self.state_at(&now);
         LineStatus {
             state,
             counts: now.counts,
@@ -264,6 +269,16 @@ impl Line {
             source_errors: now.tallies.source_errors,
             source_trouble: now.tallies.source_trouble,
             source: self.gauge.as_ref().map(Gauge::read),
+        }
+    }
+
+    fn state_at(&self, now: &Snapshot) -> LineState {
+        match (state(now), &self.checker) {
+            (known @ (LineState::Ready | LineState::Running), Some(checker)) => {
+                let refused = checker.refuses(&self.recipe.load());
+                refused.map_or(known, |reason| LineState::NotReady(reason.to_string()))
+            }
+            (known, _) => known,
         }
     }
 

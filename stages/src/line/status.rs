@@ -12,6 +12,8 @@ pub enum LineState {
     Running,
     /// Everything is `NoDecision`, with the reason.
     SafeHold(String),
+    /// Everything is `NoDecision` until the line has shown that it judges right, with the reason.
+    NotReady(String),
     /// No new parts are taken; those in flight are finished.
     Draining,
     /// The source ended or the line was drained.

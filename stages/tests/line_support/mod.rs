@@ -102,6 +102,7 @@ pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<Re
         tiles: None,
         review: Review { audit_fraction: 0.0, ..Review::default() },
         identity: Default::default(),
+        golden_samples: None,
     };
     let model = Arc::new(FakeModel::new(Preprocess::imagenet(32)));
     Arc::new(RecipeInForce::new(recipe, model).expect("a sound recipe"))
@@ -401,6 +402,7 @@ impl Setup {
             recipe: self.recipe,
             recorder: self.memory.clone(),
             serials: None,
+            checker: None,
             sinks,
             limits: self.limits,
         };

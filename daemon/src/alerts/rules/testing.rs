@@ -38,6 +38,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        check: None,
         image: None,
         pose: None,
         sample: Default::default(),

@@ -316,7 +316,8 @@ fn drawn_parts(board: &Board) -> Vec<PathBuf> {
     while looked < LOOKED_AT {
         let page = board.store.query(&filter);
         looked += page.items.len();
-        let parts = page.items.iter().map(|stored| &stored.inspection).filter(|part| drawn(part.id));
+        let parts =
+            page.items.iter().map(|stored| &stored.inspection).filter(|part| part.check.is_none() && drawn(part.id));
         // A part without a decision tells nothing of the models; nor does a whole picture of those that see tiles.
         let parts = parts.filter(|part| !part.scores.is_empty() && part.regions.is_empty());
         paths.extend(parts.filter_map(|part| Some(board.store.evidence_dir().join(part.evidence.as_ref()?))));

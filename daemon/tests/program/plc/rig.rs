@@ -11,10 +11,10 @@ use tokio_modbus::client::{Context, Reader, Writer, tcp};
 
 use crate::support::{PATIENCE, Program, jpeg, text, tiny_bundle, wait_for};
 
-pub(super) const TEN: Duration = Duration::from_secs(10);
+pub(crate) const TEN: Duration = Duration::from_secs(10);
 
 /// Writes a configuration with everything it needs; `kind`: the source.
-pub(super) fn configure(dir: &Path, kind: &str, trigger: &str, plc: &str) -> PathBuf {
+pub(crate) fn configure(dir: &Path, kind: &str, trigger: &str, plc: &str) -> PathBuf {
     tiny_bundle(dir);
     let recipe = "name = \"bracket\"\nversion = 1\nbundle = \"tiny.bundle\"\ndeadline_ms = 1500\n";
     fs::write(dir.join("bracket.toml"), recipe).expect("written");
@@ -42,21 +42,21 @@ pub(super) fn configure(dir: &Path, kind: &str, trigger: &str, plc: &str) -> Pat
 }
 
 /// The program at work.
-pub(super) struct Line {
-    pub(super) program: Program,
-    pub(super) url: String,
-    pub(super) address: SocketAddr,
+pub(crate) struct Line {
+    pub(crate) program: Program,
+    pub(crate) url: String,
+    pub(crate) address: SocketAddr,
     config: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Line {
     /// A synthetic line with further keys of `[plc]` and of `[plc.modbus_server]`.
-    pub(super) fn start(plc: &str, server: &str) -> Line {
+    pub(crate) fn start(plc: &str, server: &str) -> Line {
         Line::of("synthetic", plc, server)
     }
 
-    pub(super) fn of(kind: &str, plc: &str, server: &str) -> Line {
+    pub(crate) fn of(kind: &str, plc: &str, server: &str) -> Line {
         let plc = format!("[plc]\n{plc}[plc.modbus_server]\nlisten = \"127.0.0.1:0\"\n{server}");
         let dir = tempfile::tempdir().expect("a folder");
         let config = configure(dir.path(), kind, "by = \"plc\"\nframe_ms = 1000\n", &plc);
@@ -65,15 +65,15 @@ impl Line {
     }
 
     /// The same after its end.
-    pub(super) fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         (self.program, self.url, self.address) = run(&self.config);
     }
 
-    pub(super) fn plc(&self) -> Plc {
+    pub(crate) fn plc(&self) -> Plc {
         self.plc_of_unit(255)
     }
 
-    pub(super) fn plc_of_unit(&self, unit: u8) -> Plc {
+    pub(crate) fn plc_of_unit(&self, unit: u8) -> Plc {
         Plc::connect(self.address, unit)
     }
 }
@@ -91,30 +91,30 @@ fn run(config: &Path) -> (Program, String, SocketAddr) {
 
 /// What the line says, by its addresses.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Said {
-    pub(super) trigger_ready: bool,
-    pub(super) trigger_ack: bool,
-    pub(super) result_ready: bool,
-    pub(super) accept: bool,
-    pub(super) busy: bool,
-    pub(super) error: bool,
-    pub(super) ack_overdue: bool,
-    pub(super) beat: u16,
-    pub(super) session: u16,
-    pub(super) error_code: u16,
-    pub(super) recipe: u16,
-    pub(super) ack_id: u32,
-    pub(super) missed: u32,
-    pub(super) verdict: u16,
-    pub(super) cause: u16,
-    pub(super) result_id: u32,
-    pub(super) label: u16,
-    pub(super) score: u16,
-    pub(super) part: u32,
+pub(crate) struct Said {
+    pub(crate) trigger_ready: bool,
+    pub(crate) trigger_ack: bool,
+    pub(crate) result_ready: bool,
+    pub(crate) accept: bool,
+    pub(crate) busy: bool,
+    pub(crate) error: bool,
+    pub(crate) ack_overdue: bool,
+    pub(crate) beat: u16,
+    pub(crate) session: u16,
+    pub(crate) error_code: u16,
+    pub(crate) recipe: u16,
+    pub(crate) ack_id: u32,
+    pub(crate) missed: u32,
+    pub(crate) verdict: u16,
+    pub(crate) cause: u16,
+    pub(crate) result_id: u32,
+    pub(crate) label: u16,
+    pub(crate) score: u16,
+    pub(crate) part: u32,
 }
 
 impl Said {
-    pub(super) fn of(registers: &[u16]) -> Said {
+    pub(crate) fn of(registers: &[u16]) -> Said {
         let bit = |at: u16| registers[0] & (1 << at) != 0;
         let pair = |at: usize| u32::from(registers[at]) * 0x1_0000 + u32::from(registers[at + 1]);
         Said {
@@ -142,32 +142,32 @@ impl Said {
 }
 
 /// A PLC's connection.
-pub(super) struct Plc {
+pub(crate) struct Plc {
     runtime: Runtime,
     context: Context,
 }
 
 impl Plc {
-    fn connect(address: SocketAddr, unit: u8) -> Plc {
+    pub(crate) fn connect(address: SocketAddr, unit: u8) -> Plc {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let context = runtime.block_on(tcp::connect_slave(address, Slave(unit))).expect("connected");
         Plc { runtime, context }
     }
 
     /// All that the line says; an error when it does not answer.
-    pub(super) fn try_read(&mut self) -> Result<Said, String> {
+    pub(crate) fn try_read(&mut self) -> Result<Said, String> {
         let asked = async { tokio::time::timeout(TEN, self.context.read_input_registers(0, 20)).await };
         let registers = self.runtime.block_on(asked).map_err(|_| "no answer".to_owned())?;
         let registers = registers.map_err(|error| error.to_string())?.map_err(|exception| exception.to_string())?;
         Ok(Said::of(&registers))
     }
 
-    pub(super) fn read(&mut self) -> Said {
+    pub(crate) fn read(&mut self) -> Said {
         self.try_read().expect("an answer")
     }
 
     /// Reads until it is so.
-    pub(super) fn wait(&mut self, what: &str, is_so: impl Fn(&Said) -> bool) -> Said {
+    pub(crate) fn wait(&mut self, what: &str, is_so: impl Fn(&Said) -> bool) -> Said {
         let until = Instant::now() + PATIENCE;
         loop {
             let said = self.read();
@@ -184,7 +184,7 @@ impl Plc {
     }
 
     /// Writes the values, then the bit.
-    pub(super) fn raise(&mut self, id: u32, recipe: u16, serial: &str) {
+    pub(crate) fn raise(&mut self, id: u32, recipe: u16, serial: &str) {
         let mut registers = vec![(id >> 16) as u16, (id & 0xffff) as u16, recipe];
         let mut bytes = serial.as_bytes().to_vec();
         bytes.resize(32, 0);
@@ -194,16 +194,16 @@ impl Plc {
         self.coil(0, true);
     }
 
-    pub(super) fn lower(&mut self) {
+    pub(crate) fn lower(&mut self) {
         self.coil(0, false);
     }
 
-    pub(super) fn raise_ack(&mut self) {
+    pub(crate) fn raise_ack(&mut self) {
         self.coil(1, true);
     }
 
     /// A trigger that must be taken, up and down.
-    pub(super) fn trigger(&mut self, id: u32, recipe: u16, serial: &str) {
+    pub(crate) fn trigger(&mut self, id: u32, recipe: u16, serial: &str) {
         self.raise(id, recipe, serial);
         let said = self.wait("the trigger's acknowledgement", |said| said.trigger_ack || said.error);
         assert!(said.trigger_ack && said.ack_id == id, "{said:?}");
@@ -212,7 +212,7 @@ impl Plc {
     }
 
     /// Acknowledges the result that is shown, up and down.
-    pub(super) fn acknowledge(&mut self) {
+    pub(crate) fn acknowledge(&mut self) {
         self.raise_ack();
         let said = self.wait("the result's fall", |said| !said.result_ready);
         assert_eq!((said.verdict, said.result_id, said.accept), (0, 0, false), "without its bit nothing stands there");

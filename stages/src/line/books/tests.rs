@@ -60,6 +60,7 @@ pub(in crate::line) fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
         tiles: None,
         review: Default::default(),
         identity: Default::default(),
+        golden_samples: None,
     };
     Arc::new(RecipeInForce::new(recipe, Arc::new(NoModel(manifest, "00".into()))).expect("sound"))
 }
@@ -74,6 +75,7 @@ pub(in crate::line) fn terms() -> Terms {
         max_restarts: 5,
         restart_window: Duration::from_secs(60),
         max_abandoned: 2,
+        checker: None,
     }
 }
 
