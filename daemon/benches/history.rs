@@ -274,6 +274,7 @@ fn part(id: u64, records: u64, names: &Names) -> Inspection {
         evidence: None,
         truth: None,
         conditions: Vec::new(),
+        check: None,
         image: None,
         pose: None,
         sample: Default::default(),

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout)] // what is skipped is said
 
 mod screen;
+mod walks;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,6 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
 // `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state;
+// `checks.ts` names those of golden samples and set-up,
 // `learning.ts` names those of labelling and training, `drift.ts` those of drift.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -7,6 +8,7 @@ import type { Connect, Plugin } from 'vite';
 import type { LineState, LineStatus, Verdict } from '../src/lib/api';
 import { alertsOf } from './alerts.ts';
 import { json, problem } from './answers.ts';
+import { MockChecks } from './checks.ts';
 import { MockDrift } from './drift.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
@@ -39,6 +41,7 @@ function routes(): Connect.NextHandleFunction {
   const drift = new MockDrift(() => learning.role);
   const records = new MockRecords(line);
   const replays = new MockReplays(line, learning);
+  const checks = new MockChecks(line);
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
   }, TICK_MS).unref();
@@ -48,12 +51,13 @@ function routes(): Connect.NextHandleFunction {
     const url = new URL(req.url ?? '/', 'http://mock');
     if (url.pathname === '/mock') {
       replays.set(url.searchParams);
+      checks.set(url.searchParams);
       return set(line, learning, drift, clients, url.searchParams, res);
     }
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
     const path = url.pathname.slice('/api/v1'.length);
-    if (drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res)) return;
+    if (drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res) || checks.answer(path, req, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }

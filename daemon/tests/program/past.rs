@@ -73,6 +73,7 @@ pub(crate) fn part(id: u64) -> Inspection {
         evidence: kept.then(|| format!("{}/{id}.jpg", at.strftime("%Y/%m/%d"))),
         truth: None,
         conditions: Vec::new(),
+        check: None,
         image: None,
         pose: None,
         sample: Sample { reasons: if dice(id, 4, 10) == 0 { vec![audit] } else { Vec::new() }, sketch: None },

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -142,6 +143,23 @@ impl Page {
         let selector = format!("[data-testid={id}]");
         let element = self.client.find(Locator::Css(&selector)).await.unwrap_or_else(|error| panic!("{id}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{id} cannot be clicked: {error}"));
+    }
+
+    /// Draws with the mouse over the one element with this `data-testid`, between two places given in shares of its box.
+    pub(crate) async fn drag(&self, id: &str, from: (f64, f64), to: (f64, f64)) {
+        let script = format!(
+            "const box = document.querySelector('[data-testid={id}]').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]"
+        );
+        let [left, top, width, height]: [f64; 4] = serde_json::from_value(self.run(&script).await).expect("a box");
+        let at =
+            |(x, y): (f64, f64)| PointerAction::MoveTo { duration: None, x: left + x * width, y: top + y * height };
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(at(from))
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(at(((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0)))
+            .then(at(to))
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client.perform_actions(mouse).await.unwrap_or_else(|error| panic!("{id} cannot be drawn on: {error}"));
     }
 
     /// Presses a key where the focus is.

@@ -7,7 +7,7 @@ import { codeWord, t } from './say';
 import type { Connection } from './stream';
 
 export interface Alarm {
-  id: 'connection' | 'old' | 'safe_hold' | 'stopped' | 'store' | 'law' | 'trouble' | 'quiet' | 'draining' | 'rebuilding' | 'alert';
+  id: 'connection' | 'old' | 'safe_hold' | 'not_ready' | 'stopped' | 'store' | 'law' | 'trouble' | 'quiet' | 'draining' | 'rebuilding' | 'alert';
   /** `stop`: do not trust the line or this page. `attention`: a person should look. `info`: worth knowing. */
   level: 'stop' | 'attention' | 'info';
   title: string;
@@ -37,7 +37,7 @@ const QUIET_FACTOR = 3;
 const OLD_AFTER_MS = 5_000;
 
 export function alarmsOf(s: Situation): Alarm[] {
-  const rules = [connection, old, safeHold, stopped, store, law, trouble, quiet, draining, rebuilding];
+  const rules = [connection, old, safeHold, notReady, stopped, store, law, trouble, quiet, draining, rebuilding];
   const own = rules.map((rule) => rule(s)).filter((alarm) => alarm !== null);
   return [...own, ...alertsOf(s)].sort((a, b) => RANK[a.level] - RANK[b.level]);
 }
@@ -87,6 +87,12 @@ function safeHold({ status }: Situation): Alarm | null {
   if (status?.state !== 'safe_hold') return null;
   const reason = status.state_reason ?? t('alarm.no-reason');
   return { id: 'safe_hold', level: 'stop', title: t('state.safe_hold'), text: t('alarm.safe-hold.text', { reason }) };
+}
+
+/** Golden samples are due, or were judged wrong: nothing is decided until they are shown. */
+function notReady({ status }: Situation): Alarm | null {
+  if (status?.state !== 'not_ready') return null;
+  return { id: 'not_ready', level: 'stop', title: t('state.not_ready'), text: t('alarm.not-ready.text', { reason: status.state_reason ?? t('alarm.no-reason') }) };
 }
 
 function stopped({ status }: Situation): Alarm | null {

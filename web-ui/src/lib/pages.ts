@@ -5,6 +5,9 @@ import type { Component } from 'svelte';
 import CamerasPage from './CamerasPage.svelte';
 import DriftPage from './DriftPage.svelte';
 import HistoryPage from './HistoryPage.svelte';
+import GaugePage from './GaugePage.svelte';
+import GoldenPage from './GoldenPage.svelte';
+import HealthPage from './HealthPage.svelte';
 import type { Live } from './live.svelte';
 import LivePage from './LivePage.svelte';
 import { driftMarks, reviewMarks, type NavMark } from './marks';
@@ -14,6 +17,7 @@ import ReplayPage from './ReplayPage.svelte';
 import ReviewPage from './ReviewPage.svelte';
 import type { Route } from './route';
 import type { PlainKey } from './say';
+import SetupPage from './SetupPage.svelte';
 
 /** What every page is given; each takes what it needs. */
 export interface PageProps {
@@ -51,7 +55,11 @@ export const PAGES: readonly Page[] = [
   { name: 'models', title: 'nav.models', component: ModelsPage, at: /^([0-9a-f]+|job-\d+)$/, begins: true, icon: 'M12 2 21 7v10l-9 5-9-5V7zM3 7l9 5 9-5M12 12v10' },
   { name: 'drift', title: 'nav.drift', component: DriftPage, marks: driftMarks, icon: 'M3 3v18h18M6 16c4 0 5-1 7.500-4S18 6 21 5.500' },
   { name: 'replay', title: 'nav.replay', component: ReplayPage, at: /^\d+$/, icon: 'M4 12a8 8 0 1 0 2.300-5.700L4 8.500M4 3v5.500h5.500M12 8v4.500l3 2' },
-  { name: 'cameras', title: 'nav.cameras', component: CamerasPage, begins: true, icon: 'M3 7h4l2-3h6l2 3h4v13H3zM12 17a4 4 0 1 0 0-8 4 4 0 0 0 0 8z' },
+  { name: 'golden', title: 'nav.golden', component: GoldenPage, begins: true, icon: 'M12 2l3 6.300 7 .900-5.100 4.800 1.300 6.900L12 17.600 5.800 20.900l1.300-6.900L2 9.200l7-.900z' },
+  { name: 'gauge', title: 'nav.gauge', component: GaugePage, at: /^[1-9]\d*$/, icon: 'M3 15a9 9 0 0 1 18 0M12 15l4-6M3 19h18' },
+  { name: 'health', title: 'nav.health', component: HealthPage, icon: 'M12 20C5 15 2.500 11.500 2.500 8a5 5 0 0 1 9.500-2 5 5 0 0 1 9.500 2c0 3.500-2.500 7-9.500 12zM6 10.500h3.500L11 8l2.500 5 1.500-2.500h3' },
+  { name: 'setup', title: 'nav.setup', component: SetupPage, at: /^(guide|camera|regions|thresholds|recipes|plc)$/, icon: 'M4 6h9M17 6h3M4 12h3M11 12h9M4 18h9M17 18h3M15 4v4M9 10v4M15 16v4' },
+  { name: 'cameras', title: 'nav.cameras', component: CamerasPage, icon: 'M3 7h4l2-3h6l2 3h4v13H3zM12 17a4 4 0 1 0 0-8 4 4 0 0 0 0 8z' },
 ];
 
 export const pageOf = ({ page }: Route): Page => PAGES.find(({ name }) => name === page) ?? PAGES[0]!;
