@@ -41,8 +41,8 @@ accept: build ## the long accuracy runs: synthetic line, steel, few-shot, good-o
 	$(dir $(BIN))accept
 	INSPECTD_LOOP_KILLS=30 cargo nextest run --workspace --profile soak --no-capture -E 'binary(learning) & test(killed)'
 
-bench: build ## parts per second and added latency beside a bare loop of the same calls; p99 beside a training; a frame's last byte to the PLC's bit; a million records
-	cargo bench -q --workspace --profile dev --bench pipeline --bench beside --bench plc --bench history
+bench: build ## parts per second and added latency beside a bare loop of the same calls; p99 beside a training and with ten viewers; a frame's last byte to the PLC's bit; a million records
+	cargo bench -q --workspace --profile dev --bench pipeline --bench beside --bench plc --bench viewers --bench history
 
 bench-train: build ## training throughput, beside PyTorch's where a Python has it (PYTHON=...)
 	@tests/bench-train

@@ -6,6 +6,8 @@
 
 #![allow(clippy::print_stdout)] // a report for the person who runs it
 
+mod line;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -16,20 +18,16 @@ use std::time::{Duration, Instant};
 use models::image::encode_jpeg;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use stages::capture::synthetic::{LABELS, TrainingSet};
+
+use line::{Line, PACE, PARTS, PATIENCE, SETTLE, end, quantile};
 
 /// Windows without and with the training.
 const PAIRS: usize = 9;
-/// Parts of a window, and the first ones, which belong to the change of sides.
-const PARTS: usize = 100;
-const SETTLE: usize = 10;
-const PACE: &str = "10";
 /// Pictures that are learned from.
 const PICTURES: u64 = 200;
 /// What the ratio should stay below.
 const BOUND: f64 = 1.25;
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -83,57 +81,6 @@ fn main() {
         ratios[1],
         ratios[PAIRS - 2]
     );
-}
-
-/// A running line.
-struct Line {
-    program: Child,
-    url: String,
-}
-
-impl Line {
-    fn start(folder: &Path) -> Line {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_inspectd"));
-        command
-            .args(["--log-level", "error", "demo", "--rate", PACE, "--listen", "127.0.0.1:0", "--state"])
-            .arg(folder.join("state"));
-        let mut program = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the line starts");
-        let stdout = BufReader::new(program.stdout.take().expect("piped"));
-        let mut lines = stdout.lines().map_while(Result::ok);
-        let address = lines.find_map(|line| {
-            let from = line.find("http://")?;
-            Some(line[from..].split_whitespace().next()?.trim_end_matches('/').to_owned())
-        });
-        // Whoever prints into a closed pipe ends, so it is read to its end.
-        std::thread::spawn(move || lines.for_each(drop));
-        Line { program, url: address.expect("the line says where it is") }
-    }
-
-    /// Trigger to verdict of the parts that come from now on, in milliseconds.
-    fn window(&self) -> Vec<f64> {
-        let newest = || self.parts("?limit=1").first().map_or(0, |part| part["id"].as_u64().expect("an id"));
-        let first = newest() + SETTLE as u64;
-        let since = Instant::now();
-        while newest() < first + (PARTS - SETTLE) as u64 {
-            assert!(since.elapsed() < PATIENCE, "the line stands still");
-            sleep(Duration::from_millis(200));
-        }
-        let parts = self.parts("?limit=200");
-        let those = parts.iter().filter(|part| part["id"].as_u64().is_some_and(|id| id > first));
-        those
-            .map(|part| part["ledger"]["total_us"].as_f64().expect("a latency") / 1000.0)
-            .take(PARTS - SETTLE)
-            .collect()
-    }
-
-    fn parts(&self, query: &str) -> Vec<Value> {
-        let answer = ureq::get(format!("{}/api/v1/inspections{query}", self.url)).call();
-        let mut answer = answer.expect(
-            "the line answers: where it gave up, its words stand above, and the machine is too busy to measure on",
-        );
-        let page: Value = answer.body_mut().read_json().expect("JSON");
-        page["items"].as_array().expect("items").clone()
-    }
 }
 
 /// A training and its worker.
@@ -202,22 +149,4 @@ impl Drop for Training {
         // Its worker dies with it, halted or not.
         end(&mut self.program);
     }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        end(&mut self.program);
-    }
-}
-
-fn end(program: &mut Child) {
-    let _ended_already = program.kill();
-    let _reaped = program.wait();
-}
-
-/// Nearest rank.
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((share * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len()) - 1]
 }

@@ -267,6 +267,7 @@ fn part(id: u64, records: u64, names: &Names) -> Inspection {
         scores: if label.is_some() { scores } else { Vec::new() },
         heat,
         regions: Vec::new(),
+        views: Arc::default(),
         recipe: names.recipes[half].clone(),
         model: names.models[half].clone(),
         provider: None,

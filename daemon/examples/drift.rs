@@ -112,6 +112,7 @@ impl Line {
             scores: decision.scores,
             heat: None,
             regions: Vec::new(),
+            views: Arc::default(),
             recipe: self.recipe.tag.clone(),
             model: model.digest().clone(),
             provider: None,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use models::image::PixelFormat;
+use serde::{Deserialize, Serialize};
 
 use crate::regions::Area;
 
@@ -52,7 +53,7 @@ struct FrameInner {
 }
 
 /// The place of one camera's picture in a frame of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// What it sees, as the configuration has it.
     pub name: Arc<str>,
@@ -89,6 +90,11 @@ impl Frame {
     /// Its views, where several cameras see the part.
     pub fn views(&self) -> &[View] {
         &self.inner.views
+    }
+
+    /// The same, to be kept longer than the frame.
+    pub fn shared_views(&self) -> Arc<[View]> {
+        self.inner.views.clone()
     }
 
     /// Whether raw pixels are as many as their size says. Always true for encoded bytes, which only a decoder can judge.

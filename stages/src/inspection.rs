@@ -7,6 +7,7 @@ use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckMark;
+use crate::frame::View;
 use crate::identify::Origin;
 use crate::identify::code::Format;
 use crate::ledger::Ledger;
@@ -186,6 +187,9 @@ pub struct Inspection {
     /// sees the whole picture at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<RegionSays>,
+    /// Where each camera's picture lies in the picture of several; none where there is one camera, or no picture.
+    #[serde(default = "no_views", skip_serializing_if = "is_one")]
+    pub views: Arc<[View]>,
     /// Recipe name and version, as `name@version`.
     pub recipe: Arc<str>,
     /// SHA-256 of the model's graph.
@@ -213,6 +217,14 @@ pub struct Inspection {
     /// It was sent through to check the line: it is no production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckMark>,
+}
+
+fn no_views() -> Arc<[View]> {
+    Arc::default()
+}
+
+fn is_one(views: &Arc<[View]>) -> bool {
+    views.is_empty()
 }
 
 mod serde_bytes_vec {

@@ -200,6 +200,23 @@ fn address(line: &str) -> Option<String> {
     Some(address.trim_end_matches('/').to_owned())
 }
 
+/// Starts a simulated line whose deadline is far off: a crowded machine costs time, and neither parts nor the line.
+///
+/// # Panics
+/// As [`Program::start`].
+pub fn synthetic_line(binary: &Path, dir: &Path, listen: &str) -> Program {
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights/default.bundle");
+    let recipe = format!("name = \"demo\"\nversion = 1\nbundle = {bundle:?}\ndeadline_ms = 20000\n");
+    std::fs::write(dir.join("recipe.toml"), recipe).expect("written");
+    let config = format!(
+        "format = 1\n[line]\nname = \"demo\"\nrecipe = \"recipe.toml\"\n[line.limits]\nhang_ms = 20000\n[store]\ndir = \"state\"\n[api]\nlisten = \"{listen}\"\n\
+         [access]\nmode = \"open\"\n[source]\nkind = \"synthetic\"\nseed = 12\nrate = 4.0\ndefect_rate = 0.5\n"
+    );
+    let path = dir.join("line.toml");
+    std::fs::write(&path, config).expect("written");
+    Program::start(binary, &["run", "--config", path.to_str().expect("a plain path")])
+}
+
 /// A client with a bound on every wait.
 pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).build().into()

@@ -18,11 +18,19 @@ export interface Scenario {
   only: Verdict | null;
   gpu: boolean;
   store: LineStatus['store']['state'];
+  /** Two cameras see the part. */
+  views: boolean;
   /** The server refuses every request, as a daemon that is gone. */
   down: boolean;
 }
 
-export const USUAL: Scenario = { state: 'running', state_reason: null, rate: 8, only: null, gpu: false, store: 'ok', down: false };
+export const USUAL: Scenario = { state: 'running', state_reason: null, rate: 8, only: null, gpu: false, store: 'ok', views: false, down: false };
+
+/** The made-up picture as two cameras would have it. */
+const VIEWS = [
+  { name: 'top', area: [0, 0, 300, 512] },
+  { name: 'side', area: [300, 0, 212, 512] },
+] satisfies Inspection['views'];
 
 const STAGES: [string, number][] = [
   ['capture', 900],
@@ -169,6 +177,7 @@ export class MockLine {
       scores: verdict === 'no_decision' ? [] : scores,
       heat: defective ? heatOf(label, bbox, top) : null,
       regions: [],
+      views: this.scenario.views ? VIEWS : [],
       recipe: 'demo@1',
       model: MODEL_DIGEST,
       provider: verdict === 'no_decision' ? null : this.scenario.gpu ? 'tensorrt' : 'cpu',

@@ -1,7 +1,6 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
-// `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?down`, `?clear` puts the line in another state;
-// `checks.ts` names those of golden samples and set-up,
-// `learning.ts` names those of labelling and training, `drift.ts` those of drift.
+// `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?views`, `?down`, `?clear` puts the line in another state;
+// `checks.ts` names those of golden samples and set-up, `learning.ts` those of labelling and training, `drift.ts` those of drift.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
@@ -105,6 +104,7 @@ function set(line: MockLine, learning: MockLearning, drift: MockDrift, clients: 
     only: want.get('only') as Verdict | null,
     gpu: want.has('gpu'),
     store: (want.get('store') as LineStatus['store']['state'] | null) ?? USUAL.store,
+    views: want.has('views'),
     down: want.has('down'),
   };
   learning.set(want);

@@ -20,6 +20,7 @@ export function part(change: Partial<Inspection> = {}): Inspection {
     scores: [{ label: 'good', score: 0.98 }],
     heat: null,
     regions: [],
+    views: [],
     recipe: 'demo@1',
     model: 'ab',
     provider: 'cpu',

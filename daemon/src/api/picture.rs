@@ -43,10 +43,9 @@ pub(super) async fn image(
     }
     let store = api.board.store.clone();
     let picture = blocking(move || {
-        let picture = store.picture(id)?;
         Ok(match side {
-            Some(side) => picture.at_most(side),
-            None => picture,
+            Some(side) => store.picture_at_most(id, side)?,
+            None => store.picture(id)?,
         })
     });
     let picture = picture.await?;

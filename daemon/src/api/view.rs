@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use models::runtime::Provider;
 use serde::{Deserialize, Serialize};
 use stages::check::{CheckMark, Purpose};
+use stages::frame::View;
 use stages::identify::Origin;
 use stages::inspection::{
     Identity, IdentityState, ImageHealth, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth,
@@ -171,6 +172,8 @@ pub(super) struct InspectionView {
     /// What each region of the picture says, the worst first: the verdict, its label, the scores and the heat map are that one's. Empty where
     /// the model sees the whole picture at once.
     regions: Vec<RegionView>,
+    /// Where each camera's picture lies in the picture, from left to right; empty where one camera sees the part.
+    views: Vec<PlaceView>,
     /// `name@version`.
     #[schema(value_type = String)]
     recipe: Arc<str>,
@@ -387,6 +390,17 @@ struct RegionView {
     model: Arc<str>,
 }
 
+/// One camera's picture in the picture of several.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CameraView)]
+struct PlaceView {
+    /// What the camera sees, as the configuration has it.
+    #[schema(value_type = String)]
+    name: Arc<str>,
+    /// Its pixels: left, top, width, height.
+    area: [u32; 4],
+}
+
 /// A heat map.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Heat)]
@@ -498,6 +512,7 @@ impl InspectionView {
             scores: inspection.scores.into_iter().map(ScoreView::from).collect(),
             heat: inspection.heat.map(HeatView::from),
             regions: inspection.regions.into_iter().map(RegionView::from).collect(),
+            views: inspection.views.iter().map(PlaceView::from).collect(),
             recipe: inspection.recipe,
             model: inspection.model,
             provider: inspection.provider.map(ProviderWord::from),
@@ -520,6 +535,12 @@ impl InspectionView {
 impl From<RegionSays> for RegionView {
     fn from(RegionSays { region, verdict, label, score, tile, model }: RegionSays) -> RegionView {
         RegionView { region, verdict: VerdictWord::split(verdict).0, label, score, tile, model }
+    }
+}
+
+impl From<&View> for PlaceView {
+    fn from(View { name, area }: &View) -> PlaceView {
+        PlaceView { name: name.clone(), area: [area.x, area.y, area.width, area.height] }
     }
 }
 

@@ -88,6 +88,7 @@ fn part(verdict: Verdict, label: &str, scratch: f32) -> Inspection {
         scores: vec![score("good", 1.0 - scratch), score("scratch", scratch)],
         heat: None,
         regions: Vec::new(),
+        views: std::sync::Arc::default(),
         recipe: "bracket@1".into(),
         model: "digest".into(),
         provider: None,

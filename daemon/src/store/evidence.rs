@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use super::error::{StoreError, advice};
 use super::preview::shrink;
+use super::smaller::Smaller;
 use crate::background::yield_to_the_line;
 
 /// How raw pixels are kept. Encoded pictures are kept as they came.
@@ -68,22 +69,6 @@ pub struct StoredPicture {
     pub evidence: bool,
 }
 
-/// A page asks for many small pictures at once, and each is a large one first: one at a time, so that they do not fill the memory.
-static SHRINKING: Mutex<()> = Mutex::new(());
-
-impl StoredPicture {
-    /// The same with a longer side of so many pixels at most. What cannot be decoded stays as it is.
-    pub fn at_most(self, side: u32) -> StoredPicture {
-        let _one = lock(&SHRINKING);
-        let Ok(image) = decode(&self.bytes) else { return self };
-        let Some(small) = shrink(image.view(), side) else { return self };
-        match encode_jpeg(small.view(), 80) {
-            Ok(bytes) => StoredPicture { bytes: bytes.into(), mime: "image/jpeg", ..self },
-            Err(_) => self,
-        }
-    }
-}
-
 /// Why there is no picture.
 #[derive(Debug, Error)]
 pub enum PictureError {
@@ -127,6 +112,7 @@ struct Job {
 /// Both threads, and what they share.
 pub(crate) struct Evidence {
     shared: Arc<Shared>,
+    smaller: Smaller,
     write: Mutex<Option<Sender<Job>>>,
     show: Mutex<Option<Sender<Job>>>,
 }
@@ -182,7 +168,15 @@ impl Evidence {
             spawn("evidence", write_queue, || {}, keep)?,
             spawn("preview", show_queue, yield_to_the_line, show_preview)?,
         ];
-        Ok((Evidence { shared, write: Mutex::new(Some(write)), show: Mutex::new(Some(show)) }, threads))
+        Ok((
+            Evidence {
+                shared,
+                smaller: Smaller::default(),
+                write: Mutex::new(Some(write)),
+                show: Mutex::new(Some(show)),
+            },
+            threads,
+        ))
     }
 
     /// Hands a picture to the writer; its path below the evidence folder, or none if the queue is full.
@@ -250,6 +244,16 @@ impl Evidence {
                 }
             }),
         }
+    }
+
+    /// The same with a longer side of so many pixels at most. A preview that is large enough is at hand, and the evidence is not.
+    pub(crate) fn picture_at_most(&self, inspection: &Inspection, side: u32) -> Result<StoredPicture, PictureError> {
+        self.smaller.of((inspection.id, side), || match self.preview(inspection.id) {
+            Some(bytes) if side <= self.shared.options.preview_px => {
+                Ok(StoredPicture { bytes, mime: "image/jpeg", evidence: inspection.evidence.is_some() })
+            }
+            _ => self.picture(inspection),
+        })
     }
 
     pub(crate) fn counts(&self) -> EvidenceCounts {

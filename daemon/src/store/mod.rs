@@ -32,6 +32,7 @@ mod row;
 mod rows;
 mod scan;
 mod segment;
+mod smaller;
 mod tally;
 mod trees;
 

@@ -70,6 +70,15 @@ impl Store {
         self.shared.evidence.picture(&stored.inspection)
     }
 
+    /// The same with a longer side of so many pixels at most.
+    ///
+    /// # Errors
+    /// As [`Store::picture`].
+    pub fn picture_at_most(&self, id: u64, side: u32) -> Result<StoredPicture, PictureError> {
+        let stored = self.get(id)?.ok_or(PictureError::NoRecord(id))?;
+        self.shared.evidence.picture_at_most(&stored.inspection, side)
+    }
+
     /// Whether [`Store::picture`] would find one now.
     pub fn has_picture(&self, inspection: &Inspection) -> bool {
         self.shared.evidence.has(inspection)

@@ -76,6 +76,7 @@ fn unfinished(id: u64, triggered_at: Timestamp, line: &Arc<str>, detail: &str) -
         scores: Vec::new(),
         heat: None,
         regions: Vec::new(),
+        views: Arc::default(),
         recipe: "".into(),
         model: "".into(),
         provider: None,

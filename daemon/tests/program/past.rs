@@ -66,6 +66,7 @@ pub(crate) fn part(id: u64) -> Inspection {
         scores: label.map(score).into_iter().collect(),
         heat: kept.then(|| KeptHeat { label: "scratch".into(), width: 16, height: 16, cells }),
         regions: Vec::new(),
+        views: Arc::default(),
         recipe: if id <= 1500 { "bracket@1" } else { "bracket@2" }.into(),
         model: "ab".repeat(32).into(),
         provider: None,

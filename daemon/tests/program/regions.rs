@@ -63,6 +63,8 @@ fn two_cameras_and_their_regions_make_one_verdict() {
     assert_eq!(said("p3"), ("fail".to_owned(), vec![pair("lid", "fail"), pair("thread", "pass")]));
     assert_eq!(of("p3")["regions"][0]["tile"], serde_json::json!([10, 10, 60, 60]), "of the joined picture");
     assert!(of("p2")["regions"][0]["tile"][0].as_u64() >= Some(96), "the side stands right of the top");
+    let views = serde_json::json!([{"name": "top", "area": [0, 0, 96, 96]}, {"name": "side", "area": [96, 0, 96, 96]}]);
+    assert_eq!(of("p2")["views"], views, "who shows a part knows which camera's picture is where");
     let lacks = of("p4");
     assert_eq!((&lacks["verdict"], &lacks["cause"]), (&"no_decision".into(), &"no_frame".into()));
     assert_eq!(lacks["detail"], "no picture of view `side` for p4");

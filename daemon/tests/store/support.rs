@@ -56,6 +56,7 @@ pub(crate) fn inspection(id: u64) -> Inspection {
         scores: ["good", "scratch", "pit"].map(score).to_vec(),
         heat: None,
         regions: Vec::new(),
+        views: Arc::default(),
         recipe: "test@1".into(),
         model: "00".into(),
         provider: None,

@@ -16,7 +16,7 @@ use models::runtime::Provider;
 
 use super::counts::Counts;
 use crate::check::Checker;
-use crate::frame::{Pins, WeakFrame};
+use crate::frame::{Pins, View, WeakFrame};
 use crate::inspection::{Identity, ImageHealth, Inspection, Truth};
 use crate::ledger::{Ledger, Mark, micros_between};
 use crate::part::Part;
@@ -60,11 +60,12 @@ struct Outcome {
 }
 
 /// What the record says of a part beside its decision.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Beside {
     pub(super) provider: Option<Provider>,
     pub(super) image: Option<ImageHealth>,
     pub(super) pose: Option<Pose>,
+    pub(super) views: Arc<[View]>,
 }
 
 /// What goes out for one part.
@@ -294,6 +295,7 @@ impl Books {
             heat: decision.heat,
             image: beside.image,
             regions: decision.regions,
+            views: beside.views,
             pose: beside.pose,
             sample: decision.sample,
             recipe: part.recipe.tag.clone(),

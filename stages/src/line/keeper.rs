@@ -94,7 +94,8 @@ impl Keeper {
 
     /// A stage's result.
     pub(super) fn decide(&self, part: Part, decision: Decision) {
-        let beside = Beside { provider: part.provider(), image: part.image, pose: part.pose };
+        let views = part.frame.shared_views();
+        let beside = Beside { provider: part.provider(), image: part.image, pose: part.pose, views };
         self.with(|books, now| books.decide(part.id, part.triggered, (decision, beside), now));
         // The part lives until here: the books reach its picture through it.
         drop(part);

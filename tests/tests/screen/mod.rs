@@ -1,6 +1,7 @@
 //! A headless Chromium under chromedriver, for the tests of the live page.
 
 #![allow(clippy::print_stdout)] // a test says that it was skipped, and where its screenshots are
+#![allow(dead_code)] // each test program uses its part
 
 use std::future::Future;
 use std::io::{BufRead, BufReader};
@@ -166,6 +167,24 @@ impl Page {
     pub(crate) async fn press(&self, key: char) {
         let element = self.client.active_element().await.expect("something has the focus");
         element.send_keys(&key.to_string()).await.expect("keys arrive");
+    }
+
+    /// Drags the pointer from place to place, in pixels of the window.
+    pub(crate) async fn drag(&self, way: &[(f64, f64)]) {
+        let step = |&(x, y): &(f64, f64)| PointerAction::MoveTo { duration: Some(Duration::from_millis(60)), x, y };
+        let [first, rest @ ..] = way else { return };
+        let mut actions = MouseActions::new("pointer".to_owned()).then(step(first));
+        actions = actions.then(PointerAction::Down { button: MOUSE_BUTTON_LEFT });
+        for place in rest {
+            actions = actions.then(step(place));
+        }
+        let actions = actions.then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client.perform_actions(actions).await.expect("the pointer moves");
+    }
+
+    /// Goes to another address; of the same page where only what follows # is another.
+    pub(crate) async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url} cannot be opened: {error}"));
     }
 
     /// The window's title.

@@ -8,7 +8,8 @@ export interface DwellTimes {
   abnormalMs: number;
 }
 
-export const DWELL: DwellTimes = { passMs: 100, abnormalMs: 2_000 };
+/** Four pictures a second are more than anyone looks at, and all that a screen asks of the daemon. */
+export const DWELL: DwellTimes = { passMs: 250, abnormalMs: 2_000 };
 
 export class Dwell {
   #shown: Inspection | null = null;

@@ -14,6 +14,9 @@ const PAINT_EVERY_MS = 100;
 /** A strip that moves faster cannot be pointed at. */
 const STRIP_EVERY_MS = 400;
 const TREND_EVERY_MS = 3_000;
+/** Longer sides of the pictures on the screen: the daemon makes each once, for however many screens. */
+const PICTURE_SIDE = 1024;
+export const TILE_SIDE = 160;
 /** A verdict must not wait for a slow picture. */
 const PICTURE_WITHIN_MS = 400;
 /** Evidence that is still being written is refused for a moment. */
@@ -113,6 +116,7 @@ export class Live {
     if (before && before.version !== status.version) location.reload();
     if (before && before.started_at !== status.started_at) this.#forget();
     if (status.counts.triggered !== this.status?.counts.triggered) this.lastTriggerAt = Date.now();
+    if (!this.status) performance.mark('live');
     this.status = status;
     this.statusAt = Date.now();
   }
@@ -199,7 +203,7 @@ export class Live {
     }
     // Verdict and picture change together: a verdict over another part's picture would be a lie.
     this.#loading = part.id;
-    const picture = part.has_image ? loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS) : comingPicture(part);
+    const picture = part.has_image ? loadPicture(imageUrl(part.id, PICTURE_SIDE), PICTURE_RETRIES_MS) : comingPicture(part);
     void within(PICTURE_WITHIN_MS, picture).then((soon) => {
       this.#loading = null;
       this.shown = { part, picture: soon, held };
@@ -240,7 +244,7 @@ async function comingPicture(part: Inspection): Promise<Picture> {
   for (const wait of PICTURE_FOLLOWS_MS) {
     await new Promise((resolve) => setTimeout(resolve, wait));
     const record = await readInspection(part.id).catch(() => null);
-    if (record?.has_image) return loadPicture(imageUrl(part.id), PICTURE_RETRIES_MS);
+    if (record?.has_image) return loadPicture(imageUrl(part.id, PICTURE_SIDE), PICTURE_RETRIES_MS);
   }
   return 'not_kept';
 }

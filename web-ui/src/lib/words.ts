@@ -4,6 +4,7 @@ import type { Inspection, LineState, Verdict } from './api';
 import { fixed } from './format';
 import { decodeHeat, peakOf, type Peak } from './heat';
 import { codeWord, inText, joined, t } from './say';
+import { viewsOf, within } from './views';
 
 /** Of a newer daemon this page may not know all codes: such a one is shown as it is. */
 export const verdictWord = (verdict: Verdict) => codeWord('verdict', verdict) ?? labelWord(verdict);
@@ -56,7 +57,11 @@ export function reasonOf(part: Inspection): string {
   if (!worst) return part.detail ?? t('part.no-label');
   const words = [labelWord(worst.label)];
   const peak = part.heat?.label === worst.label ? peakOfPart(part) : null;
-  if (peak) words.push(regionOf(peak));
+  if (peak) {
+    const { view, at } = within(viewsOf(part), peak);
+    if (view) words.push(view);
+    words.push(regionOf(at));
+  }
   words.push(score(worst.score));
   return joined(words);
 }

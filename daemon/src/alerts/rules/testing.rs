@@ -31,6 +31,7 @@ pub(crate) fn part(verdict: Verdict, label: Option<&str>) -> Inspection {
         scores: Vec::new(),
         heat: None,
         regions: Vec::new(),
+        views: Arc::default(),
         recipe: "r@1".into(),
         model: "m".into(),
         provider: Some(Provider::Cpu),
