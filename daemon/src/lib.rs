@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod drawn;
 pub mod exports;
+mod features;
 pub mod gauge;
 pub mod golden;
 pub mod health;

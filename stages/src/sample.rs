@@ -26,6 +26,8 @@ pub enum Why {
     Unlike,
     /// It lies far from all that the model learned from, as more parts lately do than usual.
     Drifted,
+    /// A person asked for it.
+    Asked,
     /// Chosen by lot. The only parts from which rates may be estimated: all others were chosen because they are odd.
     Audit,
 }

@@ -1,9 +1,12 @@
-//! The screen in the hall, in a real browser.
+//! The screen in the hall, and the map of what parts look like, in a real browser.
 
 mod screen;
 
-use screen::{Browser, Page};
-use serde_json::json;
+use std::time::Duration;
+
+use fantoccini::key::Key;
+use screen::{Browser, PATIENCE, Page};
+use serde_json::{Value, json};
 use system_tests::{Program, agent, binary, synthetic_line};
 
 const SHOWN: &str = "return document.querySelector('[data-testid=kiosk]') !== null";
@@ -67,4 +70,85 @@ async fn an_alarm_is_acknowledged_with_a_glove(page: &Page, program: &Program) {
         document.querySelector('.more[aria-expanded=false]')?.click();
         return document.querySelector('[data-alarm=test-rule]')?.textContent.includes('Seen by') ?? false;";
     page.wait("the acknowledgement", seen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_heap_on_the_map_is_circled_and_sent_to_review() {
+    let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let program = synthetic_line(&binary, state.path(), "127.0.0.1:0");
+    let url = program.url.clone();
+    browser
+        .visit(&format!("{url}/#features"), async move |page| {
+            let until = tokio::time::Instant::now() + PATIENCE;
+            while program.counts().triggered < 60 {
+                assert!(tokio::time::Instant::now() < until, "the line makes no parts");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            page.wait("the page", "return document.querySelector('[data-testid=draw]') !== null").await;
+            page.click("draw").await;
+            let drawn =
+                "return Number(document.querySelector('[data-testid=feature-map]')?.dataset.points ?? 0) || null";
+            let points = page.wait("the map", drawn).await.as_u64().expect("a number");
+            let map = program.get("/api/v1/features/points");
+            assert_eq!(
+                map["ids"].as_array().map(Vec::len),
+                Some(points as usize),
+                "what is drawn is what the daemon has"
+            );
+            by_keyboard(&page).await;
+
+            // Around everything: each part of the map is chosen.
+            let field = "const box = document.querySelector('[data-testid=feature-map]').getBoundingClientRect();
+                         return [box.left, box.top, box.right, box.bottom];";
+            let [left, top, right, bottom]: [f64; 4] = serde_json::from_value(page.run(field).await).expect("a box");
+            // Clear of the buttons at the upper left.
+            let way = [
+                (left + 70.0, top + 4.0),
+                (right - 4.0, top + 4.0),
+                (right - 4.0, bottom - 4.0),
+                (left + 4.0, bottom - 4.0),
+                (left + 4.0, top + 170.0),
+            ];
+            page.drag(&way).await;
+            let chosen = "return Number(document.querySelector('[data-testid=chosen]').dataset.n) || null";
+            let circled = page.wait("the choice", chosen).await.as_u64().expect("a number");
+            assert!(circled * 10 >= points * 9, "{circled} of {points} were circled");
+            // One kind alone, by the legend; the first is the most frequent.
+            page.run("document.querySelector('[data-testid=kind]').click()").await;
+            let some = page.wait("the kind's parts", chosen).await.as_u64().expect("a number");
+            assert!(some < points, "{some} of {points}");
+            page.keep_screenshot("features.png").await;
+            page.click("to-review").await;
+            page.wait(
+                "the daemon's answer",
+                "return document.querySelector('[data-testid=sent]')?.textContent ?? null",
+            )
+            .await;
+            let queue = program.get("/api/v1/queue?limit=200");
+            let asked = |item: &&Value| item["reasons"][0]["reason"] == "asked";
+            let waiting = queue["items"].as_array().expect("a list").iter().filter(asked).count();
+            assert!(waiting > 0, "{queue}");
+            page.assert_quiet_console();
+            page.assert_nothing_left(&program.url);
+        })
+        .await;
+}
+
+/// From part to part, chosen and opened without a pointer.
+async fn by_keyboard(page: &Page) {
+    page.run("document.querySelector('[data-testid=feature-map]').focus()").await;
+    page.press(Key::Right.into()).await;
+    page.press(Key::Right.into()).await;
+    page.wait("a part to be looked at", "return document.querySelector('[data-testid=look]')?.textContent ?? null")
+        .await;
+    page.press(' ').await;
+    page.wait("it to be chosen", "return document.querySelector('[data-testid=chosen]').dataset.n === '1'").await;
+    page.press(Key::Enter.into()).await;
+    page.wait("its record", "return document.querySelector('[data-testid=detail][open]') !== null").await;
+    page.press(Key::Escape.into()).await;
+    page.wait("the record to close", "return document.querySelector('[data-testid=detail]') === null").await;
+    page.run("document.querySelector('[data-testid=feature-map]').focus()").await;
+    page.press(Key::Escape.into()).await;
+    page.wait("nothing to be chosen", "return document.querySelector('[data-testid=chosen]').dataset.n === '0'").await;
 }

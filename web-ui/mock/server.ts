@@ -9,6 +9,7 @@ import { alertsOf } from './alerts.ts';
 import { json, problem } from './answers.ts';
 import { MockChecks } from './checks.ts';
 import { MockDrift } from './drift.ts';
+import { MockFeatures } from './features.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
@@ -41,6 +42,7 @@ function routes(): Connect.NextHandleFunction {
   const records = new MockRecords(line);
   const replays = new MockReplays(line, learning);
   const checks = new MockChecks(line);
+  const features = new MockFeatures(learning);
   setInterval(() => {
     for (const part of line.tick(TICK_MS / 1000)) send(event('inspection', part, part.id));
   }, TICK_MS).unref();
@@ -51,12 +53,13 @@ function routes(): Connect.NextHandleFunction {
     if (url.pathname === '/mock') {
       replays.set(url.searchParams);
       checks.set(url.searchParams);
+      features.set(url.searchParams);
       return set(line, learning, drift, clients, url.searchParams, res);
     }
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
     const path = url.pathname.slice('/api/v1'.length);
-    if (drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res) || checks.answer(path, req, res)) return;
+    if (features.answer(path, req, res) || drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res) || checks.answer(path, req, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }

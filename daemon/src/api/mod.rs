@@ -12,6 +12,7 @@ mod connection;
 mod drift;
 mod events;
 mod export;
+mod features;
 mod gate;
 mod gauge;
 mod golden;
@@ -91,6 +92,11 @@ fn routes() -> (Router<Api>, Rules) {
         .post("/api/v1/labels/undo", label, review::undo)
         .get("/api/v1/queue", look(Area::Models), review::queue)
         .get("/api/v1/queue/{id}", look(Area::Models), review::item)
+        .post("/api/v1/queue", label, features::review)
+        .get("/api/v1/features", look(Area::Models), features::status)
+        .post("/api/v1/features", label, features::start)
+        .post("/api/v1/features/cancel", label, features::cancel)
+        .get("/api/v1/features/points", look(Area::Models), features::points)
         .get("/api/v1/learning", look(Area::Models), learning::learning)
         .get("/api/v1/drift", look(Area::Models), drift::drift)
         .post("/api/v1/drift/usual", train, drift::begin_anew)

@@ -18,9 +18,9 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, export, gate, gauge, golden, health, idempotency, inspections, jobs,
-    learning, line, metrics, models, picture, plc, problem, quality, recipes, replays, review, serials, session, setup,
-    tokens, users,
+    alerts, audit, cameras, drift, events, export, features, gate, gauge, golden, health, idempotency, inspections,
+    jobs, learning, line, metrics, models, picture, plc, problem, quality, recipes, replays, review, serials, session,
+    setup, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -47,6 +47,11 @@ use crate::access::{Need, Scope};
         review::label,
         review::labels,
         review::undo,
+        features::review,
+        features::status,
+        features::start,
+        features::cancel,
+        features::points,
         learning::learning,
         drift::drift,
         drift::begin_anew,

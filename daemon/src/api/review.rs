@@ -39,6 +39,8 @@ pub(super) enum ReasonWord {
     Unlike,
     /// It lies far from all that the model learned from, as more parts lately do than usual.
     Drifted,
+    /// A person asked for it.
+    Asked,
     /// Chosen by lot.
     Audit,
     /// Somebody labelled it; another person should, too.
@@ -52,6 +54,7 @@ impl From<Why> for ReasonWord {
             Why::HeadsDisagree => ReasonWord::HeadsDisagree,
             Why::Unlike => ReasonWord::Unlike,
             Why::Drifted => ReasonWord::Drifted,
+            Why::Asked => ReasonWord::Asked,
             Why::Audit => ReasonWord::Audit,
         }
     }
@@ -463,7 +466,9 @@ impl From<DeskError> for Problem {
         match error {
             DeskError::NoPart(_) => Problem::not_found(words),
             DeskError::Name(_) | DeskError::Checked(_) => Problem::unprocessable(words),
-            DeskError::NothingToUndo | DeskError::AnotherPart { .. } => Problem::conflict(words),
+            DeskError::NothingToUndo | DeskError::AnotherPart { .. } | DeskError::Full { .. } => {
+                Problem::conflict(words)
+            }
             DeskError::Store(error) => error.into(),
             DeskError::Log(_) => Problem::internal(words),
         }

@@ -12,6 +12,7 @@ pub mod data;
 pub mod demo;
 pub mod doctor;
 pub mod drift;
+pub mod embed;
 pub mod eval;
 pub mod gauge;
 pub mod golden;
@@ -86,6 +87,8 @@ pub enum Command {
     Replay(replay::Args),
     /// How good the parts of a shift were, as a PDF or a table.
     Report(report::Args),
+    /// Draw what parts look like to the model as a map, in one page.
+    Embed(embed::Args),
     /// See what is wrong, try who is told, and send again what was given up.
     Alerts(alerts::Args),
     /// Say what is installed here and what is missing, each with its remedy.
@@ -151,6 +154,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Records(args) => records::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Alerts(args) => alerts::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),

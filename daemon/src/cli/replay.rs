@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let worker = Worker::spawn(&job)?;
     let signals = Signals::pass_on(worker.stopper())?;
-    let mut bar = Bar::new();
+    let mut bar = Bar::new("replaying");
     let ended = worker.wait(&mut |progress| bar.show(progress.done, progress.eta));
     drop((bar, signals));
     let report = match ended {
@@ -195,25 +195,26 @@ fn stopped() -> Ended {
 }
 
 /// How far the worker is: a bar on a terminal, now and then a line in a log.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
+    doing: &'static str,
     logged: Instant,
 }
 
 impl Bar {
-    fn new() -> Bar {
-        let bar = ProgressBar::new(STEPS);
-        let style = ProgressStyle::with_template("replaying {bar:28} {percent:3} %  {msg}");
+    pub(super) fn new(doing: &'static str) -> Bar {
+        let bar = ProgressBar::new(STEPS).with_prefix(doing);
+        let style = ProgressStyle::with_template("{prefix} {bar:28} {percent:3} %  {msg}");
         bar.set_style(style.expect("the template is fixed and names known keys"));
-        Bar { bar, logged: Instant::now() }
+        Bar { bar, doing, logged: Instant::now() }
     }
 
-    fn show(&mut self, done: f64, eta: Duration) {
+    pub(super) fn show(&mut self, done: f64, eta: Duration) {
         let left = format!("{}:{:02} left", eta.as_secs() / 60, eta.as_secs() % 60);
         if self.bar.is_hidden() {
             if self.logged.elapsed() >= LOG_EVERY {
                 self.logged = Instant::now();
-                tracing::info!("replaying: {:.0} %  {left}", 100.0 * done);
+                tracing::info!("{}: {:.0} %  {left}", self.doing, 100.0 * done);
             }
             return;
         }

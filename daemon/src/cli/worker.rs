@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
 use super::{FAILURE, SUCCESS, replay, train};
+use crate::features;
 use crate::learning::{self, Case};
 use crate::words;
 use crate::worker::child::Reporter;
@@ -52,6 +53,12 @@ enum Task {
     },
     /// As `inspectd replay`.
     Replay(Box<replay::Args>),
+    /// A map of what parts look like.
+    Map {
+        /// Which parts. The points are left beside it.
+        #[arg(long, value_name = "FILE")]
+        question: PathBuf,
+    },
     /// A replay that somebody asked the daemon for.
     Answer {
         /// What is asked. The answer is left beside it.
@@ -84,6 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Task::Train(task) => train::work(*task, &reporter),
         Task::Judge { case, identity } => judge(&case, &identity, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),
+        Task::Map { question } => map(&question, &reporter),
         Task::Answer { question } => replay::answer(&question, &reporter),
     };
     let (message, code) = match ended {
@@ -93,6 +101,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     reporter.end(&message)?;
     Ok(ExitCode::from(code))
+}
+
+fn map(question: &Path, reporter: &Reporter) -> anyhow::Result<train::Ended> {
+    Ok(match features::map::work(question, reporter)? {
+        Some(found) => train::Ended::Done(serde_json::to_value(found)?),
+        None => train::Ended::Stopped("stopped before the map was drawn".into()),
+    })
 }
 
 fn judge(case: &Path, identity: &str, reporter: &Reporter) -> anyhow::Result<train::Ended> {

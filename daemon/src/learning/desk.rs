@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use stages::inspection::Inspection;
-use stages::sample::Reason;
+use stages::sample::{Reason, Why};
 use thiserror::Error;
 
 use super::event::{Answer, Answered, Event, Item, Way};
@@ -16,6 +16,9 @@ use crate::store::{Disk, RealDisk, Store, StoreError};
 
 /// Most characters of a label's name.
 const LONGEST_NAME: usize = 64;
+
+/// Parts that may wait once people have sent theirs: more, nobody looks at.
+const MOST_WAITING: usize = 2000;
 
 /// Why an answer was not taken.
 #[derive(Debug, Error)]
@@ -39,6 +42,14 @@ pub enum DeskError {
         of: u64,
         /// The part of the last answer.
         last: u64,
+    },
+    /// People have enough to look at.
+    #[error(
+        "{waiting} parts wait already, and {MOST_WAITING} may: answer some in the review queue first, or send fewer"
+    )]
+    Full {
+        /// So many.
+        waiting: usize,
     },
     /// The part cannot be read.
     #[error(transparent)]
@@ -152,6 +163,49 @@ impl Desk {
             Answered { number: state.labels.next_number(), id, answer, by: by.clone(), at: Timestamp::now(), way };
         state.keep(Event::Answered { answered: answered.clone(), item: Box::new(item.clone()) })?;
         Ok(Given { answered, item, undone: false })
+    }
+
+    /// Whether so many more parts may wait.
+    ///
+    /// # Errors
+    /// [`DeskError::Full`].
+    pub fn has_room(&self, more: usize) -> Result<(), DeskError> {
+        let waiting = self.lock().queue.len();
+        if waiting + more > MOST_WAITING { Err(DeskError::Full { waiting }) } else { Ok(()) }
+    }
+
+    /// Puts parts before people because one of them asks for it. On disk when this returns. How many wait from now on, how many did
+    /// already, how many have no picture to look at, and how many are not on record.
+    ///
+    /// # Errors
+    /// A part cannot be read, or it could not be kept.
+    pub fn ask(&self, store: &Store, ids: &[u64], by: &Arc<str>) -> Result<[usize; 4], DeskError> {
+        let [mut waiting, mut without_picture, mut unknown] = [0; 3];
+        let mut items = Vec::new();
+        for &id in ids {
+            match store.get(id)? {
+                None => unknown += 1,
+                Some(found) if found.inspection.evidence.is_none() => without_picture += 1,
+                Some(found) => items.push(Item::of(&found.inspection)),
+            }
+        }
+        let mut state = self.lock();
+        items.retain(|item| {
+            let waits = state.queue.get(item.id).is_some();
+            waiting += usize::from(waits);
+            !waits
+        });
+        for item in &mut items {
+            let detail = format!("{by} asks what it is");
+            item.reasons.insert(0, Reason { why: Why::Asked, value: 1.0, detail });
+        }
+        let events: Vec<Event> = items.iter().cloned().map(Event::Queued).collect();
+        let State { log, queue, labels, .. } = &mut *state;
+        log.append(&events, true, || snapshot(queue, labels))?;
+        state.revision += 1;
+        let queued = items.len();
+        items.into_iter().for_each(|item| state.queue.put(item));
+        Ok([queued, waiting, without_picture, unknown])
     }
 
     /// Takes back the last answer of a person; the part that it was about. With `of` only if it was about that part: so one who asks

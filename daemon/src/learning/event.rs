@@ -40,6 +40,11 @@ impl Item {
     pub fn is_audited(&self) -> bool {
         self.reasons.iter().any(|reason| reason.why == Why::Audit)
     }
+
+    /// Whether it is here for its oddity, which the budget bounds, and not because the lot or a person wants it.
+    pub fn is_chosen(&self) -> bool {
+        !self.reasons.iter().any(|reason| matches!(reason.why, Why::Audit | Why::Asked))
+    }
 }
 
 /// What a person says of a part.

@@ -53,6 +53,7 @@ use stages::inspection::Inspection;
 
 use crate::access::Who;
 use crate::background::yield_to_the_line;
+use crate::features::Maps;
 use crate::replay::Replays;
 use crate::supervise::{Board, Kitchen, Prepared};
 
@@ -73,6 +74,8 @@ pub struct Learning {
     pub jobs: Jobs,
     /// Stored parts decided anew.
     pub replays: Replays,
+    /// What parts look like.
+    pub(crate) maps: Maps,
     /// Makes models ready.
     pub kitchen: Kitchen,
     /// `[learning]`.
@@ -109,6 +112,7 @@ impl Learning {
             registry,
             jobs,
             replays: Replays::open(state),
+            maps: Maps::open(state),
             kitchen,
             section,
             changing: Mutex::default(),
@@ -148,6 +152,7 @@ impl Learning {
             spawn("training-jobs", Learning::run_jobs)?,
             spawn("training-clock", Learning::start_by_clock)?,
             spawn("replays", |learning, _| learning.replays.run())?,
+            spawn("maps", |learning, _| learning.maps.run())?,
         ];
         Ok(AtWork { learning: self.clone(), stop, threads })
     }
@@ -202,6 +207,7 @@ impl AtWork {
         self.stop.store(true, Ordering::Release);
         self.learning.close_jobs();
         self.learning.replays.close();
+        self.learning.maps.close();
         for thread in self.threads {
             let _ = thread.join();
         }

@@ -1,7 +1,7 @@
 //! The retraining queue: which parts wait for a person's look. A plain state machine without clock, thread or disk.
 //!
 //! - At most [`Budget::per_hour`] parts of any hour (of the parts' own times) are ever put before people; audited ones besides, since
-//!   rates are estimated from these and a budget would make them a choice.
+//!   rates are estimated from these and a budget would make them a choice. What a person asks for is outside of it, too.
 //! - When an hour's budget is spent, a part takes the place of the least worthy that still waits of that hour, if it is worth more.
 //! - Worth is the value of the look, times diversity (how far the part lies from the nearest other that waits or was answered lately;
 //!   farthest point first: Gonzalez, 1985, and Sener and Savarese, "Active learning for CNNs: a core-set approach", ICLR 2018), times
@@ -95,7 +95,7 @@ impl Queue {
     /// A part was answered.
     pub fn answer(&mut self, item: &Item) {
         self.known.insert(item.id);
-        if self.waiting.remove(&item.id).is_some() && !item.is_audited() {
+        if self.waiting.remove(&item.id).is_some() && item.is_chosen() {
             *self.spent.entry(hour(item.at)).or_default() += 1;
         }
         if let Some(sketch) = item.sketch {
@@ -108,7 +108,7 @@ impl Queue {
 
     /// An answer was taken back: the part waits again.
     pub fn undo(&mut self, item: Item) {
-        if let Some(spent) = self.spent.get_mut(&hour(item.at)).filter(|_| !item.is_audited()) {
+        if let Some(spent) = self.spent.get_mut(&hour(item.at)).filter(|_| item.is_chosen()) {
             *spent = spent.saturating_sub(1);
         }
         self.answered.retain(|(id, ..)| *id != item.id);
@@ -149,9 +149,9 @@ impl Queue {
         self.chosen().filter(|item| self::hour(item.at) == hour).count() + self.spent.get(&hour).copied().unwrap_or(0)
     }
 
-    /// Those that were chosen, not drawn by lot.
+    /// Those that were chosen, not drawn by lot or asked for.
     fn chosen(&self) -> impl Iterator<Item = &Item> {
-        self.items().filter(|item| !item.is_audited())
+        self.items().filter(|item| item.is_chosen())
     }
 
     /// The least worthy of an hour, or of all, with its worth.

@@ -279,7 +279,12 @@ impl Evidence {
 /// Where a part's evidence lies in the state directory `state`, for who reads beside the store; none where no picture was kept, or
 /// the record's path would lead out of the evidence folder.
 pub fn evidence_path(state: &Path, inspection: &Inspection) -> Option<PathBuf> {
-    inspection.evidence.as_ref().and_then(|path| below(&state.join("evidence"), path))
+    inspection.evidence.as_ref().and_then(|path| evidence_file(state, path))
+}
+
+/// The same of a record's path alone.
+pub(crate) fn evidence_file(state: &Path, path: &str) -> Option<PathBuf> {
+    below(&state.join("evidence"), path)
 }
 
 fn below(dir: &Path, path: &str) -> Option<PathBuf> {

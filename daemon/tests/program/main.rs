@@ -10,6 +10,7 @@ mod command_line;
 mod demo;
 mod drift;
 mod events;
+mod features;
 mod golden;
 mod history;
 mod hygiene;

@@ -8,6 +8,7 @@ import HistoryPage from './HistoryPage.svelte';
 import GaugePage from './GaugePage.svelte';
 import GoldenPage from './GoldenPage.svelte';
 import HealthPage from './HealthPage.svelte';
+import FeaturesPage from './FeaturesPage.svelte';
 import type { Live } from './live.svelte';
 import LivePage from './LivePage.svelte';
 import { driftMarks, reviewMarks, type NavMark } from './marks';
@@ -53,6 +54,7 @@ export const PAGES: readonly Page[] = [
   { name: 'history', title: 'nav.history', component: HistoryPage, at: /./, icon: 'M4 5h16M4 10h16M4 15h10M4 20h7M18 14v4l2.500 2M18 22a4 4 0 1 0 0-8 4 4 0 0 0 0 8z' },
   { name: 'quality', title: 'nav.quality', component: QualityPage, at: /./, icon: 'M3 3v18h18M7 17v-4M11 17V8M15 17v-6M19 17V6' },
   { name: 'models', title: 'nav.models', component: ModelsPage, at: /^([0-9a-f]+|job-\d+)$/, begins: true, icon: 'M12 2 21 7v10l-9 5-9-5V7zM3 7l9 5 9-5M12 12v10' },
+  { name: 'features', title: 'nav.features', component: FeaturesPage, icon: 'M3 3v18h18M8 8.500a1.200 1.200 0 1 0 0 .01M11 6a1.200 1.200 0 1 0 0 .01M12.500 9.500a1.200 1.200 0 1 0 0 .01M16 15a1.200 1.200 0 1 0 0 .01M18.500 12.500a1.200 1.200 0 1 0 0 .01M19 17a1.200 1.200 0 1 0 0 .01' },
   { name: 'drift', title: 'nav.drift', component: DriftPage, marks: driftMarks, icon: 'M3 3v18h18M6 16c4 0 5-1 7.500-4S18 6 21 5.500' },
   { name: 'replay', title: 'nav.replay', component: ReplayPage, at: /^\d+$/, icon: 'M4 12a8 8 0 1 0 2.300-5.700L4 8.500M4 3v5.500h5.500M12 8v4.500l3 2' },
   { name: 'golden', title: 'nav.golden', component: GoldenPage, begins: true, icon: 'M12 2l3 6.300 7 .900-5.100 4.800 1.300 6.900L12 17.600 5.800 20.900l1.300-6.900L2 9.200l7-.900z' },
