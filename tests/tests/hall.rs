@@ -110,7 +110,7 @@ async fn a_heap_on_the_map_is_circled_and_sent_to_review() {
                 (left + 4.0, bottom - 4.0),
                 (left + 4.0, top + 170.0),
             ];
-            page.drag(&way).await;
+            page.drag_along(&way).await;
             let chosen = "return Number(document.querySelector('[data-testid=chosen]').dataset.n) || null";
             let circled = page.wait("the choice", chosen).await.as_u64().expect("a number");
             assert!(circled * 10 >= points * 9, "{circled} of {points} were circled");

@@ -152,15 +152,9 @@ impl Page {
             "const box = document.querySelector('[data-testid={id}]').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]"
         );
         let [left, top, width, height]: [f64; 4] = serde_json::from_value(self.run(&script).await).expect("a box");
-        let at =
-            |(x, y): (f64, f64)| PointerAction::MoveTo { duration: None, x: left + x * width, y: top + y * height };
-        let mouse = MouseActions::new("mouse".to_owned())
-            .then(at(from))
-            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
-            .then(at(((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0)))
-            .then(at(to))
-            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
-        self.client.perform_actions(mouse).await.unwrap_or_else(|error| panic!("{id} cannot be drawn on: {error}"));
+        let at = |(x, y): (f64, f64)| (left + x * width, top + y * height);
+        let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+        self.drag_along(&[at(from), at(middle), at(to)]).await;
     }
 
     /// Presses a key where the focus is.
@@ -170,7 +164,7 @@ impl Page {
     }
 
     /// Drags the pointer from place to place, in pixels of the window.
-    pub(crate) async fn drag(&self, way: &[(f64, f64)]) {
+    pub(crate) async fn drag_along(&self, way: &[(f64, f64)]) {
         let step = |&(x, y): &(f64, f64)| PointerAction::MoveTo { duration: Some(Duration::from_millis(60)), x, y };
         let [first, rest @ ..] = way else { return };
         let mut actions = MouseActions::new("pointer".to_owned()).then(step(first));
