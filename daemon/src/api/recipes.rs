@@ -77,7 +77,7 @@ pub(super) struct DetailView {
     /// As TOML.
     text: String,
     /// The same as JSON.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
     recipe: Value,
     /// What differs from the recipe in force.
     against_in_force: Vec<Change>,

@@ -22,7 +22,7 @@ const MOST: usize = 500;
 
 /// How the set-up of a line stands.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Setup)]
+#[schema(as = SetUp)]
 pub(super) struct SetupView {
     lesson: Lesson,
     learning: LearningWord,

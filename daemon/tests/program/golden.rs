@@ -95,6 +95,9 @@ fn the_line_refuses_until_its_samples_are_judged_right_also_across_a_kill() {
     record_of(&url, "s3");
     program.signal("KILL");
     let _ = program.end();
+    // A watched folder's pictures are parts again after a start.
+    fs::remove_dir_all(dir.path().join("camera")).expect("removed");
+    fs::create_dir(dir.path().join("camera")).expect("a folder");
     let mut program = Program::start(&["run", "--config", text(&config)]);
     let url = program.url_of_a_short_line();
     let (word, reason) = wait_for("the page", || Some(state(&url)).filter(|(word, _)| !word.is_empty()));
@@ -125,7 +128,7 @@ fn the_line_refuses_until_its_samples_are_judged_right_also_across_a_kill() {
 #[test]
 fn a_plc_is_told_not_ready_until_the_samples_were_shown() {
     let dir = tempfile::tempdir().expect("a folder");
-    let plc = "mode = \"loop\"\n[trigger]\nby = \"plc\"\nframe_ms = 5000\n[plc]\n[plc.modbus_server]\nlisten = \"127.0.0.1:0\"\n";
+    let plc = "mode = \"loop\"\n[trigger]\nby = \"plc\"\nframe_ms = 2000\n[plc]\n[plc.modbus_server]\nlisten = \"127.0.0.1:0\"\n";
     let config = configure(dir.path(), SAMPLES, plc);
     // In turn: dark, bright.
     for (name, level) in [("a.png", 30), ("b.png", 220)] {
@@ -200,6 +203,9 @@ fn an_override_is_audited_and_what_makes_no_sense_is_refused() {
     let audit = json(&format!("{url}/api/v1/audit"));
     let entry = audit["items"].as_array().expect("a list").iter().find(|it| it["what"] == "golden.override");
     assert_eq!(entry.expect("it is there")["reason"], "samples are at the lab");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    eprintln!("{:?} {}", state(&url), json(&format!("{url}/api/v1/golden/runs")));
+    eprintln!("{}", json(&format!("{url}/api/v1/inspections?limit=20")));
     wait_for("readiness", || matches!(state(&url).0.as_str(), "ready" | "running").then_some(()));
 }
 

@@ -10,7 +10,7 @@ type Schemas = components['schemas'];
 export type Recipes = Schemas['Recipes'];
 export type RecipeDetail = Schemas['RecipeDetail'];
 export type RecipeChange = Schemas['RecipeChange'];
-export type Setup = Schemas['Setup'];
+export type Setup = Schemas['SetUp'];
 export type Tradeoff = Schemas['Tradeoff'];
 
 export const readRecipes = () => read<Recipes>('/recipes');
