@@ -87,7 +87,7 @@ function health(): MachineHealth {
   const disk = (path: string, free: number, days: number | null) => ({ path, total_bytes: 1e12, free_bytes: free, days_left: days });
   const card: MachineHealth['gpus']['cards'][number] = { uuid: 'GPU-1', name: 'NVIDIA T4', busy_percent: 37, memory_used_bytes: 3.1e9, memory_total_bytes: 16e9, temperature_c: 71, slowdown_c: 93, power_w: 48.2, power_limit_w: 70, throttled_by: [], ecc_uncorrected: 0, xid: [] };
   const stages = ['quality', 'identify', 'align', 'preprocess', 'infer', 'decide'].map((stage, at) => ({ stage, waiting: at === 4 ? 3 : 0, capacity: 8 }));
-  return { at: ago(0), gpus: { cards: [card], trouble: null }, cpu: { cores: 8, busy_percent: 41.3, load_1m: 3.1 }, memory: { total_bytes: 32e9, available_bytes: 21e9, own_bytes: 0.9e9 }, disks: [disk('/var/lib/inspectd', 61e9, 9.4), disk('/var/log', 640e9, null)], clock: 'synchronised', queues: { parts_in_flight: 2, stages, records_pending: 1, messages_waiting: 0, dead_letters: 0 } };
+  return { at: ago(0), gpus: { cards: [card], trouble: null }, cpu: { cores: 8, busy_percent: 41.3, load_1m: 3.1 }, memory: { total_bytes: 32e9, available_bytes: 21e9, own_bytes: 0.9e9 }, disks: [disk('/var/lib/inspectd', 61e9, 9.4), disk('/var/log', 640e9, null)], clock: 'synchronised', plc: plc(), queues: { parts_in_flight: 2, stages, records_pending: 1, messages_waiting: 0, dead_letters: 0 } };
 }
 
 function plc(): Plc {

@@ -9,6 +9,7 @@ use stages::line::{LineState, StageQueue};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::plc::PlcView;
 use crate::health::HealthReport;
 
 /// The process answers.
@@ -48,6 +49,9 @@ pub(super) struct HealthView {
     #[serde(flatten)]
     machine: HealthReport,
     queues: QueuesView,
+    /// Null: this line has none.
+    #[schema(required = true)]
+    plc: Option<PlcView>,
 }
 
 /// How much waits where.
@@ -91,5 +95,5 @@ pub(super) async fn health(State(api): State<Api>) -> Json<HealthView> {
         messages_waiting: outbox.standings().iter().map(|(_, standing)| standing.waiting).sum(),
         dead_letters: outbox.dead_letters(),
     };
-    Json(HealthView { machine: HealthReport::clone(&board.alerts.health()), queues })
+    Json(HealthView { machine: HealthReport::clone(&board.alerts.health()), queues, plc: PlcView::now(&api) })
 }

@@ -81,11 +81,15 @@ struct HandshakeView {
 ))]
 pub(super) async fn plc(State(api): State<Api>) -> Result<Json<PlcView>, Problem> {
     let none = || Problem::not_found("this line has no PLC: its configuration has no `[plc]` (docs/PLC.md)");
-    let link = api.board.plc.as_ref().ok_or_else(none)?;
-    Ok(Json(PlcView::of(link.description.clone(), link.report())))
+    PlcView::now(&api).map(Json).ok_or_else(none)
 }
 
 impl PlcView {
+    /// None: this line has none.
+    pub(super) fn now(api: &Api) -> Option<PlcView> {
+        api.board.plc.as_ref().map(|link| PlcView::of(link.description.clone(), link.report()))
+    }
+
     fn of(link: String, report: Report) -> PlcView {
         let now = Instant::now();
         let ms_ago = |at: Instant| whole_ms(now.saturating_duration_since(at));

@@ -136,7 +136,7 @@ async fn a_region_is_drawn_and_comes_into_force() {
             for (hash, ready, name) in [
                 ("#setup/camera", "return document.querySelectorAll('[data-testid=setup-histogram] rect').length > 10", "setup-camera.png"),
                 ("#setup/thresholds", "return !!document.querySelector('[data-testid=tradeoff]')", "setup-thresholds.png"),
-                ("#setup/plc", "return document.querySelector('[data-testid=setup-plc]')?.textContent.includes('no PLC') ?? false", "setup-plc.png"),
+                ("#setup/plc", "return document.querySelector('[data-testid=setup-signals]')?.textContent.includes('no PLC') ?? false", "setup-plc.png"),
                 ("#health", "return document.querySelectorAll('[data-testid=health-stage]').length > 3 && !!document.querySelector('[data-testid=health-disk]')", "health.png"),
                 ("#gauge", "return !!document.querySelector('[data-testid=gauge-new]')", "gauge.png"),
             ] {

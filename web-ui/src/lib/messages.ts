@@ -1024,7 +1024,7 @@ export const messages = {
   'quality.by-model': { en: 'Model', de: 'Modell', zh: '模型' },
   'quality.by': { en: 'Groups', de: 'Gruppen', zh: '分组' },
   'quality.report': { en: 'Shift report', de: 'Schichtbericht', zh: '班次报告' },
-  'quality.report-of': { en: 'Shift report, {shift} (PDF)', de: 'Schichtbericht, {shift} (PDF)', zh: '班次报告，{shift} (PDF)' },
+  'quality.report-of': { en: 'PDF: shift report, {shift}', de: 'PDF: Schichtbericht, {shift}', zh: 'PDF 班次报告，{shift}' },
   'quality.date': { en: 'Day', de: 'Tag', zh: '日期' },
   'quality.no-parts': { en: 'No part came in this time', de: 'In dieser Zeit kam kein Teil', zh: '该时段无工件' },
   'quality.reading': { en: 'Counting', de: 'Wird gezählt', zh: '统计中' },
