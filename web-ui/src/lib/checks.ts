@@ -33,17 +33,21 @@ export const rateParts = (number: number, appraiser: string, ratings: { part: nu
   send<GaugeStudy>('POST', `/gauge/${number}/ratings`, { appraiser, ratings });
 export const reportUrl = (number: number, format: 'html' | 'csv') => `/api/v1/gauge/${number}/report?format=${format}`;
 
-/** "97.9 % (94.2 to 99.6)"; a dash of nothing. */
-export function shareWords(share: GaugeShare): string {
-  if (share.share == null || !share.ci) return '–';
-  return `${percent(share.share)} (${t('interval', { from: fixed(100 * share.ci[0]!, 1), to: fixed(100 * share.ci[1]!, 1) })})`;
+/** A share and the interval around it, apart; without an interval nothing is known. */
+export function shareParts(share: GaugeShare): [string, string | null] {
+  if (share.share == null || !share.ci) return ['–', null];
+  return [percent(share.share), t('interval', { from: fixed(100 * share.ci[0]!, 1), to: fixed(100 * share.ci[1]!, 1) })];
 }
 
-export function kappaWords(kappa: GaugeKappa | null): string {
-  if (!kappa) return '–';
-  const ci = kappa.ci ? ` (${t('interval', { from: fixed(kappa.ci[0]!, 2), to: fixed(kappa.ci[1]!, 2) })})` : '';
-  return fixed(kappa.value, 2) + ci;
+export function kappaParts(kappa: GaugeKappa | null | undefined): [string, string | null] {
+  if (!kappa) return ['–', null];
+  return [fixed(kappa.value, 2), kappa.ci ? t('interval', { from: fixed(kappa.ci[0]!, 2), to: fixed(kappa.ci[1]!, 2) }) : null];
 }
+
+/** "97.9 % (94.2 to 99.6)"; a dash of nothing. */
+const together = ([value, interval]: [string, string | null]) => (interval ? `${value} (${interval})` : value);
+export const shareWords = (share: GaugeShare): string => together(shareParts(share));
+export const kappaWords = (kappa: GaugeKappa | null): string => together(kappaParts(kappa));
 
 /** Lines of a plan as a person types or pastes them: "part, good" or "part; bad". What is wrong is said in words. */
 export function planParts(text: string): { parts: { name: string; master: Known }[]; problem: string | null } {

@@ -938,6 +938,8 @@ export const messages = {
   'history.to': { en: 'To', de: 'Bis', zh: '到' },
   'history.verdicts': { en: 'Verdict', de: 'Entscheid', zh: '判定' },
   'history.all': { en: 'All', de: 'Alle', zh: '全部' },
+  'history.since': { en: 'Since {from}', de: 'Seit {from}', zh: '自 {from} 起' },
+  'history.until': { en: 'Until {to}', de: 'Bis {to}', zh: '至 {to}' },
   'history.more': { en: 'More conditions', de: 'Mehr Bedingungen', zh: '更多条件' },
   'history.less': { en: 'Fewer conditions', de: 'Weniger Bedingungen', zh: '收起条件' },
   'history.reset': { en: 'Clear all', de: 'Alle löschen', zh: '清除全部' },
@@ -1054,7 +1056,7 @@ export const messages = {
   },
   // Golden samples, gauge studies, health, set-up
   'nav.golden': { en: 'Golden samples', de: 'Referenzteile', zh: '标准样件' },
-  'nav.gauge': { en: 'Gauge study', de: 'Prüfmittelstudie', zh: '量具研究' },
+  'nav.gauge': { en: 'Gauge study', de: 'Prüfmittel\u00adstudie', zh: '量具研究' },
   'nav.health': { en: 'Health', de: 'Zustand', zh: '系统状态' },
   'nav.setup': { en: 'Set-up', de: 'Einrichtung', zh: '设置' },
   'state.not_ready': { en: 'Not ready', de: 'Nicht bereit', zh: '未就绪' },
