@@ -34,7 +34,7 @@ export class MockFeatures {
   answer(path: string, req: IncomingMessage, res: ServerResponse): boolean {
     this.#settle();
     if (path === '/queue' && req.method === 'POST') void this.#send(req, res);
-    else if (path === '/features/points') this.#map?.state === 'done' ? json(res, pointsOf(this.#map.limit, this.#waiting)) : problem(res, 409, 'there is no map yet: ask for one');
+    else if (path === '/features/points') this.#map?.state === 'done' ? json(res, pointsOf(this.#map.limit, this.#waiting)) : problem(res, 404, 'there is no map yet: ask for one');
     else if (path === '/features/cancel') this.#cancel(res);
     else if (path === '/features') void (req.method === 'POST' ? this.#ask(req, res) : json(res, { map: this.#map }));
     else return false;

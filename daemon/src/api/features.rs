@@ -163,7 +163,7 @@ pub(super) struct PointsView {
 /// The newest map's parts.
 #[utoipa::path(get, path = "/api/v1/features/points", operation_id = "get_feature_points", responses(
     (status = 200, body = PointsView),
-    (status = 409, body = Problem, content_type = "application/problem+json", description = "There is no map"),
+    (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no map"),
 ))]
 pub(super) async fn points(State(api): State<Api>) -> Result<Json<PointsView>, Problem> {
     blocking(move || {
@@ -246,7 +246,8 @@ impl From<MapError> for Problem {
     fn from(error: MapError) -> Problem {
         let words = error.to_string();
         match error {
-            MapError::Busy | MapError::Idle | MapError::None | MapError::Closing => Problem::conflict(words),
+            MapError::None => Problem::not_found(words),
+            MapError::Busy | MapError::Idle | MapError::Closing => Problem::conflict(words),
             MapError::Disk(_) => Problem::internal(words),
         }
     }

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::problem::Problem;
 use super::view::InspectionView;
-use crate::store::{Filter, Known, Store, Stored, VerdictKind};
+use crate::store::{Filter, Known, PurposeKind, Store, Stored, VerdictKind};
 
 /// Items of a page when nobody says how many.
 const DEFAULT_LIMIT: usize = 24;
@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     after: Option<u64>,
     /// `pass`, `fail`, `review` or `no_decision`.
     verdict: Option<String>,
+    /// What parts were sent through for: `production`, `golden_sample`, `gauge` or `set_up`.
+    purpose: Option<String>,
     /// The label the verdict rests on, or one of those found.
     label: Option<String>,
     /// Lowest score, 0 to 1: of `label`, else of the label that the verdict rests on.
@@ -189,6 +191,8 @@ impl Wanted {
         }
         let verdict = self.verdict.map(|word| word.parse::<VerdictKind>());
         let verdict = verdict.transpose().map_err(|words| Problem::bad_request(format!("`verdict`: {words}")))?;
+        let purpose = self.purpose.map(|word| word.parse::<PurposeKind>());
+        let purpose = purpose.transpose().map_err(|words| Problem::bad_request(format!("`purpose`: {words}")))?;
         let model = self.model.map(|digest| digest.to_ascii_lowercase());
         if let Some(digest) = &model
             && (digest.len() < 4 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -199,6 +203,7 @@ impl Wanted {
             from: time("from", self.from)?,
             to: time("to", self.to)?,
             verdict,
+            purpose,
             label: self.label,
             serial: self.serial,
             lot: self.lot,

@@ -58,9 +58,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Status { json } => {
             let golden = line.get("golden")?;
             if *json {
-                out::json(&golden)?
+                out::json(&golden)?;
             } else {
-                status(&golden)?
+                status(&golden)?;
             }
             let refused = golden["refused"].is_string();
             return Ok(ExitCode::from(if refused { FAILURE } else { SUCCESS }));

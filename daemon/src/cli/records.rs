@@ -12,7 +12,7 @@ use stages::inspection::Inspection;
 use super::{FAILURE, SUCCESS};
 use crate::config;
 use crate::exports::{HEADING, cells};
-use crate::store::{self, Export, Exported, Filter, VerdictKind, verdict_words};
+use crate::store::{self, Export, Exported, Filter, PurposeKind, VerdictKind, verdict_words};
 
 /// Arguments of `records`.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,9 @@ struct Selection {
     /// pass, fail, review or no_decision.
     #[arg(long)]
     verdict: Option<VerdictKind>,
+    /// What parts were sent through for: production, golden_sample, gauge or set_up.
+    #[arg(long)]
+    purpose: Option<PurposeKind>,
     /// A label that was found.
     #[arg(long)]
     label: Option<String>,
@@ -98,8 +101,8 @@ impl Selection {
     }
 
     fn is_empty(&self) -> bool {
-        let Selection { state: _, verdict, label, serial, from, to } = self;
-        verdict.is_none() && label.is_none() && serial.is_none() && from.is_none() && to.is_none()
+        let Selection { state: _, verdict, purpose, label, serial, from, to } = self;
+        verdict.is_none() && purpose.is_none() && label.is_none() && serial.is_none() && from.is_none() && to.is_none()
     }
 
     fn filter(self) -> Filter {
@@ -107,6 +110,7 @@ impl Selection {
             from: self.from,
             to: self.to,
             verdict: self.verdict,
+            purpose: self.purpose,
             label: self.label,
             serial: self.serial,
             ..Filter::default()

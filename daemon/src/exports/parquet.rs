@@ -13,7 +13,7 @@ use stages::inspection::Inspection;
 
 use super::words::score;
 use super::{ExportError, each};
-use crate::store::{Filter, Store, verdict_words};
+use crate::store::{Filter, PurposeKind, Store, verdict_words};
 
 /// Rows of a group: some ten megabytes of memory.
 const GROUP: usize = 10_000;
@@ -36,6 +36,7 @@ const SCHEMA: &str = "message inspection {
     required int64 latency_us;
     optional binary evidence (STRING);
     optional binary detail (STRING);
+    required binary purpose (STRING);
 }";
 
 pub(super) fn write(
@@ -81,6 +82,7 @@ fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, rows: &[Arc<Inspec
     columns.numbers(|it| i64::from(it.ledger.total_us))?;
     columns.maybe(|it| it.evidence.as_deref())?;
     columns.maybe(|it| it.detail.as_deref())?;
+    columns.texts(|it| PurposeKind::of(it).name())?;
     group.close()?;
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use stages::inspection::Inspection;
 
-use crate::store::verdict_words;
+use crate::store::{PurposeKind, verdict_words};
 use crate::words::harmless;
 
 /// Columns.
-const CELLS: usize = 16;
+const CELLS: usize = 17;
 
-/// Their names.
+/// Their names. Added to at the end only: whoever reads columns by their places goes on reading.
 pub(crate) const HEADING: [&str; CELLS] = [
     "id",
     "line",
@@ -26,6 +26,7 @@ pub(crate) const HEADING: [&str; CELLS] = [
     "latency_us",
     "evidence",
     "detail",
+    "purpose",
 ];
 
 /// A record in words. What comes from outside is made harmless for spreadsheets.
@@ -49,6 +50,7 @@ pub(crate) fn cells(part: &Inspection) -> [String; CELLS] {
         part.ledger.total_us.to_string(),
         part.evidence.clone().unwrap_or_default(),
         foreign(part.detail.as_deref()),
+        PurposeKind::of(part).name().to_owned(),
     ]
 }
 

@@ -5,7 +5,6 @@
 //! no record. Near and far on the map mean something, distances and directions do not.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +94,7 @@ pub(crate) fn work(question: &Path, reporter: &Reporter) -> anyhow::Result<Optio
     }
     let path = question.with_file_name(POINTS);
     let keep = || -> anyhow::Result<()> {
-        let mut out = BufWriter::new(File::from(files::private(&path, false)?));
+        let mut out = BufWriter::new(files::private(&path, false)?);
         serde_json::to_writer(&mut out, &points)?;
         Ok(out.flush()?)
     };

@@ -154,8 +154,8 @@ impl State {
         }
     }
 
-    fn keep(&mut self, events: Vec<Event>) -> Result<(), LogError> {
-        self.kept.append(events.clone())?;
+    fn keep(&mut self, events: &[Event]) -> Result<(), LogError> {
+        self.kept.append(events.to_vec())?;
         events.iter().for_each(|event| self.apply(event));
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Recipes {
             tracing::warn!(
                 "recipe {tag} was there with other contents: records name it by its version, so raise that with every change"
             );
-            self.lock().keep(vec![Event::Saved(from_file(&recipe, text)), in_force(&recipe, file)])?;
+            self.lock().keep(&[Event::Saved(from_file(&recipe, text)), in_force(&recipe, file)])?;
         }
         Ok(recipe)
     }
@@ -242,7 +242,7 @@ impl Recipes {
             Err(_) => events.push(Event::Saved(from_file(recipe, text))),
         }
         events.push(in_force(recipe, digest(text)));
-        Ok(state.keep(events)?)
+        Ok(state.keep(&events)?)
     }
 
     /// Makes a version. Its text is written anew with the next free number, whatever number it says.
@@ -268,7 +268,7 @@ impl Recipes {
         }
         let recipe = self.parse(&text)?;
         let version = Version { tag: recipe.tag(), at: Timestamp::now(), by: by.clone(), reason, from, text };
-        state.keep(vec![Event::Saved(version.clone())])?;
+        state.keep(&[Event::Saved(version.clone())])?;
         Ok(version)
     }
 
@@ -312,7 +312,7 @@ impl Recipes {
         let mut state = self.lock();
         let file = state.file.clone().unwrap_or_default();
         let event = Event::InForce { tag: tag.to_owned(), at: Timestamp::now(), by: by.clone(), reason, file };
-        Ok(state.keep(vec![event])?)
+        Ok(state.keep(&[event])?)
     }
 }
 

@@ -10,7 +10,7 @@ fn table(text: &str) -> toml::Table {
     text.parse().expect("sound TOML")
 }
 
-fn made(recipes: &Recipes, change: serde_json::Value) -> Result<Version, RecipesError> {
+fn made(recipes: &Recipes, change: &serde_json::Value) -> Result<Version, RecipesError> {
     let table = merged(table(FILE), change.as_object().expect("an object")).map_err(RecipesError::Unfit)?;
     recipes.save(table, Some("cap@1".into()), &"eve".into(), Some("brighter".into()))
 }
@@ -21,7 +21,7 @@ fn what_was_put_in_force_last_counts_until_the_file_changes() {
     let open = || Recipes::open(dir.path(), Path::new("/etc/line/cap.toml"), &[]).expect("a sound log");
     let recipes = open();
     assert_eq!(recipes.begin(FILE).expect("sound").tag(), "cap@1");
-    let second = made(&recipes, json!({ "deadline_ms": 400, "bundle": "new.bundle" })).expect("sound");
+    let second = made(&recipes, &json!({ "deadline_ms": 400, "bundle": "new.bundle" })).expect("sound");
     assert_eq!((second.tag.as_str(), second.from.as_deref()), ("cap@2", Some("cap@1")));
     drop(recipes);
     // It was made, not put in force.
@@ -60,7 +60,7 @@ fn a_version_that_is_not_sound_is_not_made() {
         ("no recipe can hold", json!({ "thresholds": [null] })),
         ("bytes", json!({ "golden_samples": { "shifts": vec!["06:00"; 10_000] } })),
     ] {
-        let error = made(&recipes, change).expect_err(words).to_string();
+        let error = made(&recipes, &change).expect_err(words).to_string();
         assert!(error.contains(words), "{words}: {error}");
     }
     assert_eq!(recipes.lock().versions().len(), 1);

@@ -1,10 +1,11 @@
-//! Roll-ups: what came in each hour (UTC), counted. They follow from the rows and are kept beside them, so that a year is read in no time.
+//! Roll-ups: what production came in each hour (UTC), counted. They follow from the rows and are kept beside them, so that a year is read in no time.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::names::Kind;
+use super::purpose::PurposeKind;
 use super::row::{NOWHERE, Row};
 
 /// The number of lots that are told apart within an hour. Whoever takes each serial number for a lot would else count each part by itself.
@@ -30,7 +31,11 @@ pub(crate) struct Hour {
 }
 
 impl Hour {
+    /// Counts a part, unless it was sent through to check the line.
     pub(crate) fn add(&mut self, row: &Row) {
+        if row.purpose != PurposeKind::Production.code() {
+            return;
+        }
         let mut lot = row.code(Kind::Lot);
         if !self.lots.contains(&lot) {
             if self.lots.len() < LOTS {

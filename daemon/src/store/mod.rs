@@ -22,6 +22,7 @@ mod live;
 mod lock;
 mod names;
 mod preview;
+mod purpose;
 mod query;
 mod read;
 mod reader;
@@ -55,6 +56,7 @@ pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawForma
 pub use self::export::{Export, Exported, export};
 pub use self::index::IndexState;
 pub(crate) use self::preview::shrink;
+pub use self::purpose::PurposeKind;
 pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, is_model, is_recipe, verdict_words};
 pub use self::recover::{Damage, LastEnd};
 pub use self::tally::{Counted, Known, OTHER, PLACES, Place, Tally};

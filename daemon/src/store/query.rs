@@ -8,6 +8,7 @@ use stages::inspection::{Inspection, LabelScore};
 use stages::verdict::{Cause, Verdict};
 
 use super::entry::LateRecord;
+use super::purpose::PurposeKind;
 
 /// A kept inspection with what came later.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +102,8 @@ pub struct Filter {
     pub to: Option<Timestamp>,
     /// This verdict.
     pub verdict: Option<VerdictKind>,
+    /// Sent through for this.
+    pub purpose: Option<PurposeKind>,
     /// The label the verdict rests on, or one of those found.
     pub label: Option<String>,
     /// Exactly this serial number.
@@ -137,6 +140,7 @@ impl Filter {
         self.from.is_none_or(|from| inspection.triggered_at >= from)
             && self.to.is_none_or(|to| inspection.triggered_at < to)
             && self.verdict.is_none_or(|verdict| verdict == inspection.verdict.into())
+            && self.purpose.is_none_or(|purpose| purpose == PurposeKind::of(inspection))
             && self.label.as_ref().is_none_or(label)
             && self.serial.as_ref().is_none_or(|serial| inspection.serial.as_deref() == Some(serial))
             && self.lot.as_ref().is_none_or(|lot| inspection.lot.as_deref() == Some(lot))

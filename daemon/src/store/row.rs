@@ -4,9 +4,10 @@ use stages::inspection::{Inspection, KeptHeat};
 use stages::verdict::{Cause, Verdict};
 
 use super::names::{KINDS, Kind, Names};
+use super::purpose::PurposeKind;
 use super::query::{VerdictKind, score_of};
 
-/// Bytes of a row: id, time and labels (8 each), six numbers of names and the score (4 each), verdict, flags, cell (2), checksum (4).
+/// Bytes of a row: id, time and labels (8 each), six numbers of names and the score (4 each), verdict, purpose, cell (2), checksum (4).
 pub(crate) const BYTES: usize = 60;
 
 /// Cells across and down, into which the place of a defect is sorted.
@@ -26,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) score: f32,
     /// [`verdict_code`].
     pub(crate) verdict: u8,
+    /// [`PurposeKind::code`].
+    pub(crate) purpose: u8,
     /// Where the defect is, in rows of [`SIDE`] cells; [`NOWHERE`]: there is none, or nothing says where.
     pub(crate) cell: u16,
 }
@@ -57,6 +60,7 @@ impl Row {
             codes,
             score: part.label.as_deref().and_then(|label| score_of(part, label)).unwrap_or(f32::NAN),
             verdict: verdict_code(part.verdict),
+            purpose: PurposeKind::of(part).code(),
             cell: part.heat.as_ref().filter(|_| bad).map_or(NOWHERE, peak),
         }
     }
@@ -73,7 +77,7 @@ impl Row {
         into.extend(self.labels.to_le_bytes());
         self.codes.iter().for_each(|code| into.extend(code.to_le_bytes()));
         into.extend(self.score.to_le_bytes());
-        into.extend([self.verdict, 0]);
+        into.extend([self.verdict, self.purpose]);
         into.extend(self.cell.to_le_bytes());
         let check = crc32fast::hash(&into[from..]);
         into.extend(check.to_le_bytes());
@@ -92,6 +96,7 @@ impl Row {
             codes,
             score: f32::from_bits(four(48)),
             verdict: bytes[52],
+            purpose: bytes[53],
             cell: u16::from_le_bytes([bytes[54], bytes[55]]),
         }
     }
@@ -193,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_row_is_what_was_written_or_is_refused() {
-        let row = Row { id: 7, at_us: -3, labels: 5, codes: [1, 2, 3, 4, 5, 6], score: 0.25, verdict: 4, cell: 9 };
+        let codes = [1, 2, 3, 4, 5, 6];
+        let row = Row { id: 7, at_us: -3, labels: 5, codes, score: 0.25, verdict: 4, purpose: 2, cell: 9 };
         let mut bytes = Vec::new();
         row.encode(&mut bytes);
         assert_eq!((bytes.len(), Row::decode(&bytes), Row::is_whole(&bytes)), (BYTES, row, true));

@@ -30,6 +30,8 @@ pub(crate) struct Zone {
     pub(crate) ids: (u64, u64),
     pub(crate) at_us: (i64, i64),
     pub(crate) verdicts: u32,
+    /// A bit for each purpose that occurs.
+    pub(crate) purposes: u8,
     pub(crate) labels: u64,
     /// By kind of name: a bit for each number that occurs, modulo 64.
     pub(crate) codes: [u64; KINDS],
@@ -136,6 +138,7 @@ impl Zone {
             ids: (row.id, row.id),
             at_us: (row.at_us, row.at_us),
             verdicts: 1 << row.verdict.min(31),
+            purposes: 1 << row.purpose.min(7),
             labels: row.labels,
             codes: row.codes.map(code_bit),
             // Nothing lies in an empty range.
@@ -147,6 +150,7 @@ impl Zone {
         self.ids = (self.ids.0.min(other.ids.0), self.ids.1.max(other.ids.1));
         self.at_us = (self.at_us.0.min(other.at_us.0), self.at_us.1.max(other.at_us.1));
         self.verdicts |= other.verdicts;
+        self.purposes |= other.purposes;
         self.labels |= other.labels;
         self.codes.iter_mut().zip(other.codes).for_each(|(mine, other)| *mine |= other);
         self.score = (self.score.0.min(other.score.0), self.score.1.max(other.score.1));

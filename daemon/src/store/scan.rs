@@ -17,6 +17,7 @@ const BLOCKS_PER_PAGE: usize = 4000;
 pub(crate) struct Wanted {
     at_us: (i64, i64),
     verdicts: u32,
+    purposes: u8,
     labels: Option<u64>,
     /// Where the score is asked of the label that the verdict rests on.
     score: Option<(f32, f32)>,
@@ -39,6 +40,7 @@ impl Wanted {
                 filter.to.map_or(i64::MAX, |to| to.as_microsecond()),
             ),
             verdicts: filter.verdict.map_or(u32::MAX, verdict_bits),
+            purposes: filter.purpose.map_or(u8::MAX, |purpose| 1 << purpose.code()),
             labels: None,
             // With another label than that one the record itself must be asked.
             score: (filter.score.0.is_some() || filter.score.1.is_some())
@@ -77,6 +79,7 @@ impl Wanted {
             && zone.at_us.1 >= self.at_us.0
             && zone.at_us.0 <= self.at_us.1
             && zone.verdicts & self.verdicts != 0
+            && zone.purposes & self.purposes != 0
             && self.labels.is_none_or(|bit| zone.labels & bit != 0)
             && self.score.is_none_or(|(low, high)| zone.score.1 >= low && zone.score.0 <= high)
             && self.codes.iter().all(|(kind, codes)| zone.codes[*kind as usize] & codes.bits != 0)
@@ -87,6 +90,7 @@ impl Wanted {
             && row.at_us >= self.at_us.0
             && row.at_us <= self.at_us.1
             && self.verdicts & (1 << row.verdict.min(31)) != 0
+            && self.purposes & (1 << row.purpose.min(7)) != 0
             && self.labels.is_none_or(|bit| row.labels & bit != 0)
             && self.score.is_none_or(|(low, high)| row.score >= low && row.score <= high)
             && self.codes.iter().all(|(kind, codes)| codes.codes.contains(&row.codes[*kind as usize]))

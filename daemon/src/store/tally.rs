@@ -1,4 +1,4 @@
-//! Counting: what came in a time, by verdict, label, recipe, model, camera and lot, and where on the part defects were. Whole hours come from the
+//! Counting: what production came in a time, by verdict, label, recipe, model, camera and lot, and where on the part defects were. Whole hours come from the
 //! roll-ups, what is left of them from the rows; nothing is read from the journal.
 
 use std::sync::Arc;

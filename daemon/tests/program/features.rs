@@ -41,7 +41,7 @@ fn a_map_is_drawn_and_its_parts_are_sent_to_review() {
     let mut program = Program::start(&["run", "--config", text(&config)]);
     let url = program.url_of_a_short_line();
     assert_eq!(read(&format!("{url}/api/v1/features")), json!({ "map": null }));
-    assert_eq!(get(&format!("{url}/api/v1/features/points")).0, 409, "there is none yet");
+    assert_eq!(get(&format!("{url}/api/v1/features/points")).0, 404, "there is none yet");
     assert_eq!(post(&url, "features/cancel", "").0, 409, "nothing is being drawn");
     wait_for("parts", || (read(&format!("{url}/api/v1/line"))["store"]["acknowledged"].as_u64()? >= 60).then_some(()));
     let (status, begun) = post(&url, "features", r#"{"limit":50}"#);

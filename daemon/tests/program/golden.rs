@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
 use models::image::encode_png;
 use serde_json::{Value, json};
 
@@ -123,6 +124,15 @@ fn the_line_refuses_until_its_samples_are_judged_right_also_across_a_kill() {
     let (_, said, _) = words(&output(&["golden", "history", "--url", &url]));
     assert_eq!(said.lines().count(), 3, "{said}");
     assert_eq!(law(&json(&format!("{url}/api/v1/line"))["counts"]), 3, "since this start, golden samples among them");
+    // They are on record, and are no production.
+    let of = |purpose: &str| json(&format!("{url}/api/v1/inspections/count?purpose={purpose}"))["parts"].clone();
+    wait_for("all to be counted", || (of("production") == 2 && of("golden_sample").as_u64() >= Some(4)).then_some(()));
+    let (from, to) =
+        (Timestamp::now() - SignedDuration::from_hours(1), Timestamp::now() + SignedDuration::from_hours(1));
+    let quality = json(&format!("{url}/api/v1/quality?from={from}&to={to}"));
+    assert_eq!(quality["totals"]["parts"], 2, "the early part and the last: {}", quality["totals"]);
+    let (status, _, refused) = get(&format!("{url}/api/v1/inspections?purpose=fun"));
+    assert!(status == 400 && refused["detail"].as_str().is_some_and(|it| it.contains("use production, golden_sample")));
 }
 
 #[test]

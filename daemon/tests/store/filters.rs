@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use inspectd::store::{Filter, OTHER, Store, Tally, VerdictKind};
+use inspectd::store::{Filter, OTHER, PurposeKind, Store, Tally, VerdictKind};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use stages::check::{CheckMark, Purpose};
 use stages::inspection::{Inspection, KeptHeat, LabelScore, RegionSays};
 use stages::record::Recorder;
 use stages::verdict::{Cause, Verdict};
@@ -46,7 +47,10 @@ fn drawn(id: u64) -> Inspection {
         tile: [0; 4],
         model: "00".into(),
     };
+    let purpose = [Purpose::GoldenSample, Purpose::Gauge, Purpose::SetUp][dice(id, 19, 3) as usize];
+    let check = CheckMark { purpose, run: 1, sample: 1, repeat: 1, known: None, right: None };
     Inspection {
+        check: (dice(id, 18, 30) == 0).then_some(check),
         camera: ["top", "side"][dice(id, 10, 2) as usize].into(),
         serial: Some(format!("S{}", dice(id, 11, 500)).into()),
         lot: (dice(id, 12, 10) > 0).then(|| format!("L{}", id / 700).into()),
@@ -91,22 +95,34 @@ fn filters() -> impl Strategy<Value = Filter> {
         one_of(&["top", "side", "bottom"]),
         one_of(&["rim", "face", "back"]),
     );
+    let purposes = [PurposeKind::Production, PurposeKind::GoldenSample, PurposeKind::Gauge, PurposeKind::SetUp];
     let score = || prop::option::weighted(0.25, (0..=100u32).prop_map(|it| it as f32 / 100.0));
     let ids = prop::option::weighted(0.3, 0..PARTS + 10);
     (
         names,
         (at(), at()),
-        prop::option::weighted(0.4, prop::sample::select(verdicts.to_vec())),
+        (
+            prop::option::weighted(0.4, prop::sample::select(verdicts.to_vec())),
+            prop::option::weighted(0.3, prop::sample::select(purposes.to_vec())),
+        ),
         (score(), score()),
         ids,
         1..400usize,
     )
         .prop_map(
-            |((label, serial, lot, recipe, model, camera, region), (from, to), verdict, score, after_id, limit)| {
+            |(
+                (label, serial, lot, recipe, model, camera, region),
+                (from, to),
+                (verdict, purpose),
+                score,
+                after_id,
+                limit,
+            )| {
                 Filter {
                     from,
                     to,
                     verdict,
+                    purpose,
                     label,
                     serial,
                     lot,
@@ -143,6 +159,8 @@ fn every_filter_finds_what_a_naive_one_finds() {
     // One condition at a time, each of which takes some and not all.
     for filter in [
         Filter { camera: Some("top".into()), ..Filter::default() },
+        Filter { purpose: Some(PurposeKind::Production), ..Filter::default() },
+        Filter { purpose: Some(PurposeKind::GoldenSample), ..Filter::default() },
         Filter { region: Some("rim".into()), ..Filter::default() },
         Filter { lot: Some("L3".into()), ..Filter::default() },
         Filter { recipe: Some("bracket".into()), ..Filter::default() },
@@ -155,10 +173,11 @@ fn every_filter_finds_what_a_naive_one_finds() {
     }
 }
 
-/// By all that parts have in common, in words.
+/// By all that parts have in common, in words; without those that checked the line.
 fn counted(parts: &[Inspection], (from, to): (Timestamp, Timestamp)) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let (mut counts, mut places) = (BTreeMap::new(), BTreeMap::new());
-    for it in parts.iter().filter(|it| it.triggered_at >= from && it.triggered_at < to) {
+    let made = parts.iter().filter(|it| it.check.is_none());
+    for it in made.filter(|it| it.triggered_at >= from && it.triggered_at < to) {
         let key = (it.verdict, &it.label, &it.recipe, &it.model, &it.camera, &it.lot);
         *counts.entry(format!("{key:?}")).or_default() += 1;
         if let (Some(heat), Verdict::Fail | Verdict::Review) = (&it.heat, it.verdict) {

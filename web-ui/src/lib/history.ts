@@ -9,8 +9,11 @@ export type Known = Schemas['KnownNames'];
 export type Export = Schemas['Export'];
 
 /** What can be asked; each as it stands in the query. */
-export const CONDITIONS = ['from', 'to', 'verdict', 'label', 'score_from', 'score_to', 'serial', 'lot', 'recipe', 'model', 'camera', 'region'] as const;
+export const CONDITIONS = ['from', 'to', 'verdict', 'label', 'score_from', 'score_to', 'serial', 'lot', 'recipe', 'model', 'camera', 'region', 'purpose'] as const;
 export type Condition = (typeof CONDITIONS)[number];
+/** What parts are sent through for; all but the first check the line, and are not counted in Quality. */
+export const PURPOSES = ['production', 'golden_sample', 'gauge', 'set_up'] as const;
+export type Purpose = (typeof PURPOSES)[number];
 export type Asked = Partial<Record<Condition, string>>;
 
 /** From the part of the address behind the page's name; what this page does not know is dropped. */
