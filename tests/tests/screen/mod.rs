@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
 use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -93,11 +94,7 @@ impl Browser {
             .unwrap_or_else(|error| panic!("chromium does not start: {error}"));
         let session = client.session_id().await.expect("a session").expect("chromedriver names its session");
         let page = Page { client, session: format!("{}/session/{session}", self.url) };
-        // A headless window's size is the window's, its page's may be smaller by a title bar: ask for the page's.
-        let inner = page.run("return [innerWidth, innerHeight]").await;
-        let (inner_width, inner_height): (u32, u32) = serde_json::from_value(inner).expect("two numbers");
-        let (wider, higher) = (2 * width - inner_width, 2 * height - inner_height);
-        page.client.set_window_size(wider, higher).await.expect("the window can be sized");
+        page.resize(width, height).await;
         page
     }
 }
@@ -192,6 +189,28 @@ impl Page {
         let picture = self.client.screenshot().await.expect("a screenshot");
         std::fs::write(&path, picture).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         println!("screenshot: {}", path.display());
+    }
+
+    /// The page's own size, in pixels.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        // A headless window's size is the window's, its page's may be smaller by a title bar: ask for the page's.
+        let frame = self.run("return [outerWidth - innerWidth, outerHeight - innerHeight]").await;
+        let (wider, higher): (u32, u32) = serde_json::from_value(frame).expect("two numbers");
+        self.client.set_window_size(width + wider, height + higher).await.expect("the window can be sized");
+    }
+
+    /// Keeps a picture of the page as WebP, a fraction of a PNG.
+    pub(crate) async fn keep_webp(&self, path: &Path) {
+        let parameters = json!({ "format": "webp", "quality": 85 });
+        let command = json!({ "cmd": "Page.captureScreenshot", "params": parameters });
+        let mut answer = system_tests::agent()
+            .post(format!("{}/goog/cdp/execute", self.session))
+            .send_json(command)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let answer: Value = answer.body_mut().read_json().expect("JSON");
+        let coded = answer["value"]["data"].as_str().expect("a picture");
+        let bytes = base64::engine::general_purpose::STANDARD.decode(coded).expect("base64");
+        std::fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
     /// Fails on any error in the browser's console: scripts that broke, resources that are missing or that the security
