@@ -1,18 +1,20 @@
 // The contract over HTTP, as a Vite plugin, for `npm run dev` and `npm run preview`.
 // `POST /mock?state=safe_hold&only=fail&rate=2`, `?alert=gpu-hot`, `?views`, `?down`, `?clear` puts the line in another state;
-// `checks.ts` names those of golden samples and set-up, `learning.ts` those of labelling and training, `drift.ts` those of drift.
+// `cameras.ts` names those of cameras, `checks.ts` those of golden samples and set-up, `learning.ts` those of labelling and training, `drift.ts` those of drift.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { LineState, LineStatus, Verdict } from '../src/lib/api';
 import { alertsOf } from './alerts.ts';
 import { json, problem } from './answers.ts';
+import { MockCameras } from './cameras.ts';
 import { MockChecks } from './checks.ts';
 import { MockDrift } from './drift.ts';
 import { MockFeatures } from './features.ts';
 import { MockLearning } from './learning.ts';
 import { MockLine, USUAL } from './line.ts';
 import { pictureOf } from './picture.ts';
+import { evidenceOf } from './png.ts';
 import { MockRecords } from './records.ts';
 import { MockReplays } from './replays.ts';
 
@@ -41,6 +43,7 @@ function routes(): Connect.NextHandleFunction {
   const drift = new MockDrift(() => learning.role);
   const records = new MockRecords(line);
   const replays = new MockReplays(line, learning);
+  const cameras = new MockCameras(line);
   const checks = new MockChecks(line);
   const features = new MockFeatures(learning);
   setInterval(() => {
@@ -52,6 +55,7 @@ function routes(): Connect.NextHandleFunction {
     const url = new URL(req.url ?? '/', 'http://mock');
     if (url.pathname === '/mock') {
       replays.set(url.searchParams);
+      cameras.set(url.searchParams);
       checks.set(url.searchParams);
       features.set(url.searchParams);
       return set(line, learning, drift, clients, url.searchParams, res);
@@ -59,7 +63,7 @@ function routes(): Connect.NextHandleFunction {
     if (!url.pathname.startsWith('/api/v1')) return next();
     if (line.scenario.down) return void res.writeHead(503).end();
     const path = url.pathname.slice('/api/v1'.length);
-    if (features.answer(path, req, res) || drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res) || checks.answer(path, req, res)) return;
+    if (cameras.answer(path, req, res) || features.answer(path, req, res) || drift.answer(path, req, res) || replays.answer(path, req, res) || records.answer(path, url.searchParams, res) || checks.answer(path, req, res)) return;
     answer(line, learning, clients, url, req, res);
   };
 }
@@ -78,6 +82,8 @@ function answer(line: MockLine, learning: MockLearning, clients: Set<ServerRespo
   if (!part) return problem(res, 404, `no part ${id ?? path}`);
   if (!image) return json(res, part);
   if (!part.has_image) return problem(res, 404, 'no picture was kept');
+  // What a script asks for itself is the whole picture; what an image shows is the small one.
+  if (req.headers['sec-fetch-dest'] === 'empty') return void res.writeHead(200, { 'content-type': 'image/png', 'x-inspectd-picture': 'evidence' }).end(evidenceOf(part.id));
   res.writeHead(200, { 'content-type': 'image/svg+xml', 'cache-control': 'private, max-age=3600' }).end(pictureOf(part));
 }
 
