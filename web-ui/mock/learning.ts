@@ -1,5 +1,5 @@
 // Made-up labelling: a queue of parts that the line was unsure of, and what happens to an answer.
-// `POST /mock?queue=empty|full`, `?role=kiosk`, `?refuse=WORDS` (the next answer), `?answers=down|up`, `?trouble=WORDS` (of new labels), `?train=0.5`, `?failed` puts it in another state.
+// `POST /mock?queue=empty|full`, `?role=kiosk`, `?out` (nobody is signed in), `?refuse=WORDS` (the next answer), `?answers=down|up`, `?trouble=WORDS` (of new labels), `?train=0.5`, `?failed` puts it in another state.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Inspection } from '../src/lib/api';
@@ -15,6 +15,8 @@ const QUEUE_LENGTH = 28;
 
 export class MockLearning {
   role: Role = 'admin';
+  /** Nobody is signed in. */
+  #out = false;
   #refuse: string | null = null;
   #down = false;
   #trouble: string | null = null;
@@ -43,10 +45,12 @@ export class MockLearning {
   }
 
   session() {
+    if (this.#out) return { open: false, needs_setup: false, who: null };
     return { open: false, needs_setup: false, who: { name: this.role === 'kiosk' ? 'hall' : 'anna', role: this.role, via: 'session' } };
   }
 
   set(want: URLSearchParams): void {
+    this.#out = want.has('out');
     if (want.has('role')) this.role = want.get('role') as Role;
     if (want.has('refuse')) this.#refuse = want.get('refuse');
     if (want.has('trouble')) this.#trouble = want.get('trouble') || null;
@@ -63,7 +67,7 @@ export class MockLearning {
     const on = (pattern: RegExp, does: (...groups: string[]) => unknown, method = 'GET', needs: Role = 'kiosk') => {
       const match = pattern.exec(path);
       if (!match || req.method !== method) return false;
-      if (RANK.indexOf(this.role) < RANK.indexOf(needs)) problem(res, 403, `\`${this.session().who.name}\` is ${this.role}, and this needs the role ${needs}`);
+      if (RANK.indexOf(this.role) < RANK.indexOf(needs)) problem(res, 403, `\`${this.session().who?.name}\` is ${this.role}, and this needs the role ${needs}`);
       else void does(...match.slice(1));
       return true;
     };
