@@ -22,15 +22,21 @@ pub(crate) async fn twenty_labels_by_key(page: &Page, program: &Program) {
         let truth = program.get(&format!("/api/v1/inspections/{id}"))["truth"]["label"].clone();
         // The page takes no key for a part that nobody can have seen yet.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let named = format!("return document.querySelector('[data-testid=label][data-label={truth}]')?.getAttribute('aria-keyshortcuts') ?? null");
+        let named = format!(
+            "return document.querySelector('[data-testid=label][data-label={truth}]')?.getAttribute('aria-keyshortcuts') ?? null"
+        );
         let key = page.run(&named).await;
-        let key = key.as_str().and_then(|key| key.chars().next()).unwrap_or_else(|| panic!("no key for {truth}: {key}"));
+        let key =
+            key.as_str().and_then(|key| key.chars().next()).unwrap_or_else(|| panic!("no key for {truth}: {key}"));
         page.press(key).await;
     }
     wait_for("twenty labels", || (program.get("/api/v1/learning")["answers"]["labelled"] == 20).then_some(()));
     for part in seen {
         let id = part.as_str().expect("an id").to_owned();
-        let (said, part) = (program.get(&format!("/api/v1/inspections/{id}/label")), program.get(&format!("/api/v1/inspections/{id}")));
+        let (said, part) = (
+            program.get(&format!("/api/v1/inspections/{id}/label")),
+            program.get(&format!("/api/v1/inspections/{id}")),
+        );
         assert_eq!(said["label"], part["truth"]["label"], "{said}");
     }
 }
@@ -49,7 +55,8 @@ pub(crate) async fn a_model_is_promoted_and_rolled_back(page: &Page, program: &P
     give_a_reason(page).await;
     let second = wait_for("the promotion", || Some(champion()).filter(|now| *now != first));
     let shown = "return document.querySelector('[data-testid=model][data-state=champion]')?.textContent ?? null";
-    page.wait("the new champion", &format!("{shown}.includes({})", json!(second.as_str().expect("a digest")[..6]))).await;
+    page.wait("the new champion", &format!("{shown}.includes({})", json!(second.as_str().expect("a digest")[..6])))
+        .await;
     page.run("document.querySelector('[data-testid=model][data-state=champion]').click()").await;
     page.wait("the way back", "const button = document.querySelector('[data-testid=roll-back]'); if (!button) return null; button.click(); return true").await;
     give_a_reason(page).await;

@@ -97,7 +97,10 @@ async fn the_list_holds_every_part(page: &Page) {
         };
         return look();";
     let seen = page.run(scrolled).await;
-    println!("{PARTS} parts scrolled through: longest time between two frames {:.0} ms", seen["longest"].as_f64().unwrap_or(0.0));
+    println!(
+        "{PARTS} parts scrolled through: longest time between two frames {:.0} ms",
+        seen["longest"].as_f64().unwrap_or(0.0)
+    );
     assert_eq!((&seen["seen"], &seen["newest"]), (&json!(PARTS), &json!(PARTS)));
     let drawn = page.run("return document.querySelectorAll('[data-testid=row]').length").await;
     assert!(drawn.as_u64() < Some(60), "only what is in sight is drawn: {drawn}");
@@ -170,8 +173,9 @@ async fn quality_counts_what_is_on_record(page: &Page, program: &Program) {
     .await;
     for verdict in ["pass", "fail", "review"] {
         let count = program.get(&format!("/api/v1/inspections/count?verdict={verdict}"))["parts"].to_string();
-        let shown =
-            format!("return document.querySelector('[data-testid=quality] [data-testid={verdict}]').textContent");
+        let shown = format!(
+            "return document.querySelector('[data-testid=quality] [data-testid={verdict}]').textContent.replace(/\\D/g, '')"
+        );
         assert_eq!(page.run(&shown).await, json!(count), "{verdict}");
     }
     let drawn = "

@@ -13,14 +13,16 @@ pub(crate) async fn of_every_page(page: &Page) {
     let sizes = if folder.is_some() { &SIZES[..] } else { &SIZES[..1] };
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pages"));
     std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let names = page.run("return [...document.querySelectorAll('[data-testid=nav] a')].map((a) => a.hash.slice(1))").await;
+    let names =
+        page.run("return [...document.querySelectorAll('[data-testid=nav] a')].map((a) => a.hash.slice(1))").await;
     let mut names: Vec<String> = serde_json::from_value(names).expect("names");
     names.push("live?kiosk".to_owned());
     for &(width, height) in sizes {
         page.resize(width, height).await;
         for theme in ["light", "dark"] {
             for name in &names {
-                page.run(&format!("document.documentElement.dataset.theme = '{theme}'; location.hash = '{name}'")).await;
+                page.run(&format!("document.documentElement.dataset.theme = '{theme}'; location.hash = '{name}'"))
+                    .await;
                 tokio::time::sleep(Duration::from_millis(1200)).await;
                 let cut = page.run("return document.documentElement.scrollWidth > innerWidth").await;
                 assert_eq!(cut, false, "{name} is wider than {width} pixels");
