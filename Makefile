@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-train accept soak setup setup-test
+.PHONY: help demo build test lint model eval-trunk bench bench-train accept soak screenshots setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -54,6 +54,10 @@ model: build ## trains the shipped model again from torchvision's checkpoint in 
 eval-trunk: build ## the shipped trunk beside ImageNet's (TRUNK=FILE) on real images: NEU, bottle; ELPV_DATA names the cells' folder
 	@[ -n "$(TRUNK)" ] || { echo "name the ImageNet trunk: make eval-trunk TRUNK=mobilenet_v3_small-047dcff4.pth" >&2; exit 2; }
 	$(dir $(BIN))examples/eval_trunk $(TRUNK) models/weights/default.bundle
+
+screenshots: build ## pictures of every page, from a walk over 5,000 parts, into web-ui/screenshots
+	rm -f web-ui/screenshots/*.webp
+	INSPECTD_SCREENSHOTS=$(CURDIR)/web-ui/screenshots cargo nextest run --workspace -E 'package(system-tests) & binary(records)'
 
 soak: build ## the long fault runs: 200 kills of a running line, 300 random lives of the store
 	INSPECTD_KILLS=200 cargo nextest run --workspace --profile soak --no-capture -E 'binary(kills)'

@@ -41,6 +41,16 @@ pub(crate) async fn twenty_labels_by_key(page: &Page, program: &Program) {
     }
 }
 
+/// What a person said of twenty parts is not enough to learn nine kinds from.
+pub(crate) fn colleagues_label_more(program: &Program) {
+    let waiting = program.get("/api/v1/queue?limit=150");
+    for part in waiting["items"].as_array().expect("a list") {
+        let part = program.get(&format!("/api/v1/inspections/{}", part["id"]));
+        let answer = json!({ "answer": "label", "label": part["truth"]["label"] });
+        program.post(&format!("/api/v1/inspections/{}/label", part["id"]), &answer);
+    }
+}
+
 /// Trained by a click, promoted with a reason where the gate is against it, and rolled back.
 pub(crate) async fn a_model_is_promoted_and_rolled_back(page: &Page, program: &Program) {
     let champion = || program.get("/api/v1/models")["champion"].clone();
@@ -48,22 +58,26 @@ pub(crate) async fn a_model_is_promoted_and_rolled_back(page: &Page, program: &P
     page.click("nav-models").await;
     page.click("train").await;
     let ended = "const job = document.querySelector('[data-testid=job]'); return ['done', 'failed'].includes(job?.dataset.state) ? job.dataset.state : null";
-    assert_eq!(page.wait("the end of the training", ended).await, json!("done"));
+    let state = page.wait("the end of the training", ended).await;
+    assert_eq!(state, json!("done"), "{}", program.get("/api/v1/jobs"));
     page.run("document.querySelector('[data-testid=model][data-state=candidate]').click()").await;
     let sure = "const button = document.querySelector('[data-testid=promote]'); if (!button) return null; button.click(); return true";
     page.wait("the candidate", sure).await;
     give_a_reason(page).await;
     let second = wait_for("the promotion", || Some(champion()).filter(|now| *now != first));
-    let shown = "return document.querySelector('[data-testid=model][data-state=champion]')?.textContent ?? null";
-    page.wait("the new champion", &format!("{shown}.includes({})", json!(second.as_str().expect("a digest")[..6])))
-        .await;
+    let shown = format!(
+        "return document.querySelector('[data-testid=model][data-state=champion]')?.textContent.includes('{}') ?? false",
+        &second.as_str().expect("a digest")[..6]
+    );
+    page.wait("the new champion", &shown).await;
     page.run("document.querySelector('[data-testid=model][data-state=champion]').click()").await;
-    page.wait("the way back", "const button = document.querySelector('[data-testid=roll-back]'); if (!button) return null; button.click(); return true").await;
+    let back = "const button = document.querySelector('[data-testid=roll-back]'); if (!button) return null; button.click(); return true";
+    page.wait("the way back", back).await;
     give_a_reason(page).await;
     wait_for("the way back", || (champion() == first).then_some(()));
     let audit = program.get("/api/v1/audit")["items"].clone();
     let deeds: Vec<_> = audit.as_array().expect("a list").iter().map(|entry| entry["what"].clone()).collect();
-    assert!(deeds.contains(&json!("models.promote")) && deeds.contains(&json!("models.rollback")), "{deeds:?}");
+    assert!(deeds.contains(&json!("model.promote")) && deeds.contains(&json!("model.rollback")), "{deeds:?}");
 }
 
 /// Where a field for a reason has opened, or a second press is asked for.

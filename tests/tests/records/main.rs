@@ -15,9 +15,20 @@ use system_tests::{Counts, Program, agent, binary, wait_for};
 
 const PARTS: u64 = 5000;
 
-/// The line takes parts as fast as it can, and ends: what is counted must not change meanwhile. A training is one of the model's head alone, on
+/// The line takes parts as fast as it can, and ends: what is counted must not change meanwhile.
+fn filled(binary: &Path, dir: &Path) -> Program {
+    let program = line(binary, dir, &format!("parts = {PARTS}"));
+    for share in 1..=5 {
+        wait_for("the parts", || {
+            (program.get("/api/v1/inspections/count")["parts"].as_u64() >= Some(PARTS * share / 5)).then_some(())
+        });
+    }
+    program
+}
+
+/// A training is one of the model's head alone, on
 /// small pictures: here it is the way that counts, not the outcome.
-fn line(binary: &Path, dir: &Path) -> Program {
+fn line(binary: &Path, dir: &Path, source: &str) -> Program {
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights/default.bundle");
     let recipe = format!(
         "name = \"demo\"\nversion = 1\nbundle = {bundle:?}\ndeadline_ms = 20000\n[review]\nper_hour = 100\naudit_fraction = 0.02\n"
@@ -26,7 +37,7 @@ fn line(binary: &Path, dir: &Path) -> Program {
     let config = format!(
         "format = 1\n[line]\nname = \"demo\"\nrecipe = \"recipe.toml\"\n[line.limits]\nhang_ms = 20000\n[store]\ndir = \"state\"\n\
          [api]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n[source]\nkind = \"synthetic\"\nseed = 11\ndefect_rate = 0.15\n\
-         parts = {PARTS}\n[learning]\ntrain = [\"--size\", \"64\", \"--epochs\", \"0\", \"--no-near\"]\n"
+         {source}\n[learning]\ntrain = [\"--size\", \"128\", \"--epochs\", \"0\", \"--no-near\"]\n"
     );
     let path = dir.join("line.toml");
     std::fs::write(&path, config).expect("written");
@@ -37,13 +48,7 @@ fn line(binary: &Path, dir: &Path) -> Program {
 async fn parts_are_found_looked_at_exported_and_counted() {
     let (Some(binary), Some(browser)) = (binary(), Browser::start()) else { return };
     let dir = tempfile::tempdir().expect("a folder");
-    let program = line(&binary, dir.path());
-    for share in 1..=5 {
-        let parts = PARTS * share / 5;
-        wait_for("the parts", || {
-            (program.get("/api/v1/inspections/count")["parts"].as_u64() >= Some(parts)).then_some(())
-        });
-    }
+    let program = filled(&binary, dir.path());
     let url = program.url.clone();
     browser
         .visit(&format!("{url}/#history"), async move |page| {
@@ -54,10 +59,14 @@ async fn parts_are_found_looked_at_exported_and_counted() {
             pictures_are_shown(&page).await;
             quality_counts_what_is_on_record(&page, &program).await;
             learn::twenty_labels_by_key(&page, &program).await;
+            learn::colleagues_label_more(&program);
             learn::a_model_is_promoted_and_rolled_back(&page, &program).await;
-            pictures::of_every_page(&page).await;
             page.assert_quiet_console();
             page.assert_nothing_left(&program.url);
+            // The same line goes on, at a pace that people can follow.
+            let (_ended, _said) = program.terminate();
+            let program = line(&binary, dir.path(), &format!("rate = 4.0\nfirst_serial = {}", PARTS + 1));
+            pictures::of_every_page(&page, &program).await;
         })
         .await;
 }

@@ -91,3 +91,7 @@ export const identityWords = (part: Pick<Inspection, 'identity'>): string[] => {
 };
 
 export const partName = (part: Pick<Inspection, 'id' | 'serial'>) => part.serial ?? `#${part.id}`;
+
+/** Names of what computes, as their makers write them. */
+const PROVIDER: Record<string, string> = { cpu: 'CPU', cuda: 'CUDA', tensorrt: 'TensorRT' };
+export const providerWord = (name: string) => PROVIDER[name] ?? name;
