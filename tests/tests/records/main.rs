@@ -26,8 +26,7 @@ fn filled(binary: &Path, dir: &Path) -> Program {
     program
 }
 
-/// A training is one of the model's head alone, on
-/// small pictures: here it is the way that counts, not the outcome.
+/// A training is one of the model's head alone: here it is the way that counts, not the outcome.
 fn line(binary: &Path, dir: &Path, source: &str) -> Program {
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights/default.bundle");
     let recipe = format!(
@@ -37,7 +36,7 @@ fn line(binary: &Path, dir: &Path, source: &str) -> Program {
     let config = format!(
         "format = 1\n[line]\nname = \"demo\"\nrecipe = \"recipe.toml\"\n[line.limits]\nhang_ms = 20000\n[store]\ndir = \"state\"\n\
          [api]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n[source]\nkind = \"synthetic\"\nseed = 11\ndefect_rate = 0.15\n\
-         {source}\n[learning]\ntrain = [\"--size\", \"128\", \"--epochs\", \"0\", \"--no-near\"]\n"
+         {source}\n[learning]\ntrain = [\"--epochs\", \"0\", \"--no-near\"]\n"
     );
     let path = dir.join("line.toml");
     std::fs::write(&path, config).expect("written");

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
-use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -156,8 +156,10 @@ impl Page {
 
     /// Presses a key where the focus is.
     pub(crate) async fn press(&self, key: char) {
-        let element = self.client.active_element().await.expect("something has the focus");
-        element.send_keys(&key.to_string()).await.expect("keys arrive");
+        // By the keyboard itself: asked to send keys to an element, the driver refuses where the page has drawn it anew meanwhile.
+        let keys = KeyActions::new("keyboard".to_owned());
+        let keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        self.client.perform_actions(keys).await.expect("keys arrive");
     }
 
     /// Drags the pointer from place to place, in pixels of the window.
