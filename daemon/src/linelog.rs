@@ -2,7 +2,8 @@
 //! models' register are each such a file; replaying it in order gives their state.
 //!
 //! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON, a line feed. A damaged line costs itself only: the next one begins after the next line feed. After an error nothing that was
-//! written is trusted: the next append writes the whole file anew from memory, beside the old one, and renames it.
+//! written is trusted: the next append writes the whole file anew from memory, beside the old one, and renames it. So does an open that finds
+//! damage, which thereby is reported once; the file as it was is kept aside.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::access::files;
 use crate::store::{Disk, JournalFile};
 
 /// Files smaller than this are not written anew.
@@ -80,10 +82,17 @@ impl<E: Serialize + DeserializeOwned + Clone> Log<E> {
             let named = &named;
             move |error| LogError::io(what, named, error)
         };
+        let mut torn = false;
         let (entries, damaged) = match fs::read(&path) {
-            Ok(bytes) => read(&bytes),
+            Ok(bytes) => {
+                torn = bytes.last().is_some_and(|&last| last != b'\n');
+                read(&bytes)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                disk.create(&path).and_then(|_| disk.sync_dir(dir)).map_err(io("create"))?;
+                // The folder may be new, too: its name is as good as the file's.
+                let folders = [Some(dir), dir.parent()];
+                let durable = || folders.into_iter().flatten().try_for_each(|folder| disk.sync_dir(folder));
+                disk.create(&path).and_then(|_| durable()).map_err(io("create"))?;
                 (Vec::new(), 0)
             }
             Err(error) => return Err(io("read")(error)),
@@ -91,9 +100,14 @@ impl<E: Serialize + DeserializeOwned + Clone> Log<E> {
         let file = disk.open(&path).map_err(io("open"))?;
         let end = fs::metadata(&path).map_err(io("read"))?.len();
         let mut log = Log { path, disk, file, end, fresh: end, broken: false, _lock: lock, lines: PhantomData };
-        if end > 0 {
-            // A torn last line must not swallow the next one.
-            log.write(b"\n").map_err(io("write"))?;
+        if torn || damaged > 0 {
+            let aside = files::aside(&log.path);
+            let what = if torn { "its last line is cut short" } else { "lines of it are damaged" };
+            tracing::warn!("{}: {what} and left out{aside}", log.path.display());
+            // An error is no reason not to start: the next append writes it anew again.
+            if let Err(error) = log.rewrite(&entries) {
+                tracing::error!("{error}");
+            }
         }
         Ok(Opened { log, entries, damaged })
     }

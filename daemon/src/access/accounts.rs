@@ -141,7 +141,13 @@ impl Accounts {
         let path = dir.join("accounts.json");
         let accounts =
             Accounts { path, lock: dir.join("lock"), known: Mutex::new((None, Arc::new(Everyone::default()))) };
-        accounts.everyone()?;
+        match accounts.everyone() {
+            // The line must start. Nobody is let in by a file that cannot be read, and nothing is written over it.
+            Err(error @ AccessError::Damaged { .. }) => {
+                tracing::error!("{error}; until then nobody can sign in, and parts are inspected all the same");
+            }
+            other => drop(other?),
+        }
         Ok(accounts)
     }
 

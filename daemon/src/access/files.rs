@@ -12,7 +12,8 @@ pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
     }
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
+        // What is synced in it is of no use if its own name is lost with the power.
+        result => result.and_then(|()| sync_dir(dir)),
     }
 }
 
@@ -29,6 +30,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_dir(path)
+}
+
+/// Keeps a copy of a damaged file beside it, for whoever wants to know what it said: the newest damage takes the place of the one before. Gives
+/// the end of a sentence that says so.
+pub(crate) fn aside(path: &Path) -> String {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged");
+    let kept = path.with_file_name(name);
+    let copied = File::open(path).and_then(|mut from| {
+        let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&kept)?;
+        io::copy(&mut from, &mut to)?;
+        to.sync_all()
+    });
+    match copied {
+        Ok(()) => format!("; as it was it is kept as `{}`", kept.display()),
+        Err(error) => format!("; it could not be kept as `{}`: {error}", kept.display()),
+    }
 }
 
 /// Makes the names in a file's directory durable.

@@ -59,8 +59,13 @@ impl Access {
         };
         let throttle_path = dir.join("throttle.json");
         let throttle = match std::fs::read(&throttle_path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| AccessError::Damaged { path: throttle_path.clone(), reason: error.to_string() })?,
+            // Failed attempts that are forgotten are a smaller harm than a line that does not start.
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                let aside = files::aside(&throttle_path);
+                let path = throttle_path.display();
+                tracing::error!("`{path}` cannot be understood ({error}): failed attempts are counted anew{aside}");
+                Throttle::default()
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Throttle::default(),
             Err(error) => return Err(AccessError::read(&throttle_path, error)),
         };
@@ -106,8 +111,11 @@ impl Access {
     /// # Errors
     /// The file cannot be read, or there are no random numbers.
     pub fn first_run_token(&self) -> Result<Option<Secret>, AccessError> {
-        if !self.needs_setup()? {
-            return Ok(None);
+        match self.needs_setup() {
+            Ok(true) => {}
+            // A damaged file is not an empty one: nobody becomes admin by it. What is wrong was said when it was opened.
+            Ok(false) | Err(AccessError::Damaged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
         }
         let secret = Secret::new("first-").map_err(AccessError::Random)?;
         *self.setup.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret.digest());

@@ -104,7 +104,8 @@ fn our_own(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError>
     let wanted = names.join("\n");
     let made = fs::metadata(&certificate).and_then(|meta| meta.modified()).ok();
     let young = made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age < LIFE - RENEW_BEFORE);
-    if young && key.exists() && fs::read_to_string(&about).is_ok_and(|kept| kept == wanted) {
+    let sound = CertificateDer::from_pem_file(&certificate).is_ok() && PrivateKeyDer::from_pem_file(&key).is_ok();
+    if young && sound && fs::read_to_string(&about).is_ok_and(|kept| kept == wanted) {
         return Ok((certificate, key));
     }
     let mut params = CertificateParams::new(names.to_vec()).map_err(TlsError::Make)?;

@@ -100,7 +100,11 @@ impl RuleSet {
     pub fn put(&mut self, name: &str, rule: Rule) -> Result<(), PutError> {
         self.check(name, &rule)?;
         let text = toml::to_string(&rule).map_err(|error| PutError::Wrong(error.to_string()))?;
-        fs::create_dir_all(&self.dir)?;
+        if !self.dir.is_dir() {
+            fs::create_dir_all(&self.dir)?;
+            // Their names must outlast the power, as the file's.
+            self.dir.ancestors().skip(1).take(2).try_for_each(|folder| fs::File::open(folder)?.sync_all())?;
+        }
         replace(&self.dir.join(format!("{name}.toml")), text.as_bytes())?;
         self.api.insert(name.to_owned(), rule);
         Ok(())

@@ -32,9 +32,6 @@ pub enum AuditError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The last entry cannot be read, so nothing can follow it.
-    #[error("the last entry of the audit trail `{}` cannot be read; look with `inspectd audit verify`, put the file aside, and start anew", .0.display())]
-    Damaged(PathBuf),
     /// `before` or `after` is too large for a trail.
     #[error("the audit entry `{0}` is too large: name the thing by its digest instead")]
     TooLarge(&'static str),
@@ -110,7 +107,7 @@ impl Trail {
     /// Opens the trail below a state directory, or begins one.
     ///
     /// # Errors
-    /// It cannot be read or written, or its last entry is damaged.
+    /// It cannot be read or written.
     pub fn open(state: &Path) -> Result<Trail, AuditError> {
         let (path, head_path) = paths(state);
         let made = files::private_dir(path.parent().unwrap_or(state)).and_then(|()| files::private(&path, true));
@@ -196,9 +193,31 @@ impl Trail {
         *end = match (Line::parse(last), bytes - torn) {
             (_, 0) => End { bytes: 0, head: Head::EMPTY },
             (Some(line), bytes) => End { bytes, head: Head { n: line.entry.n, hash: line.hash } },
-            (None, _) => return Err(AuditError::Damaged(self.path.clone())),
+            (None, bytes) => End { bytes, head: self.behind_damage(&tail[..whole]) },
         };
         Ok(())
+    }
+
+    /// What the next entry follows where the last one cannot be read: the head that is kept beside the trail, else the last entry that can be
+    /// read, and the numbers of the lines behind it. Nothing of the file is changed: `inspectd audit verify` names what is damaged.
+    fn behind_damage(&self, tail: &[u8]) -> Head {
+        let mut readable = Head::EMPTY;
+        let mut behind = 0;
+        for line in tail.strip_suffix(b"\n").unwrap_or_default().rsplit(|&byte| byte == b'\n') {
+            if let Some(line) = Line::parse(line) {
+                readable = Head { n: line.entry.n, hash: line.hash };
+                break;
+            }
+            behind += 1;
+        }
+        let kept = Head::kept(&self.head_path).unwrap_or_default().unwrap_or(Head::EMPTY);
+        let n = kept.n.max(readable.n.saturating_add(behind));
+        tracing::error!(
+            "the last entry of the audit trail `{}` cannot be read; it stays as it is, and the next one is number {}: look with `inspectd audit verify`",
+            self.path.display(),
+            n.saturating_add(1)
+        );
+        Head { n, hash: if kept.n >= readable.n { kept.hash } else { readable.hash } }
     }
 
     fn io(&self, what: &'static str, source: io::Error) -> AuditError {

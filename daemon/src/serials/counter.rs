@@ -46,6 +46,9 @@ struct Pair {
 struct File {
     format: u32,
     series: BTreeMap<String, Pair>,
+    /// The file was damaged once: a series that is not in it may have been counted all the same.
+    #[serde(default)]
+    incomplete: bool,
 }
 
 pub(super) struct Counter {
@@ -54,6 +57,8 @@ pub(super) struct Counter {
     before: BTreeMap<String, Pair>,
     /// Of this process: the next number is the next.
     now: BTreeMap<String, Pair>,
+    /// See [`File`].
+    incomplete: bool,
     last: Option<String>,
     saved: Instant,
 }
@@ -61,26 +66,39 @@ pub(super) struct Counter {
 impl Counter {
     pub(super) fn open(path: PathBuf, store: &Store) -> Result<Counter, CounterError> {
         let refused = |why: String| CounterError { path: path.display().to_string(), why };
-        let mut before = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        let empty = |incomplete| File { format: FORMAT, series: BTreeMap::new(), incomplete };
+        let file = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => empty(false),
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
-            Ok(bytes) => {
-                let file: File =
-                    serde_json::from_slice(&bytes).map_err(|error| refused(format!("is damaged: {error}")))?;
-                if file.format != FORMAT {
-                    return Err(refused(format!("has format {}, this program knows {FORMAT}", file.format)));
-                }
-                file.series
-            }
+            // The line must start; a part without a number is better than two with one.
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                let aside = files::aside(&path);
+                let path = path.display();
+                tracing::error!(
+                    "counted serial numbers: `{path}` is damaged ({error}): only series among the newest parts go on{aside}"
+                );
+                empty(true)
+            }),
         };
+        if file.format != FORMAT {
+            return Err(refused(format!("has format {}, this program knows {FORMAT}", file.format)));
+        }
+        let (mut before, incomplete) = (file.series, file.incomplete);
         on_record(&mut before, store);
-        Ok(Counter { path, before, now: BTreeMap::new(), last: None, saved: Instant::now() })
+        Ok(Counter { path, before, now: BTreeMap::new(), incomplete, last: None, saved: Instant::now() })
     }
 
     pub(super) fn next(&mut self, prefix: &str, start: u64, part: u64) -> Result<u64, String> {
         let number = match (self.now.get(prefix), self.before.get(prefix)) {
             (Some(last), _) => (last.number + 1).max(start),
             (None, Some(old)) => (old.number.saturating_add(part.saturating_sub(old.part).max(1))).max(start),
+            (None, None) if self.incomplete => {
+                return Err(format!(
+                    "how far `{prefix}` was counted is lost, `{}` was damaged: give the recipe another `identity.prefix`, or delete the file if \
+                     no part has such a number",
+                    self.path.display()
+                ));
+            }
             (None, None) => start,
         };
         if !self.now.contains_key(prefix) && self.now.len() >= SERIES {
@@ -122,7 +140,8 @@ impl Counter {
         self.saved = Instant::now();
         let mut series = self.before.clone();
         series.extend(self.now.iter().map(|(prefix, pair)| (prefix.clone(), *pair)));
-        files::replace(&self.path, &serde_json::to_vec_pretty(&File { format: FORMAT, series })?)
+        let file = File { format: FORMAT, series, incomplete: self.incomplete };
+        files::replace(&self.path, &serde_json::to_vec_pretty(&file)?)
     }
 }
 
@@ -176,8 +195,10 @@ mod tests {
         );
         assert_eq!(cut.next("A-", 5000, 1010), Ok(5000), "a higher start counts from then on");
         std::fs::write(&path, "{").expect("written");
-        let refused = Counter::open(path, &store).err().expect("damaged");
-        assert!(refused.to_string().contains("counters.json` is damaged"), "{refused}");
+        let mut damaged = Counter::open(path.clone(), &store).expect("the line must start");
+        let refused = damaged.next("A-", 5000, 1011).expect_err("it may have been counted");
+        assert!(refused.contains("how far `A-` was counted is lost"), "{refused}");
+        assert_eq!(std::fs::read(path.with_file_name("counters.json.damaged")).expect("kept"), b"{");
     }
 
     #[test]
