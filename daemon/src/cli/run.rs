@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let page = Bound::new(&config.api, &config.access, Some(&dir))?;
     let options = Options {
         line: config.line.name.as_str().into(),
+        reserve_bytes: config.store.reserve_mb << 20,
         evidence: config.store.evidence.clone(),
         ..Options::default()
     };

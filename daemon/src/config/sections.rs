@@ -41,13 +41,21 @@ impl LineSection {
 }
 
 /// `[store]`: records and evidence pictures.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSection {
     /// The state directory; absent: systemd's, else `~/.local/state/inspectd`.
     pub dir: Option<PathBuf>,
+    /// Room on the disk that the journal keeps for itself: records go on while the disk is full.
+    pub reserve_mb: u32,
     /// `[store.evidence]`: how pictures are kept. Which are kept is the recipe's matter.
     pub evidence: EvidenceOptions,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        StoreSection { dir: None, reserve_mb: 32, evidence: EvidenceOptions::default() }
+    }
 }
 
 impl StoreSection {
@@ -55,6 +63,9 @@ impl StoreSection {
         let mut problems = Vec::new();
         if self.dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
             problems.push(Problem::new("store.dir", "is empty: give a directory, or leave it out"));
+        }
+        if self.reserve_mb > 1024 {
+            problems.push(Problem::new("store.reserve_mb", format!("is {}: give 0 to 1024", self.reserve_mb)));
         }
         let evidence = &self.evidence;
         if matches!(evidence.raw, RawFormat::Jpeg { quality } if !(1..=100).contains(&quality)) {

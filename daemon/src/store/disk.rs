@@ -8,6 +8,23 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+
+/// Whether it is for want of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Bytes that are free where `path` lies; none: it cannot be asked.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    let stat = statvfs(path).ok()?;
+    // The widths differ between platforms, so the conversions are not always useless.
+    #[allow(clippy::useless_conversion)]
+    let (fragment, free) = (u64::from(stat.fragment_size()), u64::from(stat.blocks_available()));
+    Some(free.saturating_mul(fragment))
+}
+
 /// Makes journal files durable.
 pub trait Disk: Send + Sync + Debug {
     /// Creates a file that must not exist yet.
@@ -43,6 +60,24 @@ pub trait JournalFile: Send + Sync {
     /// What the operating system says. It says so once: a later call may succeed although data is gone, so the caller must
     /// not trust this file any more.
     fn sync(&self) -> io::Result<()>;
+
+    /// Keeps room on the medium up to `end` for this file alone, whose size stays: what is written there later does not fail for a full disk.
+    ///
+    /// # Errors
+    /// There is no room, or the file system keeps none.
+    fn reserve(&self, end: u64) -> io::Result<()> {
+        let _ = end;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Cuts off what stands behind `end`, and gives room back that was kept there.
+    ///
+    /// # Errors
+    /// What the operating system says: what stands there is unknown.
+    fn cut(&self, end: u64) -> io::Result<()> {
+        let _ = end;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The operating system's own files.
@@ -70,5 +105,20 @@ impl JournalFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn reserve(&self, end: u64) -> io::Result<()> {
+        let size = self.metadata()?.len();
+        let (from, bytes) = (i64::try_from(size), i64::try_from(end.saturating_sub(size)));
+        match (from, bytes) {
+            (Ok(from), Ok(bytes)) if bytes > 0 => {
+                Ok(fallocate(self, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, bytes)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn cut(&self, end: u64) -> io::Result<()> {
+        self.set_len(end)
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use stages::frame::{Content, Frame};
 use stages::inspection::Inspection;
 use thiserror::Error;
 
+use super::disk::free_bytes;
 use super::error::{StoreError, advice};
 use super::preview::shrink;
 use super::smaller::Smaller;
@@ -50,11 +52,19 @@ pub struct EvidenceOptions {
     pub previews: usize,
     /// A preview's longer side, in pixels, at most.
     pub preview_px: u32,
+    /// No picture is written while less than this is free on the disk: records need the room more.
+    pub least_free_mb: u32,
 }
 
 impl Default for EvidenceOptions {
     fn default() -> Self {
-        EvidenceOptions { raw: RawFormat::Jpeg { quality: 95 }, queue: 16, previews: 64, preview_px: 1024 }
+        EvidenceOptions {
+            raw: RawFormat::Jpeg { quality: 95 },
+            queue: 16,
+            previews: 64,
+            preview_px: 1024,
+            least_free_mb: 256,
+        }
     }
 }
 
@@ -94,7 +104,7 @@ pub enum PictureError {
 pub struct EvidenceCounts {
     /// Files written.
     pub written: u64,
-    /// Dropped because the queue was full.
+    /// Dropped because the queue was full, or the disk nearly is.
     pub dropped: u64,
     /// Lost to an error of the disk or the encoder; each is logged.
     pub failed: u64,
@@ -120,6 +130,8 @@ pub(crate) struct Evidence {
 struct Shared {
     dir: PathBuf,
     options: EvidenceOptions,
+    /// When the disk was last looked at, and whether too little was free.
+    room: Mutex<Option<(Instant, bool)>>,
     waiting: Mutex<HashSet<u64>>,
     previews: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
     written: AtomicU64,
@@ -138,6 +150,7 @@ impl Evidence {
         let shared = Arc::new(Shared {
             dir,
             options,
+            room: Mutex::default(),
             waiting: Mutex::default(),
             previews: Mutex::default(),
             written: AtomicU64::new(0),
@@ -179,7 +192,7 @@ impl Evidence {
         ))
     }
 
-    /// Hands a picture to the writer; its path below the evidence folder, or none if the queue is full.
+    /// Hands a picture to the writer; its path below the evidence folder, or none if the queue is full or the disk nearly is.
     pub(crate) fn keep(&self, id: u64, triggered_at: Timestamp, frame: Frame) -> Option<String> {
         let extension = match frame.content() {
             Content::Encoded => kind(frame.bytes()).0,
@@ -188,6 +201,10 @@ impl Evidence {
                 RawFormat::Jpeg { .. } => "jpg",
             },
         };
+        if self.shared.is_short_of_room() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         let path = format!("{}/{id}.{extension}", triggered_at.strftime("%Y/%m/%d"));
         lock(&self.shared.waiting).insert(id);
         let sender = lock(&self.write);
@@ -273,6 +290,35 @@ impl Evidence {
     /// A record's path in the evidence folder; none if it would lead out of it.
     fn below(&self, path: &str) -> Option<PathBuf> {
         below(&self.shared.dir, path)
+    }
+}
+
+impl Shared {
+    /// Pictures give way first. The disk is asked once a second.
+    fn is_short_of_room(&self) -> bool {
+        let least = u64::from(self.options.least_free_mb) << 20;
+        let mut room = lock(&self.room);
+        if let Some((at, short)) = *room
+            && at.elapsed() < Duration::from_secs(1)
+        {
+            return short;
+        }
+        let was = room.is_some_and(|(_, short)| short);
+        let free = free_bytes(&self.dir).unwrap_or(u64::MAX);
+        let short = free < least;
+        *room = Some((Instant::now(), short));
+        if short && !was {
+            let dir = self.dir.display();
+            tracing::error!(
+                "no pictures are kept in {dir}: {} MB are free, less than {}; free space",
+                free >> 20,
+                least >> 20
+            );
+        }
+        if was && !short {
+            tracing::warn!("pictures are kept again: {} MB are free", free >> 20);
+        }
+        short
     }
 }
 

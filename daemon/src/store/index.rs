@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::disk::free_bytes;
 use super::entry::Entry;
 use super::query::Progress;
 use super::reader::{Follower, Step};
@@ -18,6 +19,8 @@ use super::trees::{Keys, Trees};
 /// Entries between two looks at the clock and the stop sign.
 const CHUNK: usize = 512;
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// After the disk was full, the index goes on when so much is free.
+const ROOM: u64 = 16 << 20;
 /// Rebuilds in one life of the process before giving up.
 const MAX_REBUILDS: u32 = 3;
 
@@ -154,8 +157,42 @@ impl Index {
             }
             match self.follow() {
                 Ended::Stopped => return,
+                // Nothing is wrong with what is there: it goes on from it, or is built anew if it cannot.
+                Ended::Broken(reason) if self.lacks_room(&reason) => {
+                    tracing::error!(
+                        "index {}: {reason}; it goes on when there is room on the disk",
+                        self.dir.display()
+                    );
+                    why = None;
+                    *self.trees.write().unwrap_or_else(PoisonError::into_inner) = None;
+                    if !self.wait_for_room() {
+                        return;
+                    }
+                }
                 Ended::Broken(reason) => why = Some(reason),
             }
+        }
+    }
+
+    /// sled says it in words only, and sometimes with the error that followed.
+    fn lacks_room(&self, reason: &str) -> bool {
+        let free = free_bytes(self.dir.parent().unwrap_or(Path::new("."))).unwrap_or(u64::MAX);
+        reason.contains("os error 28") || free < ROOM / 16
+    }
+
+    /// False: the store closes.
+    fn wait_for_room(&self) -> bool {
+        let mut state = self.lock();
+        state.ready = false;
+        state.broken = None;
+        loop {
+            if state.stop {
+                return false;
+            }
+            if free_bytes(self.dir.parent().unwrap_or(Path::new("."))).is_none_or(|free| free >= ROOM) {
+                return true;
+            }
+            state = self.changed.wait_timeout(state, FLUSH_EVERY).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -4,6 +4,9 @@
 //! acknowledgement, lets go of the lock, calls `fdatasync`, and only then acknowledges, so that one sync serves everything written
 //! before it began. After an error of either kind nothing is appended or acknowledged any more: `fdatasync` reports a lost write
 //! only once, and a half-written frame must stay the last thing in the file. The next start cuts it off.
+//!
+//! A disk that is full is no such error. Behind its end each file keeps room of its own, which nobody else can take, so that records go on being kept
+//! while the disk is full; when even that is used up, the half frame is cut off at once, what asked for it is refused, and the next append tries anew.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use stages::inspection::Inspection;
 
-use super::disk::{Disk, JournalFile};
+use super::disk::{Disk, JournalFile, is_full};
 use super::entry::{Entry, LateRecord, encode};
 use super::error::advice;
 use super::segment::{self, Header, Position};
@@ -24,6 +27,8 @@ pub(crate) const RESERVE: u64 = 4096;
 const MAX_PENDING: usize = 4096;
 /// An `Opened` alone does not hurry: the record that follows shares its sync.
 const OPENED_WAITS: Duration = Duration::from_millis(20);
+/// Where there was no room, it is asked for again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What becomes visible once it is synced.
 #[derive(Debug, Clone)]
@@ -45,6 +50,8 @@ pub(crate) struct Journal {
     dir: PathBuf,
     disk: Arc<dyn Disk>,
     segment_bytes: u32,
+    /// Room that is kept behind the end.
+    reserve_bytes: u32,
     state: Mutex<State>,
     /// Something was appended, or the journal closes.
     work: Condvar,
@@ -65,9 +72,25 @@ pub(crate) struct State {
     pending: Vec<Ack>,
     dirty_since: Option<Instant>,
     /// Segments rolled away from, not yet synced; with the number of the one that still has its first name.
-    rolled: Option<(Arc<dyn JournalFile>, u32)>,
+    rolled: Option<Rolled>,
+    /// Room is kept for the present file up to here.
+    room_to: u64,
+    /// There was no room at this time: neither for a new file nor to be kept.
+    no_room: Option<Instant>,
+    /// Why nothing can be kept at this moment: the disk is full.
+    full: Option<Arc<str>>,
+    /// The same of before there was room again, until somebody asks.
+    was_full: Option<Arc<str>>,
     failed: Option<Arc<str>>,
     closing: bool,
+}
+
+/// A file that is full.
+struct Rolled {
+    file: Arc<dyn JournalFile>,
+    end: u32,
+    /// The number of its follower.
+    next: u32,
 }
 
 impl State {
@@ -83,9 +106,24 @@ impl State {
             pending: Vec::new(),
             dirty_since: None,
             rolled: None,
+            room_to: 0,
+            no_room: None,
+            full: None,
+            was_full: None,
             failed: None,
             closing: false,
         }
+    }
+
+    fn room_again(&mut self) {
+        if let Some(reason) = self.full.take() {
+            tracing::warn!("there is room on the disk again: records are kept");
+            self.was_full = Some(reason);
+        }
+    }
+
+    fn waits_for_room(&self) -> bool {
+        self.no_room.is_some_and(|since| since.elapsed() < ASK_AGAIN)
     }
 
     pub(crate) fn header(&self) -> Header {
@@ -101,8 +139,14 @@ impl State {
 }
 
 impl Journal {
-    pub(crate) fn new(dir: PathBuf, disk: Arc<dyn Disk>, segment_bytes: u32, state: State) -> Journal {
-        Journal { dir, disk, segment_bytes, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
+    pub(crate) fn new(
+        dir: PathBuf,
+        disk: Arc<dyn Disk>,
+        (segment_bytes, reserve_bytes): (u32, u32),
+        state: State,
+    ) -> Journal {
+        let (work, room) = (Condvar::new(), Condvar::new());
+        Journal { dir, disk, segment_bytes, reserve_bytes, state: Mutex::new(state), work, room }
     }
 
     /// Every id ever opened is below this.
@@ -128,6 +172,46 @@ impl Journal {
     /// Why nothing is kept any more, if so.
     pub(crate) fn failure(&self) -> Option<Arc<str>> {
         self.lock().failed.clone()
+    }
+
+    /// Why nothing can be kept until there is room on the disk, if so.
+    pub(crate) fn full(&self) -> Option<Arc<str>> {
+        self.lock().full.clone()
+    }
+
+    /// Looks for room, where there was none; gives, once, what was said of it before there was some again.
+    pub(crate) fn room_again(&self) -> Option<Arc<str>> {
+        if self.full().is_some() {
+            self.keep_room();
+        }
+        let mut state = self.lock();
+        if state.full.is_none() { state.was_full.take() } else { None }
+    }
+
+    /// Keeps room behind the end again, where some of it has been used. Called by the syncing thread, and by who waits for a full disk to have room.
+    pub(crate) fn keep_room(&self) {
+        let reserve = u64::from(self.reserve_bytes);
+        let (file, segment, wanted) = {
+            let state = self.lock();
+            let end = u64::from(state.end.offset);
+            let enough = state.room_to >= end + reserve - reserve / 4 && state.full.is_none();
+            if enough || reserve == 0 || state.failed.is_some() || state.waits_for_room() {
+                return;
+            }
+            (state.file.clone(), state.end.segment, end + reserve)
+        };
+        let kept = file.reserve(wanted);
+        let mut state = self.lock();
+        match kept {
+            Ok(()) if state.end.segment == segment => {
+                (state.room_to, state.no_room) = (wanted, None);
+                state.room_again();
+            }
+            Ok(()) => {}
+            Err(error) if is_full(&error) => state.no_room = Some(Instant::now()),
+            // The file system keeps no room: it is not asked again for this file.
+            Err(_) => state.room_to = u64::MAX,
+        }
     }
 
     /// A process took over.
@@ -206,11 +290,31 @@ impl Journal {
             return Err(self.fail(state, "grow", &std::io::Error::other("the file has reached 4 GiB")));
         };
         if let Err(error) = state.file.write_all_at(frame, u64::from(offset)) {
+            if is_full(&error) && state.file.cut(u64::from(offset)).is_ok() {
+                return Err(self.refuse(state, &error));
+            }
             return Err(self.fail(state, "write to", &error));
+        }
+        // A small frame may find room where a large one does not: where room can be kept, only that says that there is some.
+        if self.reserve_bytes == 0 || state.room_to == u64::MAX {
+            state.room_again();
         }
         state.end.offset = end;
         state.dirty_since.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// There is no room for this frame. Whoever asked for it is told; whatever was accepted before is kept all the same.
+    fn refuse(&self, state: &mut State, error: &std::io::Error) -> String {
+        let path = segment::path(&self.dir, state.end.segment);
+        let reason = format!("cannot write to journal {}: {error}; free space on the disk", path.display());
+        if state.full.is_none() {
+            tracing::error!("{reason}; no record is kept until then");
+        }
+        state.full = Some(reason.as_str().into());
+        // Cutting gave back what was kept.
+        state.room_to = 0;
+        reason
     }
 
     /// The end of this journal's writing life.
@@ -276,13 +380,22 @@ impl Journal {
             let state = self.lock();
             let full = state.end.offset >= self.segment_bytes;
             // Once it closes, `Closed` stays the last thing in the last segment: the next start looks for it there.
-            if !full || state.failed.is_some() || state.rolled.is_some() || state.closing {
+            if !full || state.failed.is_some() || state.rolled.is_some() || state.closing || state.waits_for_room() {
                 return Ok(());
             }
             state.end.segment + 1
         };
         let path = segment::new_path(&self.dir, next);
         let created = self.disk.create(&path);
+        // Without room of its own for the new file, the present one goes on: it has some.
+        let room = created.as_ref().map_or(Ok(()), |file| file.reserve(u64::from(self.reserve_bytes)));
+        if created.as_ref().err().or(room.as_ref().err()).is_some_and(is_full) {
+            if created.is_ok() {
+                std::fs::remove_file(&path).map_err(|e| self.fail(&mut self.lock(), "take back a new file of", &e))?;
+            }
+            self.lock().no_room = Some(Instant::now());
+            return Ok(());
+        }
         let mut state = self.lock();
         let file = created.map_err(|e| self.fail(&mut state, "begin a new file of", &e))?;
         if state.closing {
@@ -291,7 +404,8 @@ impl Journal {
         let header = state.header().encode()?;
         file.write_all_at(&header, 0).map_err(|e| self.fail(&mut state, "begin a new file of", &e))?;
         let old = std::mem::replace(&mut state.file, file);
-        state.rolled = Some((old, next));
+        state.rolled = Some(Rolled { file: old, end: state.end.offset, next });
+        state.room_to = if room.is_ok() { u64::from(self.reserve_bytes) } else { u64::MAX };
         state.end = Position { segment: next, offset: header.len() as u32 };
         state.dirty_since.get_or_insert_with(Instant::now);
         Ok(())
@@ -316,15 +430,12 @@ impl Journal {
 
 /// The old segment is on the medium before the new one gets its final name: a start that sees the final name may trust that
 /// nothing before it is missing.
-fn sync_in_order(
-    disk: &dyn Disk,
-    dir: &Path,
-    rolled: Option<(Arc<dyn JournalFile>, u32)>,
-    file: &dyn JournalFile,
-) -> std::io::Result<()> {
-    let Some((old, number)) = rolled else { return file.sync() };
+fn sync_in_order(disk: &dyn Disk, dir: &Path, rolled: Option<Rolled>, file: &dyn JournalFile) -> std::io::Result<()> {
+    let Some(Rolled { file: old, end, next }) = rolled else { return file.sync() };
+    // Only to give back the room that it kept; nothing stands there.
+    let _ = old.cut(u64::from(end));
     old.sync()?;
     file.sync()?;
-    std::fs::rename(segment::new_path(dir, number), segment::path(dir, number))?;
+    std::fs::rename(segment::new_path(dir, next), segment::path(dir, next))?;
     disk.sync_dir(dir)
 }

@@ -25,9 +25,9 @@ pub(crate) fn take(dir: &Path) -> Result<DirLock, StoreError> {
         .map_err(|e| StoreError::io("open", &path, e))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
-            let written =
+            // Only for the message of who comes second; a disk that is full must not keep the line from starting.
+            let _ =
                 lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
-            written.map_err(|e| StoreError::io("write", &path, e))?;
             Ok(DirLock(lock))
         }
         Err((mut file, Errno::EWOULDBLOCK)) => {

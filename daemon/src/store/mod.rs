@@ -75,6 +75,8 @@ pub struct Options {
     pub line: Arc<str>,
     /// A journal file is full at this size; 64 KiB to 1 GiB.
     pub segment_bytes: u32,
+    /// Room that the journal keeps for itself on the disk, where the file system can: records go on while the disk is full.
+    pub reserve_bytes: u32,
     /// Inspections kept in memory.
     pub recent: usize,
     /// Memory for the index.
@@ -94,6 +96,7 @@ impl Default for Options {
         Options {
             line: "line".into(),
             segment_bytes: 64 << 20,
+            reserve_bytes: 32 << 20,
             recent: 1024,
             index_cache_bytes: 64 << 20,
             index_wait: Duration::from_millis(500),
@@ -132,7 +135,7 @@ pub struct StoreStats {
     pub open_parts: usize,
     /// Every id so far is below this.
     pub next_id: u64,
-    /// Why nothing is kept any more, if so. Only a restart clears it.
+    /// Why nothing is kept, if so. Room on a disk that was full clears it, else only a restart.
     pub failed: Option<Arc<str>>,
     /// The index.
     pub index: IndexState,
@@ -186,7 +189,8 @@ impl Store {
         restart::refill(&live, &reader, &recovered);
         let identity = recovered.state.identity;
         let open = std::mem::take(&mut recovered.state.open);
-        let journal = Journal::new(journal_dir.clone(), options.disk.clone(), options.segment_bytes, recovered.state);
+        let sizes = (options.segment_bytes, options.reserve_bytes);
+        let journal = Journal::new(journal_dir.clone(), options.disk.clone(), sizes, recovered.state);
 
         let index = Index::new(dir.join("index"), journal_dir, identity, options.index_cache_bytes);
         let evidence_dir = dir.join("evidence");
@@ -249,12 +253,18 @@ impl Store {
             pending: shared.journal.pending(),
             open_parts: shared.journal.open_parts(),
             next_id: shared.journal.next_id(),
-            failed: shared.journal.failure(),
+            failed: shared.journal.failure().or_else(|| shared.journal.full()),
             index: shared.index.state(shared.live.floor()),
             index_replayed,
             index_rebuilds,
             evidence: shared.evidence.counts(),
         }
+    }
+
+    /// Where the disk was full: looks whether there is room now, without waiting for the next part. Gives, once, what was said of it as long as
+    /// it was.
+    pub fn room_again(&self) -> Option<Arc<str>> {
+        self.shared.journal.room_again()
     }
 
     /// Waits for the index: true if answers are complete, false if the time is up or the index is off.
@@ -327,6 +337,8 @@ impl Shared {
         }
         self.index.acknowledged(round.end);
         // An error is kept in the journal and comes up in the next round.
-        Ok(self.journal.roll_if_full().is_ok())
+        let goes_on = self.journal.roll_if_full().is_ok();
+        self.journal.keep_room();
+        Ok(goes_on)
     }
 }

@@ -211,6 +211,7 @@ impl Running {
     /// Watches until somebody asks for the end, the line hangs, or (`ends_with_source`) there are no more parts.
     pub fn watch(&mut self, signals: &Signals, reload: Reload<'_>, ends_with_source: bool) -> Ending {
         let mut unwell_since = None;
+        let mut full = None;
         loop {
             match signals.wait(LOOK) {
                 Some(Signal::Stop) => return Ending::Asked,
@@ -218,6 +219,7 @@ impl Running {
                 None => {}
             }
             let status = self.board.line.status();
+            full = self.after_a_full_disk(full, &status.state);
             if ends_with_source && status.state == LineState::Stopped && self.board.line.wait(Duration::ZERO) {
                 return Ending::SourceEnded;
             }
@@ -237,6 +239,21 @@ impl Running {
                 return Ending::Hung;
             }
         }
+    }
+
+    /// A full disk that has room again needs nobody: what it alone held goes on. `said`: what was said of it, as long as the line may still be about
+    /// to go into safe hold for it.
+    fn after_a_full_disk(&self, said: Option<Arc<str>>, state: &LineState) -> Option<Arc<str>> {
+        let said = self.board.store.room_again().or(said)?;
+        if let LineState::SafeHold(reason) = state
+            && reason.contains(said.as_ref())
+            && self.board.store.stats().failed.is_none()
+        {
+            tracing::warn!("the line leaves safe hold: there is room on the disk again");
+            self.board.line.clear_safe_hold();
+            return None;
+        }
+        Some(said)
     }
 
     fn reload(&self, reload: Reload<'_>) {
