@@ -76,27 +76,41 @@ impl Program {
     /// # Panics
     /// If it ends before, or is not ready within [`PATIENCE`]; its output is in the message.
     pub fn start(binary: &Path, arguments: &[&str]) -> Program {
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        Program::spawn(command).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same with a command of one's own.
+    ///
+    /// # Errors
+    /// It ends before it is ready; with its output.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn spawn(mut command: Command) -> Result<Program, String> {
         let started = Instant::now();
-        let mut child = Command::new(binary)
-            .args(arguments)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("`{}` cannot be started: {error}", binary.display()));
+            .unwrap_or_else(|error| panic!("`{command:?}` cannot be started: {error}"));
         let output = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), output.clone());
         collect(child.stderr.take().expect("piped"), output.clone());
         let mut program = Program { child, url: String::new(), ready_after: Duration::ZERO, output };
-        program.url = wait_for("the address of the live page", || {
+        let ready = wait_for("readiness", || {
             if let Some(status) = program.child.try_wait().expect("a child can be asked") {
-                panic!("the program ended ({status}):\n{}", program.output());
+                thread::sleep(Duration::from_millis(50)); // the readers drain what is left in the pipes
+                return Some(Err(format!("the program ended ({status}):\n{}", program.output())));
             }
-            program.lines().iter().find_map(|line| address(line))
+            let url = program.lines().iter().find_map(|line| address(line))?;
+            agent().get(format!("{url}/readyz")).call().ok().map(|_| Ok(url))
         });
-        wait_for("readiness", || agent().get(format!("{}/readyz", program.url)).call().ok());
+        program.url = ready?;
         program.ready_after = started.elapsed();
-        program
+        Ok(program)
     }
 
     /// Its process.
