@@ -344,3 +344,60 @@ fn a_chain_that_never_decides_is_no_decision() {
     rig.line.drain();
     assert_eq!(verdicts(&rig.gate), [FAILED]);
 }
+
+/// What goes wrong in a stage.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Hangs,
+    Panics,
+    /// Ten times as long as usual.
+    Dawdles,
+}
+
+#[test]
+fn wherever_a_stage_hangs_panics_or_dawdles_one_part_is_lost_and_it_is_noticed_in_time() {
+    const STAGES: [&str; 6] = ["quality", "identify", "align", "preprocess", "infer", "decide"];
+    for trouble in [Trouble::Hangs, Trouble::Panics, Trouble::Dawdles] {
+        let mut slowest = Duration::ZERO;
+        for place in STAGES {
+            let door = Door::default();
+            let chain = STAGES.map(|name| -> Box<dyn StageFactory> {
+                let door = door.clone();
+                stage(name, 1, move |part| {
+                    match trouble {
+                        _ if part.id != 3 || name != place => {}
+                        Trouble::Hangs => door.wait(),
+                        Trouble::Panics => panic!("as planned"),
+                        Trouble::Dawdles => std::thread::sleep(Duration::from_millis(600)),
+                    }
+                    if name == "decide" { Flow::Decided(part, passed()) } else { Flow::Next(part) }
+                })
+            });
+            let (feed, source) = fed(Pace::Triggered);
+            let deadline_ms = if matches!(trouble, Trouble::Dawdles) { 300 } else { 20_000 };
+            let hang_ms = if matches!(trouble, Trouble::Dawdles) { 20_000 } else { 500 };
+            let limits = Limits { hang_ms, ..Limits::default() };
+            let rig = Setup { recipe: recipe(deadline_ms), limits, ..Setup::default() }.start(source, chain.into());
+            one_by_one(&rig, &feed, 2);
+            let began = Instant::now();
+            one_by_one(&rig, &feed, 1);
+            slowest = slowest.max(began.elapsed());
+            if matches!(trouble, Trouble::Dawdles) {
+                until("it is done", || rig.memory.late().len() == 1);
+            }
+            one_by_one(&rig, &feed, 3);
+            let lost = if matches!(trouble, Trouble::Dawdles) { Verdict::NoDecision(Cause::Late) } else { FAILED };
+            let all = [Verdict::Pass, Verdict::Pass, lost, Verdict::Pass, Verdict::Pass, Verdict::Pass];
+            assert_eq!(verdicts(&rig.gate), all, "{place} {trouble:?}");
+            let detail = rig.memory.verdict_of(3).detail.expect("words");
+            assert!(detail.contains(&format!("`{place}`")), "{detail}");
+            let status = rig.line.status();
+            let (restarts, abandoned) =
+                (u64::from(matches!(trouble, Trouble::Panics)), u64::from(matches!(trouble, Trouble::Hangs)));
+            assert_eq!((status.restarts, status.abandoned), (restarts, abandoned), "{place} {trouble:?}");
+            door.open();
+            assert!(rig.line.drain().obey_the_law());
+        }
+        println!("a stage {trouble:?}: noticed after {slowest:?} at most, in each of {} places", STAGES.len());
+    }
+}

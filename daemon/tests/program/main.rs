@@ -16,6 +16,7 @@ mod history;
 mod hygiene;
 mod identity;
 mod inspect;
+mod intake;
 mod kept;
 mod learning;
 mod models;

@@ -417,4 +417,6 @@ impl Open {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 pub(super) mod tests;
