@@ -41,6 +41,11 @@ __attribute__((constructor)) static void begin(void) {
     }
 }
 
+static void broken(int line) {
+    dprintf(2, "disk.c:%d: %s\n", line, strerror(errno));
+    abort();
+}
+
 /* Where an open file lies; whether that is below the state folder. */
 static int place(int fd, char *path, size_t size) {
     char link[64];
@@ -71,16 +76,16 @@ static void keep_file(int fd, const char *id) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     int from = open(link, O_RDONLY);
-    if (to < 0 || from < 0) abort();
+    if (to < 0 || from < 0) broken(__LINE__);
     off_t at = 0;
     ssize_t got;
     while ((got = pread(from, bytes, sizeof bytes, at)) > 0) {
-        if (write(to, bytes, got) != got) abort();
+        if (write(to, bytes, got) != got) broken(__LINE__);
         at += got;
     }
     close(from);
     close(to);
-    if (rename(part, whole) != 0) abort();
+    if (rename(part, whole) != 0) broken(__LINE__);
 }
 
 static void keep_names(const char *path, const char *id) {
@@ -89,7 +94,7 @@ static void keep_names(const char *path, const char *id) {
     snprintf(whole, sizeof whole, "%s/%s.names", safe, id);
     FILE *to = fopen(part, "w");
     DIR *dir = opendir(path);
-    if (!to || !dir) abort();
+    if (!to || !dir) broken(__LINE__);
     struct dirent *item;
     while ((item = readdir(dir))) {
         if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
@@ -97,7 +102,7 @@ static void keep_names(const char *path, const char *id) {
     }
     closedir(dir);
     fclose(to);
-    if (rename(part, whole) != 0) abort();
+    if (rename(part, whole) != 0) broken(__LINE__);
 }
 
 static int synced(int fd, long call) {

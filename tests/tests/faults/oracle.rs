@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
-use system_tests::{Program, agent};
+use system_tests::Program;
 
 /// Records by id, each as it was first shown.
 pub(crate) type Records = BTreeMap<u64, Value>;
@@ -74,8 +74,7 @@ pub(crate) fn everything(program: &Program) -> Records {
     let mut kept = Records::new();
     let mut path = "/api/v1/inspections?limit=200".to_owned();
     loop {
-        let mut answer = agent().get(format!("{}{path}", program.url)).call().expect("a page");
-        let page: Value = answer.body_mut().read_json().expect("JSON");
+        let page = program.get(&path);
         for item in page["items"].as_array().expect("items") {
             assert_eq!(kept.insert(id(item), steady(item.clone())), None, "part {} is there twice", id(item));
         }
