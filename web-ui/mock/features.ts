@@ -71,7 +71,7 @@ export class MockFeatures {
     const { ids } = (await bodyOf(req)) as { ids: number[] };
     const waiting = ids.filter((id) => this.#waiting.has(id)).length;
     ids.forEach((id) => this.#waiting.add(id));
-    json(res, { queued: ids.length - waiting, waiting, without_picture: 0, unknown: 0 });
+    json(res, { queued: ids.length - waiting, waiting, without_picture: 0, checks: 0, unknown: 0 });
   }
 }
 

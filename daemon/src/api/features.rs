@@ -207,11 +207,13 @@ pub(super) struct SentView {
     waiting: usize,
     /// Have no picture that could be looked at.
     without_picture: usize,
+    /// Were sent through to check the line: what they are is known.
+    checks: usize,
     /// Are on record no more.
     unknown: usize,
 }
 
-/// Puts parts before people: they wait in the review queue, first of all, whatever its budget.
+/// Puts parts before people: they wait in the review queue, among the worthiest, whatever its budget.
 #[utoipa::path(post, path = "/api/v1/queue", operation_id = "send_to_review", request_body = Asked, responses(
     (status = 200, body = SentView),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "Too many wait already"),
@@ -236,8 +238,8 @@ pub(super) async fn review(
             .trail()
             .append(&who, Deed::new("queue.send", format!("{} parts", ids.len())).after(json!({ "ids": ids })))?;
         let sent = desk.ask(&api.board.store, &ids, &who.name)?;
-        let [queued, waiting, without_picture, unknown] = sent;
-        Ok(Json(SentView { queued, waiting, without_picture, unknown }))
+        let [queued, waiting, without_picture, checks, unknown] = sent;
+        Ok(Json(SentView { queued, waiting, without_picture, checks, unknown }))
     })
     .await
 }

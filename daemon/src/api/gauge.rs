@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use stages::check::Known;
 use utoipa::{IntoParams, ToSchema};
 
@@ -287,6 +288,7 @@ pub(super) async fn void(
 ))]
 pub(super) async fn rate(
     State(api): State<Api>,
+    who: Who,
     number: Result<Path<u64>, PathRejection>,
     Sent(NewRatings { appraiser, ratings }): Sent<NewRatings>,
 ) -> Result<Json<StudyView>, Problem> {
@@ -301,7 +303,12 @@ pub(super) async fn rate(
     let said = ratings.into_iter().map(one).collect::<Option<Vec<_>>>();
     let said = said.ok_or_else(|| Problem::unprocessable("`part` and `repeat` count from 1"))?;
     blocking(move || {
-        api.board.checks.gauge.rate(number, appraiser.trim(), &said)?;
+        let appraiser = appraiser.trim();
+        let deed = Deed::new("gauge.rate", number.to_string());
+        let deed =
+            deed.after(json!({ "appraiser": appraiser.chars().take(64).collect::<String>(), "ratings": said.len() }));
+        api.board.access.trail().append(&who, deed)?;
+        api.board.checks.gauge.rate(number, appraiser, &said)?;
         StudyView::of(&api.board, number)
     })
     .await

@@ -163,27 +163,39 @@ pub(super) async fn end(State(api): State<Api>, who: Who) -> Result<Json<SetupVi
 ))]
 pub(super) async fn leave_out(
     State(api): State<Api>,
+    who: Who,
     id: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<SetupView>, Problem> {
     let id = part_id(id)?;
-    if !api.board.checks.lesson.leave_out(id) {
-        return Err(Problem::not_found(format!("part {id} is none of those that were shown as good")));
-    }
-    Ok(Json(SetupView::of(&api.board)))
+    blocking(move || {
+        let lesson = &api.board.checks.lesson;
+        let none = || Problem::not_found(format!("part {id} is none of those that were shown as good"));
+        if !lesson.view().parts.contains(&id) {
+            return Err(none());
+        }
+        api.board.access.trail().append(&who, Deed::new("setup.leave_out", id.to_string()))?;
+        if !lesson.leave_out(id) {
+            return Err(none());
+        }
+        Ok(Json(SetupView::of(&api.board)))
+    })
+    .await
 }
 
 /// Learns what good parts look like from those that were shown, and puts a version of the recipe with that in force. Takes minutes.
 #[utoipa::path(post, path = "/api/v1/setup/learn", operation_id = "learn_good_parts", responses(
     (status = 200, body = SetupView),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It learns already"),
-    (status = 422, body = Problem, content_type = "application/problem+json", description = "Too few parts were shown"),
+    (status = 422, body = Problem, content_type = "application/problem+json", description = "Too few parts were shown, or the recipe has regions"),
 ))]
 pub(super) async fn learn(State(api): State<Api>, who: Who) -> Result<Json<SetupView>, Problem> {
     blocking(move || {
         let board = &api.board;
-        board.checks.lesson.end();
         let parts = board.checks.lesson.view().parts;
+        // Refused, it takes nothing from the lesson that may still be on.
+        board.learner.may_begin(board, parts.len())?;
         board.access.trail().append(&who, Deed::new("setup.learn", parts.len().to_string()))?;
+        board.checks.lesson.end();
         board.learner.begin(board, parts, &who)?;
         Ok(Json(SetupView::of(board)))
     })
@@ -237,7 +249,7 @@ impl From<SetupError> for Problem {
         let words = error.to_string();
         match error {
             SetupError::Busy => Problem::conflict(words),
-            SetupError::TooFew(_) => Problem::unprocessable(words),
+            SetupError::TooFew(_) | SetupError::Regions => Problem::unprocessable(words),
             SetupError::Thread(_) => Problem::internal(words),
         }
     }

@@ -249,8 +249,9 @@ impl Gauge {
 
     /// Parts that come are production again.
     pub fn pause(&self) {
+        let mut studies = self.lock();
         self.on.store(false, Ordering::Release);
-        self.lock().collecting = None;
+        studies.collecting = None;
     }
 
     /// The line's last rating does not count: another part was shown.

@@ -323,8 +323,16 @@ fn mark(run: u64, sample: usize, known: Known, right: bool) -> CheckMark {
     CheckMark { purpose: Purpose::GoldenSample, run, sample, repeat: 1, known: Some(known), right: Some(right) }
 }
 
+/// A clock that is set right may go back so far.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
 /// Why the clock demands a run, where it does.
 fn overdue(terms: &GoldenSamples, zone: &TimeZone, shown: Timestamp, now: Timestamp) -> Option<String> {
+    if shown.duration_since(now) > AHEAD {
+        return Some(
+            "golden samples are due: the clock was set back behind the last ones (`inspectd golden start`)".to_owned(),
+        );
+    }
     if let Some(at) = shifts(terms).filter_map(|entry| entry.last(zone, now)).max().filter(|at| *at > shown) {
         let time = at.to_zoned(zone.clone()).strftime("%H:%M").to_string();
         return Some(format!(

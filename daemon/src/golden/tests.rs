@@ -170,9 +170,11 @@ fn another_recipe_and_the_clock_demand_them_again() {
     let terms = recipe.recipe.golden_samples.clone().expect("it has some");
     let due = next_due(&terms, &TimeZone::UTC, shown, shown).expect("the clock demands them");
     let hour = jiff::SignedDuration::from_hours(1);
-    assert_eq!(look(due - hour), "");
+    assert_eq!(look(shown + due.duration_since(shown) / 2), "");
     assert!(look(due + hour).starts_with("golden samples are due: "));
     assert!(look(due + 12 * hour).starts_with("golden samples are due: "));
+    assert_eq!(look(shown), "");
+    assert!(look(shown - 24 * hour).contains("the clock was set back"), "a proof of the future");
     let by_hours = GoldenSamples { shifts: Vec::new(), ..terms };
     assert_eq!(next_due(&by_hours, &TimeZone::UTC, shown, shown), Some(shown + 8 * hour));
 }

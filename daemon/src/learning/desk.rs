@@ -175,16 +175,18 @@ impl Desk {
     }
 
     /// Puts parts before people because one of them asks for it. On disk when this returns. How many wait from now on, how many did
-    /// already, how many have no picture to look at, and how many are not on record.
+    /// already, how many have no picture to look at, how many checked the line and are no production, and how many are not on record.
     ///
     /// # Errors
     /// A part cannot be read, or it could not be kept.
-    pub fn ask(&self, store: &Store, ids: &[u64], by: &Arc<str>) -> Result<[usize; 4], DeskError> {
-        let [mut waiting, mut without_picture, mut unknown] = [0; 3];
+    pub fn ask(&self, store: &Store, ids: &[u64], by: &Arc<str>) -> Result<[usize; 5], DeskError> {
+        let [mut waiting, mut without_picture, mut checks, mut unknown] = [0; 4];
         let mut items = Vec::new();
         for &id in ids {
             match store.get(id)? {
                 None => unknown += 1,
+                // No answer would be taken of it (`DeskError::Checked`): it would wait for ever.
+                Some(found) if found.inspection.check.is_some() => checks += 1,
                 Some(found) if found.inspection.evidence.is_none() => without_picture += 1,
                 Some(found) => items.push(Item::of(&found.inspection)),
             }
@@ -205,7 +207,7 @@ impl Desk {
         state.revision += 1;
         let queued = items.len();
         items.into_iter().for_each(|item| state.queue.put(item));
-        Ok([queued, waiting, without_picture, unknown])
+        Ok([queued, waiting, without_picture, checks, unknown])
     }
 
     /// Takes back the last answer of a person; the part that it was about. With `of` only if it was about that part: so one who asks

@@ -27,6 +27,12 @@ pub enum SetupError {
     /// There is not enough.
     #[error("{0} good parts were shown: {FEWEST} are the least, 20 are better")]
     TooFew(usize),
+    /// It learns from whole pictures.
+    #[error(
+        "the recipe in force looks at regions or tiles, and good parts are learned from whole pictures: put a version without them in force first, or \
+         learn a region's model with `inspectd train --good`"
+    )]
+    Regions,
     /// The system gives no thread.
     #[error("no thread to learn on: {0}")]
     Thread(#[from] std::io::Error),
@@ -88,14 +94,33 @@ impl Learner {
         self.lock().standing.clone()
     }
 
+    /// Whether it could learn now, from so many parts.
+    ///
+    /// # Errors
+    /// It learns already, there are too few, or the recipe in force has regions or tiles.
+    pub fn may_begin(&self, board: &Board, parts: usize) -> Result<(), SetupError> {
+        if parts < FEWEST {
+            return Err(SetupError::TooFew(parts));
+        }
+        let recipe = &board.recipe.load().in_force.recipe;
+        // It learns from whole pictures: what an engineer drew would be lost, and views cannot do without.
+        if !recipe.regions.is_empty() || recipe.tiles.is_some() {
+            return Err(SetupError::Regions);
+        }
+        let state = self.lock();
+        if state.closing || matches!(state.standing, Standing::Learning { .. }) {
+            Err(SetupError::Busy)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Learns from these parts, and puts what comes of it in force.
     ///
     /// # Errors
-    /// It learns already, or there are too few.
+    /// As [`Learner::may_begin`].
     pub fn begin(self: &Arc<Learner>, board: &Arc<Board>, parts: Vec<u64>, who: &Who) -> Result<(), SetupError> {
-        if parts.len() < FEWEST {
-            return Err(SetupError::TooFew(parts.len()));
-        }
+        self.may_begin(board, parts.len())?;
         let mut state = self.lock();
         if state.closing || matches!(state.standing, Standing::Learning { .. }) {
             return Err(SetupError::Busy);
@@ -175,10 +200,14 @@ impl Learner {
         let said = worker.wait(&mut |_| {})?;
         let mut table: toml::Table = toml::Table::try_from(&in_force.recipe)?;
         // What was chosen for another model, label by label, means nothing to this one.
-        for key in ["thresholds", "regions", "tiles"] {
-            table.remove(key);
-        }
+        table.remove("thresholds");
         table.insert("bundle".to_owned(), bundle.to_string_lossy().into_owned().into());
+        let now = board.recipe.load().in_force.tag.clone();
+        ensure!(
+            now == in_force.tag,
+            "recipe {now} came into force meanwhile, and it learned for {}: learn again",
+            in_force.tag
+        );
         let reason = Some(format!("learned from {copied} good parts"));
         let from = Some(in_force.tag.to_string());
         let version = board.recipes.save(table, from, &who.name, reason.clone())?;

@@ -44,14 +44,17 @@ pub struct LessonView {
 impl Lesson {
     /// The next parts are good ones; what was shown before is forgotten.
     pub fn begin(&self, wanted: usize) {
-        *self.shown() = Shown { since: Some(Instant::now()), wanted: wanted.clamp(1, MOST), ..Shown::default() };
+        // Said under the lock, as everywhere: of two who begin and end at once, flag and lesson agree.
+        let mut shown = self.shown();
+        *shown = Shown { since: Some(Instant::now()), wanted: wanted.clamp(1, MOST), ..Shown::default() };
         self.on.store(true, Ordering::Release);
     }
 
     /// Parts are production again. What was shown stays.
     pub fn end(&self) {
+        let mut shown = self.shown();
         self.on.store(false, Ordering::Release);
-        self.shown().since = None;
+        shown.since = None;
     }
 
     /// Takes out a part that should not have been shown.

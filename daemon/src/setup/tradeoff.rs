@@ -1,9 +1,12 @@
 //! What another threshold would do to the parts that people have labelled: escapes and overkill, with intervals.
 
+use std::collections::BTreeMap;
+
 use models::bundle::{Disposition, Label};
 use models::ruling::verdict_by_scores;
 use models_train::evaluation::intervals::{self, Interval};
 use stages::inspection::Inspection;
+use stages::recipe::RecipeInForce;
 use stages::verdict::Verdict;
 
 use crate::learning::names;
@@ -58,7 +61,7 @@ struct Case {
 pub fn tradeoff(board: &Board, label: &str) -> Option<Tradeoff> {
     let in_force = board.recipe.load().in_force.clone();
     let at = in_force.labels.iter().position(|own| own.name == label)?;
-    let meaning: std::collections::BTreeMap<String, Disposition> =
+    let meaning: BTreeMap<String, Disposition> =
         names(in_force.model.manifest()).map(|(name, means)| (name.to_owned(), means)).collect();
     let labelled: Vec<(u64, bool)> = {
         let desk = board.learning.desk.lock();
@@ -71,10 +74,17 @@ pub fn tradeoff(board: &Board, label: &str) -> Option<Tradeoff> {
         all.truncate(MOST);
         all
     };
-    let (mut cases, mut others) = (Vec::new(), 0);
+    let (mut cases, mut others, mut own) = (Vec::new(), 0, BTreeMap::new());
     for (id, good) in labelled {
         let Ok(Some(stored)) = board.store.get(id) else { continue };
-        match case_of(&stored.inspection, &in_force.labels, in_force.model.digest(), good) {
+        let part = &stored.inspection;
+        // What its own recipe made of its scores: thresholds may have changed since.
+        let then = own.entry(part.recipe.clone()).or_insert_with(|| labels_under(board, &in_force, &part.recipe));
+        let Some(then) = then else {
+            others += 1;
+            continue;
+        };
+        match case_of(part, then, in_force.model.digest(), good) {
             Some(case) => cases.push(case),
             None => others += 1,
         }
@@ -82,6 +92,21 @@ pub fn tradeoff(board: &Board, label: &str) -> Option<Tradeoff> {
     Some(of_cases(&cases, others, &in_force.labels, at))
 }
 
+/// The labels of the model in force with the thresholds of a version of the recipe; none: that version is not kept.
+fn labels_under(board: &Board, in_force: &RecipeInForce, tag: &str) -> Option<Vec<Label>> {
+    if *in_force.tag == *tag {
+        return Some(in_force.labels.clone());
+    }
+    let text = board.recipes.lock().get(tag).ok()?.text.clone();
+    let thresholds = board.recipes.parse(&text).ok()?.thresholds;
+    let mut labels = in_force.model.manifest().labels.clone();
+    for label in &mut labels {
+        label.threshold = thresholds.get(&label.name).copied().unwrap_or(label.threshold);
+    }
+    Some(labels)
+}
+
+/// `labels` with the thresholds that the part was decided by.
 fn case_of(part: &Inspection, labels: &[Label], model: &str, good: bool) -> Option<Case> {
     if *part.model != *model || part.scores.len() != labels.len() {
         return None;
@@ -124,6 +149,7 @@ fn of_cases(cases: &[Case], others: usize, labels: &[Label], at: usize) -> Trade
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerts::testing::part;
 
     #[test]
     fn a_threshold_trades_escapes_for_overkill() {
@@ -149,5 +175,15 @@ mod tests {
         let [low, high] = trade.points[50].escapes_ci.expect("there are bad parts");
         assert!(low < 1.0 / 3.0 && high > 1.0 / 3.0);
         assert_eq!(of_cases(&[], 0, &labels, 1).points[0].escapes_ci, None);
+    }
+
+    #[test]
+    fn what_failed_by_a_threshold_of_then_was_held_back_by_nothing_else() {
+        let label = |threshold| Label { name: "scratch".into(), verdict: Disposition::Fail, threshold };
+        let score = stages::inspection::LabelScore { label: "scratch".into(), score: 0.5 };
+        let part = Inspection { scores: vec![score], ..part(Verdict::Fail, Some("scratch")) };
+        let least = |threshold| case_of(&part, &[label(threshold)], &part.model, true).map(|case| case.least);
+        assert_eq!(least(0.4), Some(Disposition::Pass), "its scores say all");
+        assert_eq!(least(0.6), Some(Disposition::Fail), "by these thresholds a memory must have held it back");
     }
 }

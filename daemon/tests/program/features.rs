@@ -71,9 +71,12 @@ fn a_map_is_drawn_and_its_parts_are_sent_to_review() {
     assert_eq!(free.len(), 3, "{points}");
     let chosen = json!({ "ids": [free[0], free[1], free[2], free[2], 999_999_999] }).to_string();
     let (status, sent) = post(&url, "queue", &chosen);
-    assert_eq!((status, sent), (200, json!({ "queued": 3, "waiting": 0, "without_picture": 0, "unknown": 1 })));
+    assert_eq!(
+        (status, sent),
+        (200, json!({ "queued": 3, "waiting": 0, "without_picture": 0, "checks": 0, "unknown": 1 }))
+    );
     let (_, again) = post(&url, "queue", &chosen);
-    assert_eq!(again, json!({ "queued": 0, "waiting": 3, "without_picture": 0, "unknown": 1 }));
+    assert_eq!(again, json!({ "queued": 0, "waiting": 3, "without_picture": 0, "checks": 0, "unknown": 1 }));
     let queue = read(&format!("{url}/api/v1/queue?limit=200"));
     let items = queue["items"].as_array().expect("a list");
     let asked = |id: &u64| items.iter().find(|item| item["id"] == *id).map(|item| item["reasons"][0]["reason"].clone());

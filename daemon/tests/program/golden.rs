@@ -118,6 +118,8 @@ fn the_line_refuses_until_its_samples_are_judged_right_also_across_a_kill() {
     let (status, refused) =
         post(&url, &format!("inspections/{id}/label"), &json!({ "answer": "label", "label": "good" }));
     assert!(status == 422 && refused["detail"].as_str().is_some_and(|it| it.contains("check the line")), "{refused}");
+    let (status, sent) = post(&url, "queue", &json!({ "ids": [id] }));
+    assert_eq!((status, &sent["queued"], &sent["checks"]), (200, &0.into(), &1.into()), "nor looked at: {sent}");
     let runs = json(&format!("{url}/api/v1/golden/runs"));
     let outcomes: Vec<_> = runs["runs"].as_array().expect("a list").iter().map(|run| run["outcome"].clone()).collect();
     assert_eq!(outcomes, ["passed", "interrupted", "failed"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use system_tests::{Program, wait_for};
 
-use crate::screen::Page;
+use crate::screen::{PATIENCE, Page};
 
 /// Of each part what it really is: the simulated line knows. The keys are those that the page names.
 pub(crate) async fn twenty_labels_by_key(page: &Page, program: &Program) {
@@ -20,15 +20,20 @@ pub(crate) async fn twenty_labels_by_key(page: &Page, program: &Program) {
         let id = part.as_str().expect("an id").to_owned();
         seen.push(part);
         let truth = program.get(&format!("/api/v1/inspections/{id}"))["truth"]["label"].clone();
-        // The page takes no key for a part that nobody can have seen yet.
-        tokio::time::sleep(Duration::from_millis(300)).await;
         let named = format!(
             "return document.querySelector('[data-testid=label][data-label={truth}]')?.getAttribute('aria-keyshortcuts') ?? null"
         );
         let key = page.run(&named).await;
         let key =
             key.as_str().and_then(|key| key.chars().next()).unwrap_or_else(|| panic!("no key for {truth}: {key}"));
-        page.press(key).await;
+        // The page takes no key for a part that nobody can have seen yet, so a person presses again.
+        let gone = format!("return document.querySelector('[data-testid=review]')?.dataset.part !== '{id}'");
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while page.run(&gone).await != json!(true) {
+            assert!(tokio::time::Instant::now() < until, "part {id} takes no answer");
+            page.press(key).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
     }
     wait_for("twenty labels", || (program.get("/api/v1/learning")["answers"]["labelled"] == 20).then_some(()));
     for part in seen {

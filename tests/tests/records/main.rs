@@ -1,6 +1,8 @@
 //! A walk through the pages of a line with 5,000 parts on record, in a real browser: what is found, exported, counted, labelled and put in
 //! force on the page is what the program has.
 
+#![allow(clippy::print_stdout)] // figures and pictures for whoever reads the log
+
 mod learn;
 mod pictures;
 #[path = "../screen/mod.rs"]
@@ -71,6 +73,7 @@ async fn parts_are_found_looked_at_exported_and_counted() {
 }
 
 async fn the_counters_are_the_lines(page: &Page, program: &Program) {
+    page.wait("the page", "return document.querySelector('[data-testid=nav-live]') !== null").await;
     page.click("nav-live").await;
     let counters = "
         const names = ['triggered', 'pass', 'fail', 'review', 'no_decision', 'in_flight'];

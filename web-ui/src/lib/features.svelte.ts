@@ -60,7 +60,7 @@ class FeaturesState extends Doing {
     if (!points) return;
     const ids = [...this.chosen].map((place) => points.ids[place]!);
     const sent = await this.do(async () => {
-      const sum = { queued: 0, waiting: 0, without_picture: 0, unknown: 0 };
+      const sum = { queued: 0, waiting: 0, without_picture: 0, checks: 0, unknown: 0 };
       for (let from = 0; from < ids.length; from += AT_ONCE) {
         const part = await sendToReview(ids.slice(from, from + AT_ONCE));
         for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += part[key];

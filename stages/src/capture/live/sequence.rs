@@ -38,7 +38,10 @@ impl Sequence {
     /// The number of a picture with holes. Its first packet carries the number: where that one was lost, the number is an old one or 0,
     /// and the picture stands for one of those that the next number leaves out.
     pub(super) fn step_with_holes(&mut self, number: u64) -> Step {
-        let plausible = self.last.is_some_and(|last| (1..=OVERTAKEN).contains(&self.distance(last, number)));
+        // Near the end of 16 bits 0 lies just ahead, and yet it is what an empty buffer says.
+        let named = number != 0 || self.zero;
+        let near = |last| (1..=OVERTAKEN).contains(&self.distance(last, number));
+        let plausible = named && self.last.is_some_and(near);
         if plausible || self.missing.contains(&number) {
             return self.step(number);
         }
@@ -133,6 +136,10 @@ mod tests {
         assert_eq!(sequence.step(65_409), Step::Ahead(1), "one of two");
         assert_eq!(sequence.step_with_holes(65_408), Step::Late, "overtaken");
         assert_eq!(sequence.step(65_410), Step::Ahead(0));
+        // The end of 16 bits, which leaves 0 out.
+        assert_eq!(sequence.step(65_530), Step::Ahead(119));
+        assert_eq!(sequence.step_with_holes(0), Step::Ahead(0), "65531, whose number is lost");
+        assert_eq!([65_532, 65_535, 1].map(|number| sequence.step(number)), [0, 2, 0].map(Step::Ahead));
     }
 
     proptest! {

@@ -78,10 +78,16 @@ fn op() -> impl Strategy<Value = (u64, Op)> {
     (prop_oneof![30 => 0u64..8_000, 1 => 0u64..90_000_000], op)
 }
 
-fn step(books: &mut Books, model: &mut Model, op: Op, recipes: &[Arc<RecipeInForce>], (start, now_us): (Instant, u64)) {
+fn step(
+    books: &mut Books,
+    model: &mut Model,
+    op: &Op,
+    recipes: &[Arc<RecipeInForce>],
+    (start, now_us): (Instant, u64),
+) {
     let now = start + Duration::from_micros(now_us);
     let id = |back: u64| (model.parts.len() as u64 + 1).saturating_sub(back);
-    match op {
+    match *op {
         Op::Trigger(ms) => {
             let room = model.parts.len() - model.out + model.unrecorded < terms().capacity;
             assert_eq!(books.has_room(), room);
@@ -140,7 +146,7 @@ proptest! {
             let now = start + Duration::from_micros(now_us);
             books.expire(now);
             model.expire(now_us);
-            step(&mut books, &mut model, op, &recipes, (start, now_us));
+            step(&mut books, &mut model, &op, &recipes, (start, now_us));
             let out: Vec<_> = std::iter::from_fn(|| books.pop_ready(now)).map(|it| (it.inspection.id, it.inspection.verdict)).collect();
             prop_assert_eq!(out, model.emit());
 
