@@ -145,7 +145,10 @@ const BEGIN: &str = "
 const STEP: &str = "
     const e = document.activeElement;
     // Between the last and the first the focus is on nothing.
-    if (!e || e === document.body || e === document.documentElement) return {};
+    if (!e || e === document.body || e === document.documentElement) {
+      walk.last = null;
+      return {};
+    }
     // A field for a date takes the key once for the day, once for the month, and so on.
     if (e === walk.last) return {};
     walk.last = e;

@@ -61,8 +61,17 @@ pub(crate) async fn a_model_is_promoted_and_rolled_back(page: &Page, program: &P
     let first = champion();
     page.click("nav-models").await;
     page.click("train").await;
+    // It yields to all else on the machine, so it may take its time.
+    let until = tokio::time::Instant::now() + 5 * PATIENCE;
     let ended = "const job = document.querySelector('[data-testid=job]'); return ['done', 'failed'].includes(job?.dataset.state) ? job.dataset.state : null";
-    let state = page.wait("the end of the training", ended).await;
+    let state = loop {
+        let state = page.run(ended).await;
+        if !state.is_null() {
+            break state;
+        }
+        assert!(tokio::time::Instant::now() < until, "the training does not end: {}", program.get("/api/v1/jobs"));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
     assert_eq!(state, json!("done"), "{}", program.get("/api/v1/jobs"));
     page.run("document.querySelector('[data-testid=model][data-state=candidate]').click()").await;
     let sure = "const button = document.querySelector('[data-testid=promote]'); if (!button) return null; button.click(); return true";
