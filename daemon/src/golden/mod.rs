@@ -78,6 +78,7 @@ impl Golden {
     /// There are none, a run is on, or it could not be kept.
     pub fn start(&self, recipe: &RecipeInForce, by: &Arc<str>) -> Result<Run, GoldenError> {
         let mut kept = self.kept();
+        self.write_to(&mut kept)?;
         let samples = recipe.recipe.golden_samples.as_ref().map(|terms| terms.sample.clone()).unwrap_or_default();
         if samples.is_empty() {
             return Err(GoldenError::NoSamples(recipe.tag.clone()));
@@ -110,6 +111,7 @@ impl Golden {
     /// There is none, or it could not be kept.
     pub fn cancel(&self, by: &Arc<str>, reason: Option<String>) -> Result<(), GoldenError> {
         let mut kept = self.kept();
+        self.write_to(&mut kept)?;
         let event = {
             let routine = self.lock();
             let run = routine.on().ok_or(GoldenError::NotOn)?;
@@ -137,6 +139,7 @@ impl Golden {
     /// It does not refuse, or it could not be kept.
     pub fn overrule(&self, recipe: &RecipeInForce, by: &Arc<str>, reason: String) -> Result<(), GoldenError> {
         let mut kept = self.kept();
+        self.write_to(&mut kept)?;
         if self.lock().refusal(recipe).is_none() {
             return Err(GoldenError::NothingToOverride);
         }
@@ -166,7 +169,11 @@ impl Golden {
     }
 
     fn write(&self) -> Result<(), LogError> {
-        let mut kept = self.kept();
+        self.write_to(&mut self.kept())
+    }
+
+    /// Whatever a person does next stands behind what they have seen.
+    fn write_to(&self, kept: &mut Kept<Event>) -> Result<(), LogError> {
         let pending = self.lock().take_pending();
         if pending.is_empty() {
             return Ok(());

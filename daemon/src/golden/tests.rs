@@ -203,3 +203,18 @@ fn a_run_under_another_model_has_to_be_repeated_and_a_cancelled_one_counts_what_
     );
     assert!(matches!(golden.cancel(&"ann".into(), None), Err(GoldenError::NotOn)));
 }
+
+#[test]
+fn an_override_right_after_a_failed_run_counts_after_a_kill_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let golden = Golden::open(dir.path()).expect("an empty folder");
+    let recipe = recipe(terms());
+    golden.start(&recipe, &"ann".into()).expect("it names samples");
+    show(&golden, &recipe, Verdict::Pass, None);
+    show(&golden, &recipe, Verdict::Pass, None);
+    assert!(refused(&golden, &recipe).contains("judged wrong"));
+    golden.overrule(&recipe, &"eve".into(), "the sample is worn".into()).expect("it refuses");
+    drop(golden);
+    let golden = Golden::open(dir.path()).expect("a sound log");
+    assert_eq!(refused(&golden, &recipe), "");
+}
