@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod quality;
 pub mod recipes;
 pub mod replay;
+pub mod retention;
 pub mod serials;
 pub mod setup;
 pub mod store;

@@ -87,7 +87,12 @@ function health(): MachineHealth {
   const disk = (path: string, free: number, days: number | null) => ({ path, total_bytes: 1e12, free_bytes: free, days_left: days });
   const card: MachineHealth['gpus']['cards'][number] = { uuid: 'GPU-1', name: 'NVIDIA T4', busy_percent: 37, memory_used_bytes: 3.1e9, memory_total_bytes: 16e9, temperature_c: 71, slowdown_c: 93, power_w: 48.2, power_limit_w: 70, throttled_by: [], ecc_uncorrected: 0, xid: [] };
   const stages = ['quality', 'identify', 'align', 'preprocess', 'infer', 'decide'].map((stage, at) => ({ stage, waiting: at === 4 ? 3 : 0, capacity: 8 }));
-  return { at: ago(0), gpus: { cards: [card], trouble: null }, cpu: { cores: 8, busy_percent: 41.3, load_1m: 3.1 }, memory: { total_bytes: 32e9, available_bytes: 21e9, own_bytes: 0.9e9 }, disks: [disk('/var/lib/inspectd', 61e9, 9.4), disk('/var/log', 640e9, null)], clock: 'synchronised', plc: plc(), queues: { parts_in_flight: 2, stages, records_pending: 1, messages_waiting: 0, dead_letters: 0 } };
+  return { at: ago(0), gpus: { cards: [card], trouble: null }, cpu: { cores: 8, busy_percent: 41.3, load_1m: 3.1 }, memory: { total_bytes: 32e9, available_bytes: 21e9, own_bytes: 0.9e9 }, disks: [disk('/var/lib/inspectd', 61e9, 9.4), disk('/var/log', 640e9, null)], clock: 'synchronised', plc: plc(), kept: kept(), queues: { parts_in_flight: 2, stages, records_pending: 1, messages_waiting: 0, dead_letters: 0 } };
+}
+
+function kept(): MachineHealth['kept'] {
+  const of = (verdict: 'pass' | 'fail' | 'review' | 'no_decision', pictures: number, days: number) => ({ verdict, pictures, bytes: pictures * 412_000, oldest: ago(days * 24 * HOUR) });
+  return { limited: true, counted: true, busy: false, trouble: null, pictures: 212_000, picture_bytes: 87.3e9, most_bytes: 120e9, by_verdict: [of('pass', 171_000, 30), of('fail', 29_800, 410), of('review', 9_900, 380), of('no_decision', 1_300, 402)], waiting: 41, held: 3, holds: 2, bytes_a_day: 3.2e9, days_left: 10.2, record_bytes: 41e9, records_since: ago(700 * 24 * HOUR), let_go: { pictures: 1_912_004, bytes: 7.9e11, records: 12_400_000 } };
 }
 
 function plc(): Plc {

@@ -97,5 +97,6 @@ function qualityOf(parts: Inspection[], query: URLSearchParams): Quality {
     beside: null,
     shifts: ['early', 'late', 'night'],
     rebuilding: false,
+    records_since: null,
   };
 }

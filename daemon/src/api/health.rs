@@ -9,7 +9,10 @@ use stages::line::{LineState, StageQueue};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::inspections::blocking;
+use super::kept::KeptView;
 use super::plc::PlcView;
+use super::problem::Problem;
 use crate::health::HealthReport;
 
 /// The process answers.
@@ -52,6 +55,8 @@ pub(super) struct HealthView {
     /// Null: this line has none.
     #[schema(required = true)]
     plc: Option<PlcView>,
+    /// What is kept, and for how long it goes on so.
+    kept: KeptView,
 }
 
 /// How much waits where.
@@ -83,7 +88,9 @@ struct StageQueueView {
 
 /// How the machine is, looked at every five seconds.
 #[utoipa::path(get, path = "/api/v1/health", operation_id = "machine_health", responses((status = 200, body = HealthView)))]
-pub(super) async fn health(State(api): State<Api>) -> Json<HealthView> {
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<HealthView>, Problem> {
+    let board = api.board.clone();
+    let kept = blocking(move || Ok(KeptView::of(&board))).await?;
     let board = &api.board;
     let outbox = board.alerts.outbox();
     let line = board.line.status();
@@ -95,5 +102,6 @@ pub(super) async fn health(State(api): State<Api>) -> Json<HealthView> {
         messages_waiting: outbox.standings().iter().map(|(_, standing)| standing.waiting).sum(),
         dead_letters: outbox.dead_letters(),
     };
-    Json(HealthView { machine: HealthReport::clone(&board.alerts.health()), queues, plc: PlcView::now(&api) })
+    let machine = HealthReport::clone(&board.alerts.health());
+    Ok(Json(HealthView { machine, queues, plc: PlcView::now(&api), kept }))
 }

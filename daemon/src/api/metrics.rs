@@ -134,6 +134,10 @@ fn of_records(families: &mut Families, board: &Board) {
         "outcome",
         [("written", stats.evidence.written), ("dropped", stats.evidence.dropped), ("failed", stats.evidence.failed)],
     );
+    let standing = board.retention.standing();
+    families.gauge("evidence_pictures", "Pictures of parts that are kept.", standing.pictures as f64);
+    families.gauge("evidence_bytes", "Size of the pictures that are kept.", standing.bytes as f64);
+    families.counter("evidence_let_go_total", "Pictures that retention has let go.", standing.gone.pictures);
     let serials = board.serials.tally();
     families.counters(
         "serials_total",

@@ -18,9 +18,11 @@ mod gauge;
 mod golden;
 mod guard;
 mod health;
+mod holds;
 mod idempotency;
 mod inspections;
 mod jobs;
+mod kept;
 mod learning;
 mod line;
 mod metrics;
@@ -164,6 +166,9 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/outbox", Need::Role(Role::Operator, Area::Alerts), alerts::outbox)
         .post("/api/v1/outbox/replay", Need::Role(Role::Engineer, Area::Alerts), alerts::replay)
         .get("/api/v1/health", look(Area::Line), health::health)
+        .get("/api/v1/holds", look(Area::Records), holds::list)
+        .post("/api/v1/holds", Need::Role(Role::Engineer, Area::Records), holds::put)
+        .post("/api/v1/holds/{number}/lift", Need::Role(Role::Engineer, Area::Records), holds::lift)
         .get("/api/v1/session", Need::Nothing, session::read)
         .post("/api/v1/session", Need::Nothing, session::sign_in)
         .delete("/api/v1/session", Need::Nothing, session::sign_out)

@@ -18,9 +18,9 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, export, features, gate, gauge, golden, health, idempotency, inspections,
-    jobs, learning, line, metrics, models, picture, plc, problem, quality, recipes, replays, review, serials, session,
-    setup, tokens, users,
+    alerts, audit, cameras, drift, events, export, features, gate, gauge, golden, health, holds, idempotency,
+    inspections, jobs, learning, line, metrics, models, picture, plc, problem, quality, recipes, replays, review,
+    serials, session, setup, tokens, users,
 };
 use crate::access::{Need, Scope};
 
@@ -129,6 +129,9 @@ use crate::access::{Need, Scope};
         alerts::outbox,
         alerts::replay,
         health::health,
+        holds::list,
+        holds::put,
+        holds::lift,
         openapi,
         metrics::metrics,
         health::healthz,

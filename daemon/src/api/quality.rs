@@ -96,6 +96,9 @@ pub(super) struct QualityView {
     shifts: Vec<String>,
     /// The index is being built: older parts are missing.
     rebuilding: bool,
+    /// The oldest record, where the time that was asked for begins before it and older records were let go: they are not counted.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    records_since: Option<Timestamp>,
 }
 
 /// Parts by their verdicts.
@@ -408,6 +411,7 @@ impl QualityView {
             beside: overview.beside.map(BesideView::from),
             shifts,
             rebuilding: overview.rebuilding,
+            records_since: overview.since,
         }
     }
 }

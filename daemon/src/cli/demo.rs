@@ -26,6 +26,7 @@ use crate::learning::drift::DriftSection;
 use crate::learning::{Learning, LearningSection};
 use crate::quality::QualitySection;
 use crate::recipes::Recipes;
+use crate::retention::{Retention, RetentionSection};
 use crate::serials::LineSerials;
 use crate::setup::Learner;
 use crate::store::{Options, Store};
@@ -198,6 +199,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         checks,
         recipes: Arc::new(recipes),
         learner: Arc::new(Learner::at(state.path().join("setup"))),
+        retention: Arc::new(Retention::open(state.path(), RetentionSection::default())?),
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),

@@ -16,6 +16,7 @@ pub mod embed;
 pub mod eval;
 pub mod gauge;
 pub mod golden;
+pub mod holds;
 pub mod inspect;
 pub mod jobs;
 mod line;
@@ -111,6 +112,8 @@ pub enum Command {
     Golden(golden::Args),
     /// Measure how well the line that runs agrees with itself, with the truth and with people.
     Gauge(gauge::Args),
+    /// Hold parts so that neither pictures nor records of them are let go, and lift that.
+    Holds(holds::Args),
     /// How the PLC is reached, what it is told, what was counted.
     Plc(plc::Args),
     /// Play the machine around a line: the PLC that calls for parts.
@@ -166,6 +169,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Drift(args) => drift::run(&args),
         Command::Golden(args) => golden::run(&args),
         Command::Gauge(args) => gauge::run(&args),
+        Command::Holds(args) => holds::run(&args),
         Command::Plc(args) => plc::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Models(args) => models::run(&args),

@@ -18,6 +18,7 @@ use crate::io::Plc;
 use crate::learning::Learning;
 use crate::logs;
 use crate::recipes::Recipes;
+use crate::retention::Retention;
 use crate::serials::LineSerials;
 use crate::setup::Learner;
 use crate::store::{Options, Store};
@@ -88,6 +89,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         checks,
         recipes: recipes.clone(),
         learner: Arc::new(Learner::at(dir.join("setup"))),
+        retention: Arc::new(Retention::open(&dir, config.store.retention.clone())?),
         store: Arc::new(store),
         access,
         alerts: Arc::new(alerts),

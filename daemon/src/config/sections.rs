@@ -8,6 +8,7 @@ use serde::Deserialize;
 use stages::line::Limits;
 
 use super::error::Problem;
+use crate::retention::RetentionSection;
 use crate::store::{EvidenceOptions, RawFormat};
 
 /// `[line]`: the line, and what its parts are inspected with.
@@ -50,11 +51,18 @@ pub struct StoreSection {
     pub reserve_mb: u32,
     /// `[store.evidence]`: how pictures are kept. Which are kept is the recipe's matter.
     pub evidence: EvidenceOptions,
+    /// `[store.retention]`: how long pictures and records are kept.
+    pub retention: RetentionSection,
 }
 
 impl Default for StoreSection {
     fn default() -> Self {
-        StoreSection { dir: None, reserve_mb: 32, evidence: EvidenceOptions::default() }
+        StoreSection {
+            dir: None,
+            reserve_mb: 32,
+            evidence: EvidenceOptions::default(),
+            retention: RetentionSection::default(),
+        }
     }
 }
 
@@ -68,6 +76,9 @@ impl StoreSection {
             problems.push(Problem::new("store.reserve_mb", format!("is {}: give 0 to 1024", self.reserve_mb)));
         }
         let evidence = &self.evidence;
+        for (key, text) in self.retention.problems(evidence.least_free_mb) {
+            problems.push(Problem::new(format!("store.retention.{key}"), text));
+        }
         if matches!(evidence.raw, RawFormat::Jpeg { quality } if !(1..=100).contains(&quality)) {
             problems.push(Problem::new(
                 "store.evidence.raw",

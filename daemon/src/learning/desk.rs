@@ -228,6 +228,16 @@ impl Desk {
 }
 
 impl State {
+    /// Every part up to this one was offered.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Grows with every change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     fn offer(&mut self, item: Item, budget: &Budget) -> Result<(), LogError> {
         let labels = &self.labels;
         let Offer::Taken(dropped) = self.queue.offer(item.clone(), budget, &|label| labels.rarity(label)) else {

@@ -109,6 +109,11 @@ impl Labels {
         self.by_part.get(&id).into_iter().flatten().map(|&at| &self.given[at])
     }
 
+    /// Every part of which somebody has said something that stands.
+    pub fn answered(&self) -> impl Iterator<Item = u64> {
+        self.by_part.keys().copied().filter(|&id| self.standing(id).next().is_some())
+    }
+
     /// The label that holds of a part: the last one, unless a second opinion contradicts it. What is in dispute teaches nothing.
     pub fn of(&self, id: u64) -> Option<Labelled<'_>> {
         let given = self.standing(id).last()?;

@@ -188,6 +188,8 @@ pub struct Overview {
     pub beside: Option<Beside>,
     /// Older parts may be missing.
     pub rebuilding: bool,
+    /// The oldest record, where the time that was asked for begins before it and older records were let go.
+    pub since: Option<Timestamp>,
 }
 
 impl Totals {
@@ -297,6 +299,7 @@ impl Overview {
             audited: audited(board, question),
             beside,
             rebuilding: board.store.rebuilding().is_some(),
+            since: board.store.records_since().filter(|since| from < since),
         })
     }
 }

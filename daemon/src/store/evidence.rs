@@ -94,6 +94,11 @@ pub enum PictureError {
     /// The record names a file that is not there, or ends early.
     #[error("the picture {0} is missing: it was deleted, or the machine went down before it was on disk")]
     Missing(PathBuf),
+    /// There was one, and it made room.
+    #[error(
+        "the picture of part {0} is no longer kept: retention lets pictures go for newer ones, as `[store.retention]` says"
+    )]
+    LetGo(u64),
     /// The disk refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -138,6 +143,8 @@ struct Shared {
     dropped: AtomicU64,
     failed: AtomicU64,
     previews_dropped: AtomicU64,
+    /// Pictures up to this part may have been let go.
+    let_go: AtomicU64,
 }
 
 impl Evidence {
@@ -157,6 +164,7 @@ impl Evidence {
             dropped: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             previews_dropped: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
         });
         let spawn = |name: &str, queue: Receiver<Job>, begin: fn(), work: fn(&Shared, &Job)| {
             let shared = shared.clone();
@@ -256,6 +264,8 @@ impl Evidence {
             _ => preview().ok_or_else(|| {
                 if lock(&self.shared.waiting).contains(&id) {
                     PictureError::StillWriting(id)
+                } else if id <= self.shared.let_go.load(Ordering::Relaxed) {
+                    PictureError::LetGo(id)
                 } else {
                     PictureError::Missing(path)
                 }
@@ -271,6 +281,32 @@ impl Evidence {
             }
             _ => self.picture(inspection),
         })
+    }
+
+    /// Removes the picture of a part; its size. Its folder goes with the last one of a day.
+    pub(crate) fn remove(&self, id: u64, path: &str) -> Result<u64, StoreError> {
+        let Some(file) = self.below(path) else { return Ok(0) };
+        let bytes = fs::metadata(&file).map_or(0, |meta| meta.len());
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io("remove", &file, error));
+            }
+            _ => {}
+        }
+        self.let_go(id);
+        lock(&self.shared.previews).retain(|(of, _)| *of != id);
+        // A folder that is not empty stays: that is what the operating system says, too.
+        for folder in file.ancestors().skip(1).take_while(|folder| *folder != self.shared.dir) {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Pictures up to this part may be gone by right.
+    pub(crate) fn let_go(&self, up_to: u64) {
+        self.shared.let_go.fetch_max(up_to, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> EvidenceCounts {
@@ -373,9 +409,9 @@ fn write(shared: &Shared, job: &Job) -> Result<(), String> {
     // One name for every unfinished file: a crash leaves one at most, and the next picture takes its place.
     let unfinished = shared.dir.join("unfinished");
     let dir = path.parent().unwrap_or(&shared.dir);
-    let done = fs::create_dir_all(dir)
-        .and_then(|()| fs::write(&unfinished, bytes))
-        .and_then(|()| fs::rename(&unfinished, &path));
+    let place = || fs::create_dir_all(dir).and_then(|()| fs::rename(&unfinished, &path));
+    // Tried twice: retention may have removed the empty folder of the day in between.
+    let done = fs::write(&unfinished, bytes).and_then(|()| place().or_else(|_| place()));
     done.map_err(|e| format!("cannot write {}: {e}; {}", path.display(), advice(&e)))
 }
 

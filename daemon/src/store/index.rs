@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::disk::free_bytes;
 use super::entry::Entry;
+use super::gone::Forgotten;
 use super::query::Progress;
 use super::reader::{Follower, Step};
 use super::segment::{self, Position};
@@ -21,6 +22,8 @@ const CHUNK: usize = 512;
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// After the disk was full, the index goes on when so much is free.
 const ROOM: u64 = 16 << 20;
+/// An index that names so many records that are gone, and more than half of all, is built anew.
+const LEAST_STALE: u64 = 50_000;
 /// Rebuilds in one life of the process before giving up.
 const MAX_REBUILDS: u32 = 3;
 
@@ -40,6 +43,7 @@ pub(crate) struct Index {
     journal_dir: PathBuf,
     journal: u64,
     cache_bytes: u64,
+    forgotten: Forgotten,
     trees: RwLock<Option<Arc<Trees>>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -56,6 +60,8 @@ struct State {
     off: Option<String>,
     broken: Option<String>,
     stop: bool,
+    /// Files of the journal were removed since the hours were counted.
+    forget: bool,
     replayed: u64,
     rebuilds: u32,
 }
@@ -63,15 +69,24 @@ struct State {
 enum Ended {
     Stopped,
     Broken(String),
+    /// Most of what it names is gone by right.
+    Stale,
 }
 
 impl Index {
-    pub(crate) fn new(dir: PathBuf, journal_dir: PathBuf, journal: u64, cache_bytes: u64) -> Index {
+    pub(crate) fn new(
+        dir: PathBuf,
+        journal_dir: PathBuf,
+        journal: u64,
+        cache_bytes: u64,
+        forgotten: Forgotten,
+    ) -> Index {
         Index {
             dir,
             journal_dir,
             journal,
             cache_bytes,
+            forgotten,
             trees: RwLock::new(None),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
@@ -81,6 +96,12 @@ impl Index {
     /// More of the journal may be read.
     pub(crate) fn acknowledged(&self, end: Position) {
         self.lock().acked = end;
+        self.changed.notify_all();
+    }
+
+    /// Records are gone: the hours are counted without them.
+    pub(crate) fn forget(&self) {
+        self.lock().forget = true;
         self.changed.notify_all();
     }
 
@@ -157,6 +178,15 @@ impl Index {
             }
             match self.follow() {
                 Ended::Stopped => return,
+                Ended::Stale => {
+                    tracing::info!(
+                        "index {}: most of what it names is no longer kept; it is built anew, while the line runs",
+                        self.dir.display()
+                    );
+                    self.lock().ready = false;
+                    *self.trees.write().unwrap_or_else(PoisonError::into_inner) = None;
+                    why = fs::remove_dir_all(&self.dir).err().map(|error| format!("it cannot be removed: {error}"));
+                }
                 // Nothing is wrong with what is there: it goes on from it, or is built anew if it cannot.
                 Ended::Broken(reason) if self.lacks_room(&reason) => {
                     tracing::error!(
@@ -226,6 +256,7 @@ impl Index {
         {
             let mut state = self.lock();
             state.reached = reached;
+            state.forget = true;
         }
         let mut follower = Follower::new(&self.journal_dir, reached);
         let mut unflushed = Some(Instant::now());
@@ -234,6 +265,14 @@ impl Index {
                 Ok(next) => next,
                 Err(reason) => return Ended::Broken(reason),
             };
+            if std::mem::take(&mut self.lock().forget) {
+                match self.without_what_is_gone(&trees) {
+                    Ok(false) => {}
+                    Ok(true) if stop => {}
+                    Ok(true) => return Ended::Stale,
+                    Err(reason) => return Ended::Broken(reason),
+                }
+            }
             let began = Instant::now();
             if !stop && follower.position() < end {
                 if let Err(reason) = self.chunk(&trees, &mut follower, end) {
@@ -260,8 +299,18 @@ impl Index {
         }
     }
 
+    /// Takes it out of the hours, where that was not done yet; whether it is the larger part of all.
+    fn without_what_is_gone(&self, trees: &Trees) -> Result<bool, String> {
+        let gone = self.forgotten.now();
+        if guarded(|| trees.from())?.unwrap_or(1) == gone.first.max(1) {
+            return Ok(false);
+        }
+        let (dead, all) = guarded(|| trees.forget(&gone))?;
+        Ok(dead >= LEAST_STALE && 2 * dead > all)
+    }
+
     fn open(&self) -> Result<(Arc<Trees>, Position), String> {
-        let trees = guarded(|| Trees::open(&self.dir, self.cache_bytes))?;
+        let trees = guarded(|| Trees::open(&self.dir, self.cache_bytes, self.forgotten.clone()))?;
         if let Some(reached) = guarded(|| trees.reached(self.journal))? {
             if reached <= self.lock().acked {
                 return Ok((Arc::new(trees), reached));
@@ -287,6 +336,9 @@ impl Index {
             if state.reached >= state.acked && !state.ready {
                 state.ready = true;
                 self.changed.notify_all();
+            }
+            if state.forget {
+                return Ok((state.acked, state.stop));
             }
             let due = unflushed.map(|since| FLUSH_EVERY.saturating_sub(since.elapsed()));
             if state.stop || state.reached < state.acked || due.is_some_and(|due| due.is_zero()) {

@@ -4,6 +4,7 @@
 //! - `index` (with `trees`, `reader`, `rows`, `scan`) finds records, and `hours` (with `tally`) counts them; both can be deleted at any time
 //!   and are built again from the journal.
 //! - `evidence` keeps pictures as files by date, and previews in memory.
+//! - `gone` and `oldest`: the journal's oldest files may go as wholes; what to remove, and when, is the matter of `crate::retention`.
 //! - `live` holds the newest records and tells subscribers of each one that is acknowledged.
 //!
 //! In the state directory: `lock`, `journal/`, `index/`, `evidence/YYYY/MM/DD/ID.EXT` (UTC), and `damaged/` if need be.
@@ -15,12 +16,14 @@ mod entry;
 mod error;
 mod evidence;
 mod export;
+mod gone;
 mod hours;
 mod index;
 mod journal;
 mod live;
 mod lock;
 mod names;
+mod oldest;
 mod preview;
 mod purpose;
 mod query;
@@ -55,6 +58,7 @@ pub(crate) use self::evidence::evidence_file;
 pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
 pub use self::export::{Export, Exported, export};
 pub use self::index::IndexState;
+pub use self::oldest::{Glance, OldestFile};
 pub(crate) use self::preview::shrink;
 pub use self::purpose::PurposeKind;
 pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, is_model, is_recipe, verdict_words};
@@ -62,6 +66,7 @@ pub use self::recover::{Damage, LastEnd};
 pub use self::tally::{Counted, Known, OTHER, PLACES, Place, Tally};
 
 use self::evidence::Evidence;
+use self::gone::Forgotten;
 use self::index::Index;
 use self::journal::Journal;
 use self::live::Live;
@@ -161,6 +166,7 @@ struct Shared {
     index: Index,
     reader: Reader,
     evidence: Evidence,
+    forgotten: Forgotten,
 }
 
 impl Store {
@@ -192,7 +198,8 @@ impl Store {
         let sizes = (options.segment_bytes, options.reserve_bytes);
         let journal = Journal::new(journal_dir.clone(), options.disk.clone(), sizes, recovered.state);
 
-        let index = Index::new(dir.join("index"), journal_dir, identity, options.index_cache_bytes);
+        let forgotten = Forgotten::of(&journal_dir);
+        let index = Index::new(dir.join("index"), journal_dir, identity, options.index_cache_bytes, forgotten.clone());
         let evidence_dir = dir.join("evidence");
         let (evidence, threads) = Evidence::start(evidence_dir.clone(), options.evidence)?;
         let report = OpenReport {
@@ -202,7 +209,7 @@ impl Store {
             missing_segments: recovered.missing,
             next_id: journal.next_id(),
         };
-        let shared = Arc::new(Shared { journal, live, index, reader, evidence });
+        let shared = Arc::new(Shared { journal, live, index, reader, evidence, forgotten });
         let store = Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)), evidence_dir };
         restart::account(&store.shared, &open, &options.line, !report.damage.is_empty())?;
         store.start(report.last_end == LastEnd::PowerCut)?;

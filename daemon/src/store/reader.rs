@@ -25,6 +25,16 @@ impl Reader {
         Reader { dir, files: Mutex::new(VecDeque::new()) }
     }
 
+    /// Where the journal lies.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file was removed: the room that it takes is given back when nobody has it open.
+    pub(crate) fn forget(&self, number: u32) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| *of != number);
+    }
+
     /// The entry whose frame starts at `position`.
     pub(crate) fn entry(&self, position: Position) -> Result<Entry, StoreError> {
         let damaged = |reason: String| StoreError::Damaged {

@@ -10,19 +10,20 @@
 //! | `serial`  | hash of the serial, id  |                                                  |
 //! | `name`    | kind, number            | a name ([`Names`])                               |
 //! | `hour`    | hour of the trigger     | what came in it ([`Hour`]); `upto`: rows counted |
-//! | `meta`    | name                    | format, journal, position and rows reached       |
+//! | `meta`    | name                    | format, journal, position and rows reached, `from`: the oldest file that the hours count |
 //!
 //! All other conditions are answered by the rows, which are a tenth of the size that a tree for each of them would have, take hardly any memory, and
 //! answer conditions together.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use stages::inspection::Inspection;
 
+use super::gone::{Forgotten, Gone};
 use super::hours::{Hour, hour_of};
 use super::names::Names;
 use super::query::Filter;
@@ -51,6 +52,8 @@ pub(crate) struct Trees {
     names: RwLock<Names>,
     /// Hours that have changed since they were last written, whole.
     hours: Mutex<BTreeMap<i64, Hour>>,
+    /// What is named here and gone from the journal.
+    forgotten: Forgotten,
 }
 
 /// Keys of many records, applied at once.
@@ -80,7 +83,7 @@ impl Keys {
 
 impl Trees {
     /// Opens or creates the index in `dir`. sled may panic on a damaged one.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Trees> {
+    pub(crate) fn open(dir: &Path, cache_bytes: u64, forgotten: Forgotten) -> Result<Trees> {
         let db = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open()?;
         let meta = db.open_tree("meta")?;
         let (hour, name) = (db.open_tree("hour")?, db.open_tree("name")?);
@@ -103,6 +106,7 @@ impl Trees {
             rows,
             names: RwLock::new(names),
             hours: Mutex::default(),
+            forgotten,
             db,
         };
         trees.count_the_rest(count)?;
@@ -161,7 +165,8 @@ impl Trees {
     /// Adds rows to their hours.
     fn count(&self, rows: &[Row]) -> Result<()> {
         let mut hours = self.hours();
-        for row in rows {
+        let gone = self.forgotten.now();
+        for row in rows.iter().filter(|row| !gone.has(row.id)) {
             let at = hour_of(row.at_us);
             let hour = match hours.entry(at) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -198,6 +203,9 @@ impl Trees {
 
     /// Where a record stands, and its late result.
     pub(crate) fn find(&self, id: u64) -> Result<Option<(Position, Option<Position>)>> {
+        if self.forgotten.now().has(id) {
+            return Ok(None);
+        }
         let place = |tree: &sled::Tree| -> Result<Option<Position>> {
             Ok(tree.get(id.to_be_bytes())?.and_then(|v| number(&v)).map(Position::unpack))
         };
@@ -209,6 +217,7 @@ impl Trees {
 
     /// Ids in `low..below` that may match `filter`, newest first: from the serial number's tree, else from the rows.
     pub(crate) fn candidates(&self, filter: &Filter, low: u64, below: u64) -> Candidates {
+        let low = low.max(self.forgotten.now().low());
         match &filter.serial {
             Some(serial) => {
                 Candidates::Serial(Box::new(keyed(&self.serial, &hash(serial).to_be_bytes(), low, below).rev()))
@@ -221,11 +230,12 @@ impl Trees {
     pub(crate) fn count_of(&self, filter: &Filter) -> Result<u64> {
         let (low, below) =
             (filter.after_id.map_or(0, |after| after.saturating_add(1)), filter.before_id.unwrap_or(u64::MAX));
+        let gone = self.forgotten.now();
+        let low = low.max(gone.low());
         if let Some(serial) = &filter.serial {
             let mut count = 0;
             for id in keyed(&self.serial, &hash(serial).to_be_bytes(), low, below) {
-                id?;
-                count += 1;
+                count += u64::from(!gone.has(id?));
             }
             return Ok(count);
         }
@@ -233,7 +243,7 @@ impl Trees {
         let mut count = 0;
         for (block, _) in self.rows.blocks(|zone| zone.ids.1 >= low && zone.ids.0 < below && wanted.may_be_in(zone)) {
             self.rows.each_of(block, |row| {
-                count += u64::from((low..below).contains(&row.id) && wanted.takes(row));
+                count += u64::from((low..below).contains(&row.id) && !gone.has(row.id) && wanted.takes(row));
             })?;
         }
         Ok(count)
@@ -259,9 +269,11 @@ impl Trees {
         if from >= to {
             return Ok(());
         }
-        for (block, _) in self.rows.blocks(|zone| zone.at_us.1 >= from && zone.at_us.0 < to) {
+        let gone = self.forgotten.now();
+        for (block, _) in self.rows.blocks(|zone| zone.at_us.1 >= from && zone.at_us.0 < to && zone.ids.1 >= gone.low())
+        {
             self.rows.each_of(block, |row| {
-                if (from..to).contains(&row.at_us) {
+                if (from..to).contains(&row.at_us) && !gone.has(row.id) {
                     into.add(row);
                 }
             })?;
@@ -280,7 +292,82 @@ impl Trees {
 
     /// Ids in `low..below`, oldest first.
     pub(crate) fn ids(&self, low: u64, below: u64) -> impl Iterator<Item = Result<u64>> + use<> {
-        keyed(&self.id, &[], low, below)
+        let gone = self.forgotten.now();
+        keyed(&self.id, &[], low.max(gone.low()), below).filter(move |id| id.as_ref().map_or(true, |id| !gone.has(*id)))
+    }
+
+    /// Shows each row with an id in `low..below`, in the order of the journal.
+    pub(crate) fn each_row(&self, low: u64, below: u64, mut each: impl FnMut(&Row)) -> Result<()> {
+        for (block, _) in self.rows.blocks(|zone| zone.ids.1 >= low && zone.ids.0 < below) {
+            self.rows.each_of(block, |row| {
+                if (low..below).contains(&row.id) {
+                    each(row);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The trigger of the oldest record that is left.
+    pub(crate) fn oldest(&self, gone: &Gone) -> Result<Option<jiff::Timestamp>> {
+        let mut oldest = None;
+        for (block, _) in self.rows.blocks(|zone| zone.ids.1 >= gone.low()) {
+            self.rows.each_of(block, |row| {
+                if !gone.has(row.id) {
+                    oldest = Some(oldest.map_or(row.at_us, |at: i64| at.min(row.at_us)));
+                }
+            })?;
+            if oldest.is_some() {
+                break;
+            }
+        }
+        Ok(oldest.and_then(|at| jiff::Timestamp::from_microsecond(at).ok()))
+    }
+
+    /// Number of the oldest file whose records the hours count.
+    pub(crate) fn from(&self) -> Result<Option<u32>> {
+        Ok(self.meta_u64("from")?.and_then(|from| u32::try_from(from).ok()))
+    }
+
+    /// Takes what is gone out of the hours: those that held any of it are counted anew. How many of the rows are gone, and how many there are.
+    pub(crate) fn forget(&self, gone: &Gone) -> Result<(u64, u64)> {
+        let mut touched = BTreeSet::new();
+        let mut dead = 0;
+        let mut hours = self.hours();
+        self.each_row(0, gone.below, |row| {
+            if gone.has(row.id) {
+                dead += 1;
+                touched.insert(hour_of(row.at_us));
+            }
+        })?;
+        let mut anew: BTreeMap<i64, Hour> = BTreeMap::new();
+        let (first, last) = (touched.first().copied().unwrap_or(0), touched.last().copied().unwrap_or(0));
+        for (block, _) in self
+            .rows
+            .blocks(|zone| zone.ids.1 >= gone.low() && hour_of(zone.at_us.1) >= first && hour_of(zone.at_us.0) <= last)
+        {
+            self.rows.each_of(block, |row| {
+                let at = hour_of(row.at_us);
+                if touched.contains(&at) && !gone.has(row.id) {
+                    anew.entry(at).or_default().add(row);
+                }
+            })?;
+        }
+        let mut batch = sled::Batch::default();
+        for at in touched {
+            batch.remove(&hour_key(at));
+            hours.remove(&at);
+        }
+        // All that is unwritten goes along, so that what is written is one state: every row is counted once, or gone.
+        batch.insert(UPTO, &self.rows.count().to_be_bytes());
+        for (at, hour) in hours.iter().map(|(at, hour)| (*at, hour)).chain(anew.iter().map(|(at, hour)| (*at, hour))) {
+            let value = rmp_serde::to_vec(hour).map_err(|e| broken(&format!("an hour cannot be encoded: {e}")))?;
+            batch.insert(&hour_key(at), value);
+        }
+        self.hour.apply_batch(batch)?;
+        hours.clear();
+        self.meta.insert("from", &u64::from(gone.first).to_be_bytes())?;
+        Ok((dead, self.rows.count()))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::learning::Learning;
 use crate::outbox::Outbox;
 use crate::quality::QualitySection;
 use crate::recipes::Recipes;
+use crate::retention::Retention;
 use crate::serials::LineSerials;
 use crate::setup::Learner;
 use crate::store::{IndexState, Store};
@@ -61,6 +62,8 @@ pub struct Board {
     pub recipes: Arc<Recipes>,
     /// What learns from good parts when it is set up.
     pub learner: Arc<Learner>,
+    /// How long pictures and records are kept, and what is held.
+    pub retention: Arc<Retention>,
     /// Who calls for its parts, if somebody does.
     pub plc: Option<PlcLink>,
     /// What is in force from the next part on.

@@ -26,6 +26,7 @@ use crate::io::{self, Plc};
 use crate::learning::{self, Learning};
 use crate::quality::QualitySection;
 use crate::recipes::Recipes;
+use crate::retention::{self, Retention};
 use crate::serials::{LineSerials, Traced};
 use crate::setup::Learner;
 use crate::store::Store;
@@ -58,6 +59,8 @@ pub struct Service {
     pub recipes: Arc<Recipes>,
     /// What learns from good parts when the line is set up.
     pub learner: Arc<Learner>,
+    /// How long its pictures and records are kept.
+    pub retention: Arc<Retention>,
     /// Who may do what, and the audit trail.
     pub access: Arc<Access>,
     /// What is wrong, and who is told.
@@ -98,6 +101,7 @@ pub struct Running {
     alerts: AtWork,
     learning: learning::AtWork,
     checks: checks::AtWork,
+    retention: retention::AtWork,
     server: Option<Server>,
     plc: Option<io::AtWork>,
     notifier: Notifier,
@@ -146,6 +150,7 @@ impl Service {
             checks: self.checks,
             recipes: self.recipes,
             learner: self.learner,
+            retention: self.retention,
             plc: self.plc.as_ref().map(Plc::link),
             recipe: ArcSwap::from_pointee(self.recipe),
             started_at: Timestamp::now(),
@@ -164,6 +169,14 @@ impl Service {
                     return Err(error);
                 }
             };
+            let retention = match board.retention.start(&board) {
+                Ok(retention) => retention,
+                Err(error) => {
+                    learning.stop();
+                    checks.stop();
+                    return Err(error);
+                }
+            };
             let outward = || -> anyhow::Result<_> {
                 let server = self.page.map(|page| page.serve(board.clone())).transpose()?;
                 // Last: from here on parts are called for.
@@ -171,15 +184,16 @@ impl Service {
                 Ok((server, plc))
             };
             match outward() {
-                Ok((server, plc)) => Ok((learning, checks, server, plc)),
+                Ok((server, plc)) => Ok((learning, checks, retention, server, plc)),
                 Err(error) => {
                     learning.stop();
                     checks.stop();
+                    retention.stop();
                     Err(error)
                 }
             }
         };
-        let (learning, checks, server, plc) = match rest() {
+        let (learning, checks, retention, server, plc) = match rest() {
             Ok(rest) => rest,
             Err(error) => {
                 alerts.stop();
@@ -188,7 +202,7 @@ impl Service {
         };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, alerts, learning, checks, server, plc, notifier })
+        Ok(Running { board, alerts, learning, checks, retention, server, plc, notifier })
     }
 }
 
@@ -305,6 +319,7 @@ impl Running {
             server.stop();
         }
         self.board.learner.close();
+        self.retention.stop();
         self.learning.stop();
         self.checks.stop();
         self.alerts.stop();

@@ -13,6 +13,7 @@ mod events;
 mod features;
 mod golden;
 mod history;
+mod holds;
 mod hygiene;
 mod identity;
 mod inspect;

@@ -7,6 +7,7 @@ mod faults;
 mod filters;
 mod index;
 mod kill;
+mod oldest;
 mod pictures;
 mod support;
 mod timings;

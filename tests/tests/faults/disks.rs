@@ -57,11 +57,11 @@ fn after_an_error_on_sync_nothing_is_acknowledged_and_the_line_is_in_safe_hold()
 }
 
 /// A small disk in memory. Unmounted when dropped.
-struct Small(PathBuf);
+pub(crate) struct Small(PathBuf);
 
 impl Small {
     /// None, and a word on the terminal, where nothing may be mounted.
-    fn mounted(at: &Path, megabytes: u32) -> Option<Small> {
+    pub(crate) fn mounted(at: &Path, megabytes: u32) -> Option<Small> {
         fs::create_dir(at).expect("made");
         let size = format!("size={megabytes}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
@@ -81,9 +81,28 @@ impl Small {
         }
     }
 
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Takes so much that only so many megabytes are left.
+    pub(crate) fn leave(&self, megabytes: u64) {
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(self.0.join("somebody-else")).expect("opened");
+        while free_mb(&self.0) > megabytes && file.write_all(&vec![7; 1 << 20]).is_ok() {}
+    }
+
     fn make_room(&self) {
         fs::remove_file(self.0.join("somebody-else")).expect("removed");
     }
+}
+
+/// As `df` says it.
+fn free_mb(path: &Path) -> u64 {
+    let output = Command::new("df").args(["--output=avail", "-m"]).arg(path).output().expect("df");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().last().and_then(|line| line.trim().parse().ok()).expect("a number")
 }
 
 impl Drop for Small {

@@ -8,6 +8,7 @@ mod clock;
 mod cut;
 mod damage;
 mod disks;
+mod keeping;
 mod kills;
 mod line;
 mod oracle;

@@ -10,6 +10,7 @@ type Schemas = components['schemas'];
 export type MachineHealth = Schemas['MachineHealth'];
 export type Plc = Schemas['Plc'];
 export type Disk = Schemas['DiskReport'];
+export type Kept = Schemas['Retention'];
 
 export const readHealth = () => read<MachineHealth>('/health');
 export const readAlerts = () => read<Alerts>('/alerts');
@@ -35,6 +36,16 @@ export function daysWords(days: number | null | undefined): { text: string; odd:
   if (days > 365) return { text: t('health.days.year'), odd: false };
   const whole = Math.floor(days);
   return { text: t('health.days', { n: whole }), odd: days < 14 };
+}
+
+/** For how long pictures are kept as they are. To let the oldest go is what limits are for, and nothing to look into. */
+export function roomWords(kept: Kept): string {
+  if (!kept.counted) return t('kept.counting');
+  if (!kept.limited) return t('kept.unlimited');
+  if (kept.days_left === null) return t('kept.unknown');
+  if (kept.busy || kept.days_left < 0.05) return t('kept.making-room');
+  if (kept.days_left < 1) return t('kept.today');
+  return kept.days_left > 365 ? t('kept.year') : t('kept.days', { n: Math.floor(kept.days_left) });
 }
 
 /** What a camera counts that a healthy one does not, in words. */

@@ -62,6 +62,9 @@ fn head(page: &mut Page, title: &str, overview: &Overview) {
     if overview.rebuilding {
         when += "; THE INDEX IS BEING BUILT: PARTS ARE MISSING";
     }
+    if let Some(since) = overview.since {
+        when += &format!("; records from {} on are kept", clock(overview, since, "%Y-%m-%d %H:%M"));
+    }
     page.text((LEFT, 80.0), (Face::Plain, 11.0), MUTED, &when);
     page.line(&[(LEFT, 92.0), (RIGHT, 92.0)], 0.8, &[], LINE);
 }

@@ -1,0 +1,150 @@
+//! The journal's oldest file goes as a whole: what is found and counted afterwards is what is left, now, after a kill, and by an index that was made anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use inspectd::store::{Exported, Filter, Store, VerdictKind, export};
+use jiff::Timestamp;
+use stages::record::Recorder;
+
+use crate::support::{
+    WAIT, acknowledged, all, copy_tree, ids, inspection, journal_files, late, open, options, pages, put, time, until,
+};
+
+const PARTS: u64 = 1500;
+
+/// Every answer is that of the parts that are left.
+fn only(store: &Store, left: &BTreeSet<u64>) {
+    assert!(store.wait_for_index(WAIT));
+    assert_eq!(ids(&all(store)).into_iter().collect::<BTreeSet<u64>>(), *left);
+    for verdict in [VerdictKind::Pass, VerdictKind::Fail, VerdictKind::Review, VerdictKind::NoDecision] {
+        let filter = Filter { verdict: Some(verdict), limit: 100, ..Filter::default() };
+        let expected: Vec<u64> = left.iter().copied().filter(|id| filter.matches(&inspection(*id))).collect();
+        assert_eq!(ids(&pages(store, &filter)), expected);
+        assert_eq!(store.count(&filter).expect("counted"), expected.len() as u64);
+    }
+    let serial = Filter { serial: Some("S4".into()), limit: 100, ..Filter::default() };
+    let expected: Vec<u64> = left.iter().copied().filter(|id| serial.matches(&inspection(*id))).collect();
+    assert_eq!(ids(&pages(store, &serial)), expected);
+    assert_eq!(store.count(&serial).expect("counted"), expected.len() as u64);
+    // Whole hours from the roll-ups, what is left of them from the rows.
+    for (from, to) in [(0, PARTS + 1), (100, 700)] {
+        let expected = left.iter().filter(|id| (from..to).contains(*id)).count() as u64;
+        until("the roll-ups", || counted(store, time(from), time(to)) == expected);
+    }
+    let hours = Timestamp::from_second(1_800_000_000 / 3600 * 3600).expect("in range");
+    let whole = (hours, Timestamp::from_second(hours.as_second() + 4 * 3600).expect("in range"));
+    until("whole hours", || counted(store, whole.0, whole.1) == left.len() as u64);
+    for id in 1..=PARTS {
+        let found = store.get(id).expect("no hole where a record was");
+        assert_eq!(found.is_some(), left.contains(&id), "part {id}");
+    }
+    let after: Vec<u64> = store.after(0, 5).iter().map(|it| it.inspection.id).collect();
+    assert_eq!(after, left.iter().copied().take(5).collect::<Vec<u64>>());
+    let oldest = left.first().map(|id| time(*id));
+    assert_eq!(store.records_since(), oldest.filter(|_| left.len() < PARTS as usize));
+}
+
+fn counted(store: &Store, from: Timestamp, to: Timestamp) -> u64 {
+    let tally = store.tally(&[(from, to)]).expect("counted");
+    tally[0].parts.iter().map(|it| it.parts).sum()
+}
+
+/// Removes files until fewer than so many are left; what went.
+fn shorten(store: &Store, files: usize, dir: &std::path::Path) -> BTreeSet<u64> {
+    let mut gone = BTreeSet::new();
+    while journal_files(dir).len() > files {
+        assert!(store.wait_for_index(WAIT));
+        let oldest = store.oldest_file().expect("readable").expect("a file that may go");
+        assert!(!oldest.records.is_empty() && oldest.bytes > 0);
+        for record in &oldest.records {
+            assert!(gone.insert(record.id), "once");
+            assert_eq!((record.at, record.verdict), (time(record.id), inspection(record.id).verdict.into()));
+        }
+        store.remove_oldest(&oldest).expect("removed");
+        assert!(store.remove_oldest(&oldest).is_err(), "it is gone already");
+    }
+    gone
+}
+
+#[test]
+fn what_went_with_the_oldest_files_is_found_and_counted_no_more_whatever_happens_next() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(dir.path(), options());
+    // Decided much later than those after it: it stands in a later file, and stays.
+    store.opened(1, time(1)).expect("kept");
+    for id in 2..=PARTS {
+        put(&store, id);
+        if id % 50 == 0 {
+            store.late(late(id)).expect("kept");
+        }
+        if id == PARTS - 300 {
+            store.record(inspection(1), None).expect("kept");
+        }
+        // Files are rolled between two syncs.
+        if id % 30 == 0 {
+            acknowledged(&store, id - 1);
+        }
+    }
+    acknowledged(&store, PARTS);
+    let everything: BTreeSet<u64> = (1..=PARTS).collect();
+    only(&store, &everything);
+    let before = journal_files(dir.path()).len();
+    assert!(before >= 8, "{before} files");
+
+    let gone = shorten(&store, before - 2, dir.path());
+    let left: BTreeSet<u64> = everything.difference(&gone).copied().collect();
+    assert!(left.contains(&1) && !left.contains(&2) && gone.len() > 50, "{} went", gone.len());
+    only(&store, &left);
+
+    // A kill at this moment, with the index as it lies there, and without it.
+    let crashed = tempfile::tempdir().expect("a directory");
+    copy_tree(dir.path(), crashed.path());
+    for index in [true, false] {
+        if !index {
+            fs::remove_dir_all(crashed.path().join("index")).expect("removed");
+        }
+        let (store, report) = open(crashed.path(), options());
+        assert!(report.missing_segments.is_empty() && report.damage.is_empty());
+        only(&store, &left);
+    }
+
+    // It goes on: more parts, more files that go, an end in order.
+    let more = shorten(&store, 3, dir.path());
+    let left: BTreeSet<u64> = left.difference(&more).copied().collect();
+    only(&store, &left);
+    assert!(store.oldest_file().expect("readable").is_none(), "what a start needs stays");
+    store.close().expect("closes");
+    let (store, report) = open(dir.path(), options());
+    assert_eq!(report.next_id, PARTS + 1, "no id is used twice");
+    only(&store, &left);
+    let exported: BTreeSet<u64> = export(dir.path())
+        .expect("readable")
+        .filter_map(|record| match record.expect("readable") {
+            Exported::Inspection(part) => Some(part.id),
+            Exported::Late(_) => None,
+        })
+        .collect();
+    assert_eq!(exported, left);
+}
+
+#[test]
+fn an_hour_that_was_forgotten_by_halves_is_counted_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(dir.path(), options());
+    for id in 1..=PARTS {
+        put(&store, id);
+        if id % 30 == 0 {
+            acknowledged(&store, id);
+        }
+    }
+    assert!(store.wait_for_index(WAIT));
+    let files = journal_files(dir.path());
+    store.close().expect("closes");
+    // The file went, and the process with it, before the index knew.
+    fs::remove_file(&files[0]).expect("removed");
+    let (store, _) = open(dir.path(), options());
+    let left: BTreeSet<u64> = all(&store).iter().map(|it| it.id).collect();
+    assert!(left.len() < PARTS as usize && !left.is_empty());
+    only(&store, &left);
+}
