@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod api;
 pub mod audit;
 mod background;
+pub mod backup;
 pub mod checks;
 pub mod cli;
 pub mod config;

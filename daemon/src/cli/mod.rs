@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod backup;
 pub mod calibrate;
 pub mod cameras;
 mod change;
@@ -84,6 +85,10 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Read what is on record.
     Records(records::Args),
+    /// Copy everything that the line knows, while it runs, into a folder of backups; or check that folder.
+    Backup(backup::Args),
+    /// Put a backup back.
+    Restore(backup::RestoreArgs),
     /// Decide stored parts anew, under another model or other thresholds, and list the verdicts that change.
     Replay(replay::Args),
     /// How good the parts of a shift were, as a PDF or a table.
@@ -155,6 +160,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cameras(args) => cameras::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),

@@ -37,6 +37,7 @@ mod rows;
 mod scan;
 mod segment;
 mod smaller;
+mod snapshot;
 mod tally;
 mod trees;
 
@@ -63,6 +64,7 @@ pub(crate) use self::preview::shrink;
 pub use self::purpose::PurposeKind;
 pub use self::query::{Filter, Page, Progress, Stored, VerdictKind, is_model, is_recipe, verdict_words};
 pub use self::recover::{Damage, LastEnd};
+pub use self::snapshot::{Snapshot, SnapshotFile, snapshot};
 pub use self::tally::{Counted, Known, OTHER, PLACES, Place, Tally};
 
 use self::evidence::Evidence;
