@@ -3,6 +3,7 @@
 pub mod access;
 pub mod alerts;
 pub mod api;
+pub mod archive;
 pub mod audit;
 mod background;
 pub mod backup;

@@ -3,6 +3,7 @@
 //! Exit codes: [`SUCCESS`], [`FAILURE`], [`USAGE`], [`UNDECIDED`], [`HUNG`].
 
 pub mod alerts;
+pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod calibrate;
@@ -87,6 +88,8 @@ pub enum Command {
     Records(records::Args),
     /// Copy everything that the line knows, while it runs, into a folder of backups; or check that folder.
     Backup(backup::Args),
+    /// Write closed days as Parquet, with their pictures, into a folder that other tools read.
+    Archive(archive::Args),
     /// Put a backup back.
     Restore(backup::RestoreArgs),
     /// Decide stored parts anew, under another model or other thresholds, and list the verdicts that change.
@@ -161,6 +164,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Records(args) => records::run(args),
         Command::Backup(args) => backup::run(&args),
+        Command::Archive(args) => archive::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),

@@ -2,7 +2,7 @@
 //! by page, newest first, into whatever takes it: memory does not grow with what is asked for.
 
 mod csv;
-mod parquet;
+pub(crate) mod parquet;
 mod pictures;
 mod words;
 

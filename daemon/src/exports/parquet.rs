@@ -1,4 +1,4 @@
-//! As Apache Parquet, in groups of rows, of which one is in memory.
+//! As Apache Parquet, in groups of rows, of which one is in memory. For the page's exports, and for the archive of closed days.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::store::{Filter, PurposeKind, Store, verdict_words};
 /// Rows of a group: some ten megabytes of memory.
 const GROUP: usize = 10_000;
 
-/// In the order of [`super::words::HEADING`].
+/// In the order of [`super::words::HEADING`]; an archive has no `line`, which its folders name.
 const SCHEMA: &str = "message inspection {
     required int64 id;
     required binary line (STRING);
@@ -45,29 +45,69 @@ pub(super) fn write(
     out: impl Write + Send,
     seen: &mut dyn FnMut(u64),
 ) -> std::result::Result<(), ExportError> {
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
-    let mut rows = Vec::new();
+    let mut table = Table::begin(out, Layout::Whole)?;
     each(store, filter, seen, |part| {
-        rows.push(part);
-        if rows.len() == GROUP {
-            group(&mut file, &std::mem::take(&mut rows))?;
-        }
-        Ok(())
+        let evidence = part.evidence.clone();
+        Ok(table.add(part, evidence)?)
     })?;
-    if !rows.is_empty() {
-        group(&mut file, &rows)?;
-    }
-    file.close()?;
-    Ok(())
+    Ok(table.end()?)
 }
 
-fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, rows: &[Arc<Inspection>]) -> Result<()> {
+/// Which columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// All.
+    Whole,
+    /// All but the line.
+    WithoutLine,
+}
+
+/// A part, and where its picture lies.
+type Row = (Arc<Inspection>, Option<String>);
+
+/// A file as it grows.
+pub(crate) struct Table<W: Write + Send> {
+    file: SerializedFileWriter<W>,
+    layout: Layout,
+    rows: Vec<Row>,
+}
+
+impl<W: Write + Send> Table<W> {
+    pub(crate) fn begin(out: W, layout: Layout) -> Result<Table<W>> {
+        let schema = match layout {
+            Layout::Whole => SCHEMA.to_owned(),
+            Layout::WithoutLine => SCHEMA.replace("    required binary line (STRING);\n", ""),
+        };
+        let schema = Arc::new(parse_message_type(&schema)?);
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
+        Ok(Table { file, layout, rows: Vec::new() })
+    }
+
+    pub(crate) fn add(&mut self, part: Arc<Inspection>, evidence: Option<String>) -> Result<()> {
+        self.rows.push((part, evidence));
+        if self.rows.len() == GROUP {
+            group(&mut self.file, self.layout, &std::mem::take(&mut self.rows))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(mut self) -> Result<()> {
+        if !self.rows.is_empty() {
+            group(&mut self.file, self.layout, &self.rows)?;
+        }
+        self.file.close()?;
+        Ok(())
+    }
+}
+
+fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, layout: Layout, rows: &[Row]) -> Result<()> {
     let mut group = file.next_row_group()?;
     let mut columns = Columns { group: &mut group, rows };
     columns.numbers(|it| it.id as i64)?;
-    columns.texts(|it| &it.line)?;
+    if layout == Layout::Whole {
+        columns.texts(|it| &it.line)?;
+    }
     columns.texts(|it| &it.camera)?;
     columns.maybe(|it| it.serial.as_deref())?;
     columns.maybe(|it| it.lot.as_deref())?;
@@ -80,7 +120,8 @@ fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, rows: &[Arc<Inspec
     columns.texts(|it| &it.model)?;
     columns.optional::<ByteArrayType>(|it| it.provider.map(|it| ByteArray::from(it.to_string().as_str())))?;
     columns.numbers(|it| i64::from(it.ledger.total_us))?;
-    columns.maybe(|it| it.evidence.as_deref())?;
+    let places: Vec<Option<ByteArray>> = rows.iter().map(|(_, place)| place.as_deref().map(ByteArray::from)).collect();
+    columns.values::<ByteArrayType>(places)?;
     columns.maybe(|it| it.detail.as_deref())?;
     columns.texts(|it| PurposeKind::of(it).name())?;
     group.close()?;
@@ -90,17 +131,17 @@ fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, rows: &[Arc<Inspec
 /// The columns of a group, written in their order.
 struct Columns<'a, 'f, W: Write> {
     group: &'a mut SerializedRowGroupWriter<'f, W>,
-    rows: &'a [Arc<Inspection>],
+    rows: &'a [Row],
 }
 
 impl<W: Write + Send> Columns<'_, '_, W> {
     fn numbers(&mut self, of: impl Fn(&Inspection) -> i64) -> Result<()> {
-        let values: Vec<i64> = self.rows.iter().map(|it| of(it)).collect();
+        let values: Vec<i64> = self.rows.iter().map(|(it, _)| of(it)).collect();
         self.column::<Int64Type>(&values, None)
     }
 
     fn texts(&mut self, of: impl Fn(&Inspection) -> &str) -> Result<()> {
-        let values: Vec<ByteArray> = self.rows.iter().map(|it| ByteArray::from(of(it))).collect();
+        let values: Vec<ByteArray> = self.rows.iter().map(|(it, _)| ByteArray::from(of(it))).collect();
         self.column::<ByteArrayType>(&values, None)
     }
 
@@ -109,7 +150,10 @@ impl<W: Write + Send> Columns<'_, '_, W> {
     }
 
     fn optional<T: DataType>(&mut self, of: impl Fn(&Inspection) -> Option<T::T>) -> Result<()> {
-        let values: Vec<Option<T::T>> = self.rows.iter().map(|it| of(it)).collect();
+        self.values::<T>(self.rows.iter().map(|(it, _)| of(it)).collect())
+    }
+
+    fn values<T: DataType>(&mut self, values: Vec<Option<T::T>>) -> Result<()> {
         let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
         let values: Vec<T::T> = values.into_iter().flatten().collect();
         self.column::<T>(&values, Some(&levels))

@@ -24,6 +24,7 @@ pub struct Export {
     follower: Follower,
     dir: PathBuf,
     end: Position,
+    file: u32,
     damaged_bytes: u64,
 }
 
@@ -43,10 +44,38 @@ pub fn export(dir: &Path) -> Result<Export, StoreError> {
         }
         None => Position { segment: first, offset: 0 },
     };
-    Ok(Export { follower: Follower::new(&dir, Position { segment: first, offset: 0 }), dir, end, damaged_bytes: 0 })
+    let follower = Follower::new(&dir, Position { segment: first, offset: 0 });
+    Ok(Export { follower, dir, end, file: first, damaged_bytes: 0 })
+}
+
+/// The same of the two newest files alone.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_newest(dir: &Path) -> Result<Export, StoreError> {
+    let export = export(dir)?;
+    let last = export.end.segment;
+    export_files(dir, last.saturating_sub(1).max(export.file), last)
+}
+
+/// The same of the journal's files `first` to `last`.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_files(dir: &Path, first: u32, last: u32) -> Result<Export, StoreError> {
+    let mut export = export(dir)?;
+    let end = Position { segment: last.saturating_add(1), offset: 0 };
+    export.follower = Follower::new(&export.dir, Position { segment: first, offset: 0 });
+    export.end = export.end.min(end);
+    Ok(export)
 }
 
 impl Export {
+    /// The file that the newest item stood in.
+    pub fn file(&self) -> u32 {
+        self.file
+    }
+
     /// Bytes passed over so far because they are no records. Beside a running line the last record may be half written.
     pub fn damaged_bytes(&self) -> u64 {
         self.damaged_bytes
@@ -60,7 +89,8 @@ impl Iterator for Export {
         loop {
             match self.follower.next(self.end) {
                 Ok(None) => return None,
-                Ok(Some(Step::Entry(_, Entry::Decided(inspection)))) => {
+                Ok(Some(Step::Entry(position, Entry::Decided(inspection)))) => {
+                    self.file = position.segment;
                     return Some(Ok(Exported::Inspection(inspection)));
                 }
                 Ok(Some(Step::Entry(_, Entry::Late(late)))) => return Some(Ok(Exported::Late(late))),

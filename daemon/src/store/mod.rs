@@ -57,7 +57,7 @@ pub use self::entry::LateRecord;
 pub use self::error::StoreError;
 pub(crate) use self::evidence::evidence_file;
 pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
-pub use self::export::{Export, Exported, export};
+pub use self::export::{Export, Exported, export, export_files, export_newest};
 pub use self::index::IndexState;
 pub use self::oldest::{Glance, OldestFile};
 pub(crate) use self::preview::shrink;

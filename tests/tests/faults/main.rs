@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stderr)] // a test says on the terminal that it was skipped
 
+mod archive;
 mod backup;
 mod clock;
 mod cut;
