@@ -30,5 +30,6 @@ pub mod serials;
 pub mod setup;
 pub mod store;
 pub mod supervise;
+pub mod support;
 pub mod words;
 pub mod worker;

@@ -33,6 +33,8 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod simulate;
+pub mod status;
+pub mod support_bundle;
 pub mod tokens;
 pub mod train;
 pub mod users;
@@ -128,6 +130,10 @@ pub enum Command {
     Simulate(simulate::Args),
     /// Look at models, sign them, make them ready ahead of time.
     Models(models::Args),
+    /// How the line that runs is, at a glance: state, rates, last alarms.
+    Status(status::Args),
+    /// Put what helps to understand a line from far away into one file, without pictures, secrets and names.
+    SupportBundle(support_bundle::Args),
     /// Add, list and remove users.
     Users(users::Args),
     /// Make, list and revoke tokens of programs and screens.
@@ -184,6 +190,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plc(args) => plc::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Users(args) => users::run(args),
         Command::Tokens(args) => tokens::run(args),
         Command::Audit(args) => audit::run(args),

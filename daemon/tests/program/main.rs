@@ -29,6 +29,7 @@ mod replay;
 mod replays;
 mod run;
 mod setup;
+mod status;
 mod support;
 mod training;
 mod unit;
