@@ -188,6 +188,10 @@ pub(super) struct InspectionView {
     pose: Option<PoseView>,
     /// Whether `/image` will answer with a picture.
     has_image: bool,
+    /// A picture was kept, and retention has let it go.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    picture_let_go: bool,
     /// What was wrong with the machine meanwhile: names of alerts.
     #[schema(value_type = Vec<String>)]
     conditions: Vec<Arc<str>>,
@@ -491,6 +495,7 @@ impl InspectionView {
     /// `store` knows whether there is a picture.
     pub(super) fn of(stored: Stored, store: &Store) -> InspectionView {
         let has_image = store.has_picture(&stored.inspection);
+        let picture_let_go = !has_image && store.has_let_go(&stored.inspection);
         // The newest records are shared with the store and cloned here; older ones are ours alone.
         let inspection = Arc::unwrap_or_clone(stored.inspection);
         let (verdict, cause) = VerdictWord::split(inspection.verdict);
@@ -519,6 +524,7 @@ impl InspectionView {
             ledger: inspection.ledger.into(),
             pose: inspection.pose.map(PoseView::from),
             has_image,
+            picture_let_go,
             conditions: inspection.conditions,
             truth: inspection.truth.map(TruthView::from),
             check: inspection.check.map(CheckView::from),

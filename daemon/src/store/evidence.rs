@@ -264,7 +264,7 @@ impl Evidence {
             _ => preview().ok_or_else(|| {
                 if lock(&self.shared.waiting).contains(&id) {
                     PictureError::StillWriting(id)
-                } else if id <= self.shared.let_go.load(Ordering::Relaxed) {
+                } else if self.has_let_go(id) {
                     PictureError::LetGo(id)
                 } else {
                     PictureError::Missing(path)
@@ -302,6 +302,11 @@ impl Evidence {
             }
         }
         Ok(bytes)
+    }
+
+    /// Whether a picture of this part that is not there may be gone by right.
+    pub(crate) fn has_let_go(&self, id: u64) -> bool {
+        id <= self.shared.let_go.load(Ordering::Relaxed)
     }
 
     /// Pictures up to this part may be gone by right.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use jiff::Timestamp;
+use stages::inspection::Inspection;
 
 use super::gone::Gone;
 use super::index::IndexState;
@@ -143,6 +144,11 @@ impl Store {
     /// Pictures up to this part may have been let go: what readers are told of one that is not there.
     pub fn pictures_let_go(&self, up_to: u64) {
         self.shared.evidence.let_go(up_to);
+    }
+
+    /// Whether the part's picture was kept and let go.
+    pub fn has_let_go(&self, part: &Inspection) -> bool {
+        part.evidence.is_some() && self.shared.evidence.has_let_go(part.id)
     }
 
     /// Bytes that are free on the disk of the pictures; none: it cannot be asked.

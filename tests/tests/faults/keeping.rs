@@ -75,6 +75,8 @@ fn on_a_small_disk_good_parts_make_room_and_bad_ones_and_those_that_wait_stay_to
     };
     let passes = missing("pass");
     assert!(passes.len() >= 10 && !passes.contains(&held), "{passes:?}");
+    let told = program.get(&format!("/api/v1/inspections/{}", passes[0]));
+    assert_eq!((&told["has_image"], &told["picture_let_go"]), (&json!(false), &json!(true)), "the record says why");
     assert_eq!(missing("fail"), Vec::<u64>::new(), "no bad part goes while good ones are there: {}", kept(&program));
 
     // A kill in the middle of it.

@@ -103,7 +103,7 @@ fn id(record: &Value) -> u64 {
 /// A record without what may change by right: whether a picture is at hand, what people said of it, a result that came late.
 fn steady(mut record: Value) -> Value {
     let fields = record.as_object_mut().expect("an object");
-    for name in ["has_image", "late_result", "review"] {
+    for name in ["has_image", "picture_let_go", "late_result", "review"] {
         fields.remove(name);
     }
     record

@@ -278,6 +278,7 @@ export const messages = {
   'part.missing-one': { en: '1 left out before it', de: '1 davor ausgelassen', zh: '之前缺 1 件' },
   'part.missing': { en: '{n} left out before it ({first} to {last})', de: '{n} davor ausgelassen ({first} bis {last})', zh: '之前缺 {n} 件（{first} 至 {last}）' },
   'picture.not-kept': { en: 'No picture was kept of this part', de: 'Von diesem Teil wurde kein Bild aufbewahrt', zh: '该工件未保留图像' },
+  'picture.let-go': { en: 'The picture was kept, and has made room for newer ones', de: 'Das Bild war aufbewahrt und hat neueren Platz gemacht', zh: '图像曾保留，已为更新的图像腾出空间' },
   'picture.failed': { en: 'The picture could not be loaded', de: 'Das Bild konnte nicht geladen werden', zh: '图像加载失败' },
   'picture.late': { en: 'The picture is still on its way', de: 'Das Bild ist noch unterwegs', zh: '图像正在传输' },
   'picture.loading': { en: 'Loading the picture', de: 'Bild wird geladen', zh: '正在加载图像' },
