@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod certify;
+pub mod fallback;
 pub mod graph;
 pub mod heads;
 pub mod image;

@@ -115,6 +115,10 @@ pub trait Model: Send + Sync {
     fn digest(&self) -> &Arc<str>;
     /// The provider that is active, which may be a fallback of the one wished for.
     fn provider(&self) -> Provider;
+    /// The provider that was given up since the model was loaded, and why: the processor computes in its place.
+    fn lost(&self) -> Option<(Provider, String)> {
+        None
+    }
     /// How an image becomes this model's input.
     fn preprocess(&self) -> &Preprocess {
         &self.manifest().preprocess

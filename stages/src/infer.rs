@@ -39,6 +39,7 @@ impl Stage for Worker {
                     part.findings = findings;
                     Flow::Next(part)
                 }
+                Err((Cause::StageFailed, detail)) => failed(part, detail),
                 Err((cause, detail)) => Flow::Decided(part, Decision::none(cause, detail)),
             };
         }
@@ -52,10 +53,11 @@ impl Stage for Worker {
                 part.prediction = Some(prediction);
                 Flow::Next(part)
             }
-            Err(error) => {
-                let decision = Decision::none(Cause::StageFailed, format!("infer: {error}"));
-                Flow::Decided(part, decision)
-            }
+            Err(error) => failed(part, format!("infer: {error}")),
         }
     }
+}
+
+fn failed(part: Part, detail: String) -> Flow {
+    Flow::Failed(part, Decision::none(Cause::StageFailed, detail))
 }

@@ -13,6 +13,8 @@ pub enum Flow {
     Next(Part),
     /// The part is decided here.
     Decided(Part, Decision),
+    /// The part is lost, and not by its own fault: the stage, or what it works with, failed. Several in a row end in safe hold.
+    Failed(Part, Decision),
 }
 
 /// A verdict with what it rests on.
@@ -78,7 +80,7 @@ pub fn run_chain(chain: &mut [Box<dyn Stage>], part: Part) -> (Part, Decision) {
     for stage in chain {
         match stage.process(part) {
             Flow::Next(next) => part = next,
-            Flow::Decided(part, decision) => return (part, decision),
+            Flow::Decided(part, decision) | Flow::Failed(part, decision) => return (part, decision),
         }
     }
     (part, undecided())

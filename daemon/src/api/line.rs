@@ -348,7 +348,7 @@ impl LineView {
 impl ModelView {
     fn of(prepared: &Prepared) -> ModelView {
         let in_force = &prepared.in_force;
-        let fallbacks = prepared.fallbacks.iter();
+        let fallbacks = prepared.fallbacks().into_iter();
         let labels = in_force.labels.iter().zip(&in_force.label_names).map(|(label, name)| LabelView {
             name: name.clone(),
             verdict: match label.verdict {
@@ -362,9 +362,7 @@ impl ModelView {
             name: prepared.manifest().name.clone(),
             digest: in_force.model.digest().clone(),
             provider: in_force.model.provider().into(),
-            fallbacks: fallbacks
-                .map(|(provider, reason)| FallbackView { provider: (*provider).into(), reason: reason.clone() })
-                .collect(),
+            fallbacks: fallbacks.map(|(provider, reason)| FallbackView { provider: provider.into(), reason }).collect(),
             labels: labels.collect(),
         }
     }

@@ -106,10 +106,7 @@ impl Board {
                 camera: self.source.name.as_str().into(),
                 source_trouble: status.source_trouble,
             },
-            provider: ProviderFacts {
-                active: prepared.in_force.model.provider(),
-                fallbacks: prepared.fallbacks.to_vec(),
-            },
+            provider: ProviderFacts { active: prepared.in_force.model.provider(), fallbacks: prepared.fallbacks() },
             store: StoreFacts {
                 failed: stats.failed.map(|reason| reason.to_string()),
                 index_off,

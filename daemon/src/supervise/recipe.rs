@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use models::bundle::{Bundle, BundleError, Manifest, Signer, Trust};
+use models::fallback::WithFallback;
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
@@ -15,6 +17,11 @@ use stages::regions;
 use super::shipped::shipped_bundle;
 use crate::learning::Registry;
 
+/// Predictions by which the processor's time is told.
+const TRIALS: u32 = 5;
+/// What a provider is given to answer, at least: a card may be slow for a moment.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A recipe ready for the line.
 #[derive(Clone)]
 pub struct Prepared {
@@ -23,13 +30,18 @@ pub struct Prepared {
     /// SHA-256 of the graph of the recipe's own model. Another one is in force where one was promoted.
     pub base: Arc<str>,
     /// Providers that were wished for and do not work here, with the reason.
-    pub fallbacks: Arc<[(Provider, String)]>,
+    fallbacks: Arc<[(Provider, String)]>,
 }
 
 impl Prepared {
     /// What is known of the model.
     pub fn manifest(&self) -> &Manifest {
         self.in_force.model.manifest()
+    }
+
+    /// Providers that do not work here, and one that was lost since, each with the reason.
+    pub fn fallbacks(&self) -> Vec<(Provider, String)> {
+        self.fallbacks.iter().cloned().chain(self.in_force.model.lost()).collect()
     }
 }
 
@@ -68,6 +80,36 @@ fn in_words(path: &Path, error: &BundleError) -> anyhow::Error {
         BundleError::Io { .. } => anyhow!("the model's {error}; check the path"),
         other => anyhow!("model `{}`: {other}", path.display()),
     }
+}
+
+/// A model, and the providers that do not work for it, with the reason.
+type Loaded = (Arc<dyn Model>, Arc<[(Provider, String)]>);
+
+/// The first with the processor behind it, where that is quick enough: half the deadline for what the model does with one part.
+///
+/// # Errors
+/// The processor does not compute it.
+pub(super) fn stand_in(
+    first: Arc<dyn Model>,
+    processor: Arc<dyn Model>,
+    recipe: &Recipe,
+) -> anyhow::Result<Arc<dyn Model>> {
+    let tensor = vec![0.0; processor.preprocess().tensor_len()];
+    let began = Instant::now();
+    for _ in 0..TRIALS {
+        processor.predict(&tensor)?;
+    }
+    let takes = began.elapsed() / TRIALS;
+    let deadline = Duration::from_millis(u64::from(recipe.deadline_ms));
+    let room = deadline / (2 * recipe.regions.len().max(1) as u32);
+    if takes > room {
+        tracing::warn!(
+            "should {} be lost, the line goes into safe hold: the processor takes {takes:.1?} for a picture, and {room:.1?} is half of the deadline",
+            first.provider()
+        );
+        return Ok(first);
+    }
+    Ok(Arc::new(WithFallback::new(first, processor, deadline.max(LEAST_PATIENCE))))
 }
 
 fn warn(in_force: &RecipeInForce) {
@@ -141,7 +183,11 @@ impl Kitchen {
     ) -> anyhow::Result<Prepared> {
         let same = |before: &&Prepared| {
             let demanded = recipe.require_provider;
-            *before.manifest() == bundle.manifest && demanded.is_none_or(|it| it == before.in_force.model.provider())
+            // A provider that was lost is tried again.
+            let lost = before.in_force.model.lost().is_some();
+            !lost
+                && *before.manifest() == bundle.manifest
+                && demanded.is_none_or(|it| it == before.in_force.model.provider())
         };
         let others = self.others(&recipe, before)?;
         if let Some(before) = before.filter(same) {
@@ -149,14 +195,14 @@ impl Kitchen {
             warn(&in_force);
             return Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks: before.fallbacks.clone() });
         }
-        let predictor = self.load(bundle, &recipe)?;
-        let fallbacks = predictor.fallbacks().into();
-        let in_force = RecipeInForce::with_others(recipe, Arc::new(predictor), &others)?;
+        let (model, fallbacks) = self.load(bundle, &recipe)?;
+        let in_force = RecipeInForce::with_others(recipe, model, &others)?;
         warn(&in_force);
         Ok(Prepared { in_force: Arc::new(in_force), base, fallbacks })
     }
 
-    fn load(&self, bundle: Bundle, recipe: &Recipe) -> anyhow::Result<Predictor> {
+    /// The model, and the providers that do not work for it.
+    fn load(&self, bundle: Bundle, recipe: &Recipe) -> anyhow::Result<Loaded> {
         models::runtime::init(None)?;
         let options = SessionOptions {
             require: recipe.require_provider,
@@ -165,9 +211,18 @@ impl Kitchen {
             ..SessionOptions::default()
         };
         let name = bundle.manifest.name.clone();
-        let predictor = Predictor::load(bundle, &options).with_context(|| format!("model `{name}`"))?;
-        predictor.warm_up(self.workers)?;
-        Ok(predictor)
+        let load = |options: &SessionOptions| -> anyhow::Result<Predictor> {
+            let predictor = Predictor::load(bundle.clone(), options).with_context(|| format!("model `{name}`"))?;
+            predictor.warm_up(self.workers)?;
+            Ok(predictor)
+        };
+        let first = load(&options)?;
+        let fallbacks = first.fallbacks().into();
+        if recipe.require_provider.is_some() || first.provider() == Provider::Cpu {
+            return Ok((Arc::new(first), fallbacks));
+        }
+        let processor = load(&SessionOptions { require: Some(Provider::Cpu), ..options })?;
+        Ok((stand_in(Arc::new(first), Arc::new(processor), recipe)?, fallbacks))
     }
 
     /// The models of regions that have their own, by the path in the recipe.
@@ -182,7 +237,7 @@ impl Kitchen {
                 .find(|model| *model.manifest() == bundle.manifest && demanded.is_none_or(|it| it == model.provider()));
             match same {
                 Some(&model) => Ok(model.clone()),
-                None => Ok(Arc::new(self.load(bundle, recipe)?)),
+                None => Ok(self.load(bundle, recipe)?.0),
             }
         };
         regions::bundles(recipe).into_iter().map(|path| Ok((path.to_owned(), one(path)?))).collect()

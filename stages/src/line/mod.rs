@@ -27,6 +27,7 @@ pub mod urgent;
 mod worker;
 
 use std::convert::Infallible;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -200,6 +201,7 @@ impl Line {
                 hang,
                 stop: stopped.clone(),
                 realtime,
+                failures: AtomicU32::new(0),
             });
             line.stations.push(Arc::downgrade(&station));
             for number in 0..station.factory.workers().max(1) {

@@ -1,6 +1,7 @@
 //! A stage's workers: threads that take parts from the stage's queue, let the stage work on them and pass them on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -13,6 +14,9 @@ use super::urgent;
 use crate::part::Part;
 use crate::stage::{Flow, Stage, StageFactory, undecided};
 use crate::verdict::Cause;
+
+/// Parts in a row that a stage may fail for before the line goes into safe hold.
+const MAX_FAILURES: u32 = 3;
 
 /// One stage of a running line, shared by its workers.
 pub(super) struct Station {
@@ -28,6 +32,8 @@ pub(super) struct Station {
     pub(super) stop: Stop,
     /// Priority of its threads; 0: as every other thread's.
     pub(super) realtime: u8,
+    /// Parts in a row for which it failed.
+    pub(super) failures: AtomicU32,
 }
 
 /// One thread at a station. If it hangs it is relieved by another under the next generation.
@@ -49,6 +55,16 @@ impl Station {
 
     pub(super) fn name(&self) -> &'static str {
         self.factory.name()
+    }
+
+    /// It failed for a part. What it works with is lost if that goes on: no further part is sent to be lost.
+    fn failed(&self, detail: &str) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= MAX_FAILURES {
+            let name = self.name();
+            self.keeper
+                .hold(&format!("stage `{name}` failed {failures} times in a row ({detail}); mend it, then clear"));
+        }
     }
 }
 
@@ -112,9 +128,12 @@ impl Worker {
         let done = guarded(|| runtime.process(part));
         let on_duty = self.post.end(self.generation);
         let worked_on = done.as_ref().ok().map(|flow| match flow {
-            Flow::Next(part) | Flow::Decided(part, _) => part,
+            Flow::Next(part) | Flow::Decided(part, _) | Flow::Failed(part, _) => part,
         });
         let wanted = keeper.leave(id, self.station.index, entered, worked_on);
+        if matches!(done, Ok(Flow::Next(_) | Flow::Decided(..))) {
+            self.station.failures.store(0, Ordering::Relaxed);
+        }
         match done {
             Ok(Flow::Next(mut part)) => {
                 part.outlived = !wanted;
@@ -122,6 +141,11 @@ impl Worker {
                 self.pass_on(part, on_duty);
             }
             Ok(Flow::Decided(part, decision)) => keeper.decide(part, decision),
+            Ok(Flow::Failed(part, decision)) => {
+                let detail = decision.detail.clone().unwrap_or_default();
+                keeper.decide(part, decision);
+                self.station.failed(&detail);
+            }
             Err(panic) => {
                 let name = self.station.name();
                 keeper.fail(id, Cause::StageFailed, &format!("stage `{name}` panicked: {panic}"));

@@ -85,6 +85,10 @@ pub fn recipe(deadline_ms: u32) -> Arc<RecipeInForce> {
 }
 
 pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<RecipeInForce> {
+    recipe_of(Arc::new(FakeModel::new(Preprocess::imagenet(32))), version, deadline_ms, pass_fraction)
+}
+
+pub fn recipe_of(model: Arc<dyn Model>, version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<RecipeInForce> {
     let recipe = Recipe {
         name: "test".into(),
         version,
@@ -104,7 +108,6 @@ pub fn recipe_with(version: u32, deadline_ms: u32, pass_fraction: f32) -> Arc<Re
         identity: Default::default(),
         golden_samples: None,
     };
-    let model = Arc::new(FakeModel::new(Preprocess::imagenet(32)));
     Arc::new(RecipeInForce::new(recipe, model).expect("a sound recipe"))
 }
 
