@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use system_tests::{Program, binary};
 
+use crate::line;
 use crate::oracle::{Oracle, restarts};
 use crate::rounds;
 use crate::shim::{Shim, synced_names};
@@ -77,12 +78,14 @@ fn a_power_cut_takes_no_acknowledged_record_and_no_label() {
     );
 }
 
+/// With the patience that its configuration has: threads of a crowded machine may be without a core for seconds, and a line that
+/// hangs ends to be started anew, as it should.
 fn start(shim: &Shim, binary: &Path, state: &Path) -> Program {
     let mut command = shim.command(binary, state);
     command.env("FAULTS_SAFE", shim.safe());
-    let state = state.to_str().expect("a plain path");
-    command.args(["demo", "--state", state, "--listen", "127.0.0.1:0", "--rate", "40", "--deadline-ms", "5000"]);
-    Program::spawn(command).unwrap_or_else(|why| panic!("a start failed: {why}"))
+    let folder = state.parent().expect("a folder");
+    Program::spawn(line::run(command, &line::configured(folder, state, "")))
+        .unwrap_or_else(|why| panic!("a start failed: {why}"))
 }
 
 fn label_of(program: &Program, id: u64) -> Value {
