@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# OpenCV and clang are for the `opencv` crate, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
-PACKAGES_BUILD=(build-essential pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
+# OpenCV and clang are for the `opencv` crate, cmake and nasm build libjpeg-turbo, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
+PACKAGES_BUILD=(build-essential cmake nasm pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
 # aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs.
 PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils)
 

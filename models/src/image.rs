@@ -6,6 +6,7 @@
 //! EXIF orientation is ignored on purpose: an industrial camera writes none, and a heat map must lie over the pixels as
 //! they are stored.
 
+mod reduced;
 mod structure;
 
 use std::cell::RefCell;
@@ -147,10 +148,39 @@ pub fn decode(bytes: &[u8]) -> Result<Image, ImageError> {
 /// Empty, truncated, damaged or non-image bytes; CMYK, animated, several pages, more than 8 bits a channel; more than
 /// [`MAX_MEGAPIXELS`]. After an error `out` is empty, so that an old picture cannot pass for the new one.
 pub fn decode_into(bytes: &[u8], out: &mut Image) -> Result<(), ImageError> {
+    contained(out, |out| decode_any(bytes, out))
+}
+
+/// As [`decode_into`], but a JPEG may come out at a half, a quarter or an eighth of its size: at the smallest for which
+/// `enough([width, height])` says yes. Gives the file's own width and height.
+///
+/// # Errors
+/// As [`decode_into`].
+pub fn decode_reduced_into(
+    bytes: &[u8],
+    enough: impl Fn([u32; 2]) -> bool,
+    out: &mut Image,
+) -> Result<[u32; 2], ImageError> {
+    contained(out, |out| {
+        if matches!(::image::guess_format(bytes), Ok(ImageFormat::Jpeg)) {
+            let header = structure::jpeg(bytes)?;
+            check_size(header.width, header.height)?;
+            if let Some(factor) = reduced::factor(&header, enough) {
+                reduced::decode(bytes, &header, factor, out)?;
+                return Ok([header.width, header.height]);
+            }
+        }
+        decode_any(bytes, out)?;
+        Ok([out.width, out.height])
+    })
+}
+
+/// Leaves `out` empty after an error, and makes a panic of a decoder one.
+fn contained<T>(out: &mut Image, decode: impl FnOnce(&mut Image) -> Result<T, ImageError>) -> Result<T, ImageError> {
     let capacity = out.data.capacity();
     // Some damage makes the JPEG decoder index out of bounds (8 of 5.5 million mutated files). That is a damaged picture
     // and not a defect of the stage that holds it. Unwind safe: `out` is emptied below, other state is cleared before use.
-    let result = catch_unwind(AssertUnwindSafe(|| decode_any(bytes, out)))
+    let result = catch_unwind(AssertUnwindSafe(|| decode(out)))
         .unwrap_or_else(|_| Err(ImageError::Damaged("the decoder broke off".into())));
     if result.is_err() {
         (out.width, out.height) = (0, 0);

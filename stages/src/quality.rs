@@ -7,7 +7,7 @@ use opencv::core;
 use crate::frame::{Content, View};
 use crate::inspection::ImageHealth;
 use crate::part::Part;
-use crate::recipe::Quality as Limits;
+use crate::recipe::{Decoding, Quality as Limits, RecipeInForce};
 use crate::sample::drawn_by_lot;
 use crate::stage::{Decision, Flow, Stage, StageFactory};
 use crate::verdict::Cause;
@@ -60,32 +60,50 @@ impl Default for Worker {
 
 impl Stage for Worker {
     fn process(&mut self, mut part: Part) -> Flow {
+        let recipe = part.recipe.clone();
+        let mut size = part.captured().map(|view| [view.width, view.height]).unwrap_or_default();
         if part.frame.content() == Content::Encoded {
             let mut image = part.buffers.image();
-            if let Err(error) = image::decode_into(part.frame.bytes(), &mut image) {
-                return refuse(part, cause_of(&error), error.to_string());
+            match decode(part.frame.bytes(), &recipe, &mut image) {
+                Ok(captured) => size = captured,
+                Err(error) => return refuse(part, cause_of(&error), error.to_string()),
             }
             part.decoded = Some(image);
         }
-        let recipe = part.recipe.clone();
         let golden = recipe.golden.as_ref();
         let by_lot = drawn_by_lot(part.id, SHARPNESS_SHARE) || golden.is_some_and(Golden::asks_focus);
-        let verdict =
-            match part.view().map(|view| self.look_at_all(view, part.frame.views(), &recipe.recipe.quality, by_lot)) {
-                Some((health, verdict)) => {
-                    part.image = Some(health);
-                    verdict.and_then(|()| match (golden, part.view()) {
-                        (Some(golden), Some(view)) => golden.check(view, health.brightness, health.sharpness),
-                        _ => Ok(()),
-                    })
-                }
-                None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
-            };
+        let verdict = match part
+            .view()
+            .map(|view| self.look_at_all(view, size, part.frame.views(), &recipe.recipe.quality, by_lot))
+        {
+            Some((health, verdict)) => {
+                part.image = Some(health);
+                verdict.and_then(|()| match (golden, part.view()) {
+                    (Some(golden), Some(view)) => golden.check(view, health.brightness, health.sharpness),
+                    _ => Ok(()),
+                })
+            }
+            None => Err((Cause::Unreadable, "the frame has no pixels".to_owned())),
+        };
         match verdict {
             Ok(()) => Flow::Next(part),
             Err((cause, detail)) => refuse(part, cause, detail),
         }
     }
+}
+
+/// Decodes a file; gives how large its picture was captured, which `out` may be smaller than.
+fn decode(bytes: &[u8], recipe: &RecipeInForce, out: &mut Image) -> Result<[u32; 2], ImageError> {
+    if recipe.recipe.quality.decode == Decoding::Reduced && !recipe.recipe.asks_for_all_pixels() {
+        let input = recipe.model.preprocess();
+        return image::decode_reduced_into(
+            bytes,
+            |[width, height]| width >= input.width && height >= input.height,
+            out,
+        );
+    }
+    image::decode_into(bytes, out)?;
+    Ok([out.width, out.height])
 }
 
 fn refuse(part: Part, cause: Cause, detail: String) -> Flow {
@@ -100,10 +118,11 @@ pub(crate) fn cause_of(error: &ImageError) -> Cause {
     }
 }
 
-fn check_size(view: ImageView<'_>, limits: &Limits) -> Result<(), Refusal> {
+fn check_size(captured: [u32; 2], limits: &Limits) -> Result<(), Refusal> {
     match limits.size {
-        Some([width, height]) if (view.width, view.height) != (width, height) => {
-            let detail = format!("picture is {} x {}, the recipe asks for {width} x {height}", view.width, view.height);
+        Some(asked) if asked != captured => {
+            let ([width, height], [across, down]) = (asked, captured);
+            let detail = format!("picture is {across} x {down}, the recipe asks for {width} x {height}");
             Err((Cause::WrongSize, detail))
         }
         _ => Ok(()),
@@ -111,8 +130,8 @@ fn check_size(view: ImageView<'_>, limits: &Limits) -> Result<(), Refusal> {
 }
 
 /// The first limit that a picture breaks.
-fn check(view: ImageView<'_>, health: &ImageHealth, saturated: f32, limits: &Limits) -> Result<(), Refusal> {
-    check_size(view, limits)?;
+fn check(captured: [u32; 2], health: &ImageHealth, saturated: f32, limits: &Limits) -> Result<(), Refusal> {
+    check_size(captured, limits)?;
     if saturated > limits.max_saturated {
         let detail = format!(
             "{:.0} % of the picture is black or white, the recipe allows {:.0} %: check exposure and light",
@@ -145,36 +164,44 @@ impl Worker {
     fn look_at_all(
         &mut self,
         view: ImageView<'_>,
+        captured: [u32; 2],
         views: &[View],
         limits: &Limits,
         by_lot: bool,
     ) -> (ImageHealth, Result<(), Refusal>) {
         if views.is_empty() {
-            return self.look(view, limits, by_lot);
+            return self.look(view, captured, limits, by_lot);
         }
         let of_each = Limits { size: None, ..limits.clone() };
         let mut cut = std::mem::replace(&mut self.cut, Image::empty());
         let mut looks = Vec::with_capacity(views.len());
         for View { name, area } in views {
             let look = match area.cut(view, &mut cut) {
-                Ok(()) => self.look(cut.view(), &of_each, by_lot),
+                Ok(()) => self.look(cut.view(), [area.width, area.height], &of_each, by_lot),
                 Err(error) => (ImageHealth::default(), Err((Cause::WrongSize, error.to_string()))),
             };
             looks.push((look.0, look.1.map_err(|(cause, words)| (cause, format!("view `{name}`: {words}")))));
         }
         self.cut = cut;
         let health = looks[0].0;
-        let size = check_size(view, limits);
+        let size = check_size(captured, limits);
         (health, looks.into_iter().fold(size, |so_far, (_, look)| so_far.and(look)))
     }
 
-    /// How a picture was taken, and whether it is fit to be judged. `by_lot`: its sharpness is wanted for the trend.
-    fn look(&mut self, view: ImageView<'_>, limits: &Limits, by_lot: bool) -> (ImageHealth, Result<(), Refusal>) {
+    /// How a picture was taken, and whether it is fit to be judged. `captured`: its size as it came. `by_lot`: its sharpness is
+    /// wanted for the trend.
+    fn look(
+        &mut self,
+        view: ImageView<'_>,
+        captured: [u32; 2],
+        limits: &Limits,
+        by_lot: bool,
+    ) -> (ImageHealth, Result<(), Refusal>) {
         let Levels { mean, deviation, saturated } = Levels::of(view);
         let wanted = limits.min_sharpness > 0.0 || by_lot;
         let sharpness = wanted.then(|| self.sharpness.of(view));
         let health = ImageHealth { brightness: mean, contrast: deviation, sharpness };
-        (health, check(view, &health, saturated, limits))
+        (health, check(captured, &health, saturated, limits))
     }
 }
 
@@ -212,7 +239,7 @@ impl Levels {
 
 /// How a picture was taken, outside any line.
 pub fn health_of(view: ImageView<'_>) -> ImageHealth {
-    Worker::default().look(view, &Limits::default(), true).0
+    Worker::default().look(view, [view.width, view.height], &Limits::default(), true).0
 }
 
 /// Pixels by grey level (the mean of the channels), in 64 steps.
@@ -250,7 +277,7 @@ mod tests {
     }
 
     fn check(image: &Image, limits: &Limits) -> Result<(), Refusal> {
-        Worker::default().look(image.view(), limits, false).1
+        Worker::default().look(image.view(), [image.width, image.height], limits, false).1
     }
 
     #[test]
@@ -295,11 +322,15 @@ mod tests {
                 let levels: Vec<f32> = image.data.iter().map(|&value| f32::from(value)).collect();
                 let mean = levels.iter().sum::<f32>() / levels.len() as f32;
                 let limits = Limits { size: Some([2, 2]), ..Limits::default() };
-                let (health, verdict) = worker.look(image.view(), &limits, true);
+                let (health, verdict) = worker.look(image.view(), [width, height], &limits, true);
                 assert_eq!(verdict.expect_err("another size").0, Cause::WrongSize);
                 assert!((health.brightness - mean).abs() < 0.01, "{health:?}");
                 assert!(health.sharpness.is_some());
-                assert_eq!(worker.look(image.view(), &limits, false).0.sharpness, None, "nobody asked");
+                assert_eq!(
+                    worker.look(image.view(), [width, height], &limits, false).0.sharpness,
+                    None,
+                    "nobody asked"
+                );
             }
         }
     }

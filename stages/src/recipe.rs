@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::check::GoldenSamples;
-use crate::identify::Identification;
+use crate::identify::{Identification, Origin};
 use crate::prepare::{self, Align, Mask, Preparation};
 use crate::quality::golden::{self, Golden, GoldenConfig};
 use crate::regions::{self, Region, RegionInForce, Tiles};
@@ -83,12 +83,27 @@ pub enum Gate {
     Accept,
 }
 
+/// How encoded pictures become pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// Every pixel.
+    #[default]
+    Whole,
+    /// JPEGs at a half, a quarter or an eighth of their size, as long as that is no smaller than the model's input. Scores differ a
+    /// little from those of the whole picture. Where something looks at single pixels ([`Recipe::asks_for_all_pixels`]), as `Whole`.
+    Reduced,
+}
+
 /// The quality gate's limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quality {
     /// Pixels across and down that every picture must have; absent: any.
     pub size: Option<[u32; 2]>,
+    /// Whether encoded pictures may be decoded at a fraction of their size.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub decode: Decoding,
     /// Grey levels of standard deviation below which a picture is blank.
     pub min_deviation: f32,
     /// Share of pixels at 0 or 255 from which a picture is saturated, 0 to 1.
@@ -102,8 +117,13 @@ pub struct Quality {
 
 impl Default for Quality {
     fn default() -> Self {
-        Quality { size: None, min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 0.0, golden: None }
+        let decode = Decoding::Whole;
+        Quality { size: None, decode, min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 0.0, golden: None }
     }
+}
+
+fn is_whole(decode: &Decoding) -> bool {
+    *decode == Decoding::Whole
 }
 
 /// Which pictures are kept as evidence. `Fail`, `Review` and `NoDecision` always are.
@@ -139,6 +159,14 @@ impl Default for Review {
 }
 
 impl Recipe {
+    /// Whether something but the model looks at a picture, at its own scale: sharpness, codes, places, masks, regions.
+    pub fn asks_for_all_pixels(&self) -> bool {
+        let quality = &self.quality;
+        let looks = quality.min_sharpness > 0.0 || quality.golden.is_some() || self.identity.from == Origin::Code;
+        let places = self.calibration.is_some() || self.align.is_some() || !self.mask.is_empty();
+        looks || places || !self.regions.is_empty() || self.tiles.is_some()
+    }
+
     /// Everything wrong with the recipe itself, without touching a file.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

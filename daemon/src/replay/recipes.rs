@@ -109,7 +109,7 @@ fn unlimited(tag: &str) -> Recipe {
 
 /// A quality gate that lets every picture through that can be decoded.
 pub(super) fn no_limits() -> Quality {
-    Quality { size: None, min_deviation: 0.0, max_saturated: 1.0, min_sharpness: 0.0, golden: None }
+    Quality { min_deviation: 0.0, max_saturated: 1.0, ..Quality::default() }
 }
 
 /// `recipe` for a model with these labels, with `thresholds` in the place of its own. What the model has no label for is left out: a

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
-use models::image::{Image, ImageView, decode, encode_jpeg, encode_png};
+use models::image::{Image, ImageError, ImageView, decode_reduced_into, encode_jpeg, encode_png};
 use serde::{Deserialize, Serialize};
 use stages::frame::{Content, Frame};
 use stages::inspection::Inspection;
@@ -425,11 +425,11 @@ fn show_preview(shared: &Shared, job: &Job) {
     let decoded;
     let view = match pixels(&job.frame) {
         Some(view) => view,
-        None => match decode(job.frame.bytes()) {
-            Ok(image) => {
+        None => match for_preview(job.frame.bytes(), max) {
+            Ok(([width, height], image)) => {
                 decoded = image;
                 // A browser shows it as it is.
-                if decoded.width.max(decoded.height) <= max && kind(job.frame.bytes()).0 == "jpg" {
+                if width.max(height) <= max && kind(job.frame.bytes()).0 == "jpg" {
                     return remember(shared, job.id, job.frame.bytes().into());
                 }
                 decoded.view()
@@ -442,6 +442,13 @@ fn show_preview(shared: &Shared, job: &Job) {
     if let Ok(bytes) = encode_jpeg(small.as_ref().map_or(view, Image::view), 85) {
         remember(shared, job.id, bytes.into());
     }
+}
+
+/// A file's size and its pixels, no more of them than a preview takes.
+fn for_preview(bytes: &[u8], max: u32) -> Result<([u32; 2], Image), ImageError> {
+    let mut image = Image::empty();
+    let size = decode_reduced_into(bytes, |[width, height]| width.max(height) >= max, &mut image)?;
+    Ok((size, image))
 }
 
 fn remember(shared: &Shared, id: u64, bytes: Arc<[u8]>) {

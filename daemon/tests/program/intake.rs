@@ -14,7 +14,11 @@ use crate::support::{output, text, tiny_bundle, words};
 const CUTS: usize = 400;
 
 fn inspect(bundle: &Path, folder: &Path) -> Vec<Value> {
-    let (code, stdout, stderr) = words(&output(&["inspect", "--json", "--bundle", text(bundle), text(folder)]));
+    inspect_by(&["--bundle", text(bundle), text(folder)])
+}
+
+fn inspect_by(arguments: &[&str]) -> Vec<Value> {
+    let (code, stdout, stderr) = words(&output(&[&["inspect", "--json"], arguments].concat()));
     assert!(code == 0 || code == 3, "{code}: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
@@ -140,6 +144,19 @@ fn no_file_that_was_cut_off_passes() {
         &decided[..decided.len().min(3)]
     );
     println!("{} cut files of {} formats: 0 passed, 0 panics", lines.len(), whole.len());
+
+    // Nor where the recipe allows to decode a fraction.
+    let recipe = dir.path().join("reduced.toml");
+    fs::write(
+        &recipe,
+        "name = \"r\"\nversion = 1\ndeadline_ms = 5000\n[quality]\nmin_deviation = 0.0\ndecode = \"reduced\"\n",
+    )
+    .expect("written");
+    let by = ["--recipe", text(&recipe), "--bundle", text(&bundle)];
+    let lines = inspect_by(&[&by[..], &[text(&sound)]].concat());
+    assert_eq!(verdict(&lines, "whole.jpg"), "pass");
+    let lines = inspect_by(&[&by[..], &[text(&cut)]].concat());
+    assert_eq!(lines.iter().filter(|line| line["verdict"] == "no_decision").count(), CUTS * whole.len());
 }
 
 #[test]

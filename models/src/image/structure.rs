@@ -88,7 +88,9 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<JpegHeader, ImageError> {
                 let body =
                     walk.take(len.checked_sub(2).ok_or_else(|| damaged("a JPEG segment of impossible length"))?)?;
                 let is_frame = matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
-                if is_frame {
+                if marker == 0xC4 {
+                    scans.tables(body)?;
+                } else if is_frame {
                     scans.progressive = marker == 0xC2;
                     if header.replace(jpeg_frame(body)?).is_some() {
                         return Err(damaged("a JPEG with two frame headers"));
@@ -111,6 +113,8 @@ struct Scans {
     is_open: bool,
     /// Where each scan's data ends.
     ends: Vec<usize>,
+    /// Which Huffman tables the file has brought, by class (first and further coefficients) and number.
+    tables: [[bool; 16]; 2],
     /// Coefficients (bit `k` for coefficient `k`) that are there to the last bit, by component identifier.
     complete: BTreeMap<u8, u64>,
 }
@@ -125,6 +129,13 @@ impl Scans {
         if first > last || last > 63 {
             return Err(damaged("a JPEG scan of impossible coefficients"));
         }
+        for selector in selectors.chunks_exact(2) {
+            let [direct, alternating] = [selector[1] >> 4, selector[1] & 15].map(usize::from);
+            let refined = approximation >> 4 != 0;
+            if (first == 0 && !refined && !self.tables[0][direct]) || (last > 0 && !self.tables[1][alternating]) {
+                return Err(damaged("a JPEG scan without its Huffman table"));
+            }
+        }
         if approximation & 15 == 0 {
             let brought = (u64::MAX >> (63 - last)) & (u64::MAX << first);
             for selector in selectors.chunks_exact(2) {
@@ -132,6 +143,23 @@ impl Scans {
             }
         }
         (self.restart, self.is_open) = (0, true);
+        Ok(())
+    }
+
+    /// Notes the Huffman tables of a segment. A decoder may take usual ones in the place of those that are missing, and the picture would
+    /// be another.
+    fn tables(&mut self, mut body: &[u8]) -> Result<(), ImageError> {
+        let short = || damaged("a short JPEG Huffman table");
+        while let Some((&about, rest)) = body.split_first() {
+            let (counts, rest) = rest.split_at_checked(16).ok_or_else(short)?;
+            let codes = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
+            body = rest.get(codes..).ok_or_else(short)?;
+            let class = self
+                .tables
+                .get_mut(usize::from(about >> 4))
+                .ok_or_else(|| damaged("a JPEG Huffman table of no class"))?;
+            class[usize::from(about & 15)] = true;
+        }
         Ok(())
     }
 
