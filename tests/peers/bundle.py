@@ -52,14 +52,14 @@ class Bundle:
         except OSError as error:
             raise Refused(f"`{path}` cannot be read: {error.strerror}")
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise Refused(f"`{path}` is no bundle of inspectd: {error}")
+            raise Refused(f"`{path}` is no bundle of inspectd, or a damaged one ({error}): name a `*.bundle` that inspectd wrote")
         try:
             manifest = json.loads(files[MANIFEST])
             check_digests(path, files, manifest)
             refuse_deciding_heads(path, manifest.get("heads", {}))
             return from_manifest(manifest, files[GRAPH])
-        except (KeyError, TypeError, ValueError) as error:
-            raise Refused(f"`{path}` is no bundle of inspectd: its manifest lacks or garbles {error}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Refused(f"`{path}` is no bundle of inspectd: its manifest lacks or garbles something ({error})")
 
     def verdict(self, scores: np.ndarray) -> tuple[str, str]:
         """What the scores mean for the part, and the label that this rests on (`models/src/ruling.rs`)."""
@@ -92,7 +92,7 @@ def read_zip(content: bytes) -> dict[str, bytes]:
 def check_digests(path: Path, files: dict[str, bytes], manifest: dict) -> None:
     """Refuses a bundle of another format, or one with a file that is not what the manifest says."""
     if manifest["format"] != FORMAT:
-        raise Refused(f"`{path}` has format {manifest['format']}, known is {FORMAT}: take the peers of its own version")
+        raise Refused(f"`{path}` has format {manifest['format']}, known is {FORMAT}: take the peers of the inspectd that wrote it")
     expected = {GRAPH: manifest["graph_sha256"], **manifest["files_sha256"]}
     for name in sorted(expected.keys() | files.keys() - {MANIFEST}):
         if name not in files or hashlib.sha256(files[name]).hexdigest() != expected.get(name):
@@ -104,7 +104,7 @@ def refuse_deciding_heads(path: Path, heads: dict) -> None:
     prototypes = heads.get("prototypes") or {}
     registered = any(kind.get("registered", True) for kind in prototypes.get("kinds", []))
     if heads.get("rules") or registered or prototypes.get("unknown", "keep") != "keep":
-        raise Refused(f"`{path}` decides by more than its scores (good-only memory or registered kinds): take one that does not")
+        raise Refused(f"`{path}` decides by more than its scores (good-only memory, registered kinds): take one that does not")
 
 
 def from_manifest(manifest: dict, graph: bytes) -> Bundle:

@@ -6,20 +6,24 @@ import os
 import sqlite3
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from bundle import Bundle, Refused
+from bundle import Bundle
 from inspector import Inspector, decoder, load
 
 FORK = multiprocessing.get_context("fork")
-POOLS = {"threads": (threading.Thread, time.thread_time), "processes": (FORK.Process, time.process_time)}
+POOLS = ("processes", "threads")
 KEPT = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-TABLE = "CREATE TABLE part (id INTEGER PRIMARY KEY, at REAL, picture TEXT, verdict TEXT, label TEXT, score REAL, scores BLOB, kept TEXT)"
+TABLE = """CREATE TABLE part
+    (id INTEGER PRIMARY KEY, at REAL, picture TEXT, verdict TEXT, label TEXT, score REAL, scores BLOB, kept TEXT)"""
 INSERT = "INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+CREW: "Crew"
+"""A forked process inherits it, with locks and pictures, which cannot be sent to it."""
 
 
 @dataclass
@@ -33,7 +37,6 @@ class Tally:
     decided_ms: list[float] = field(default_factory=list)
     recorded_ms: list[float] = field(default_factory=list)
     parts: list[tuple[int, float, str, str, str]] = field(default_factory=list)
-    error: str = ""
 
 
 class Crew:
@@ -50,27 +53,18 @@ class Crew:
         self.next = FORK.Value("q", 0)
         self.together = FORK.Barrier(args.workers + 1)
         self.one_writer = FORK.Lock()  # SQLite's own waiting for its one writer sleeps for too long
-        self.tallies = FORK.SimpleQueue()
 
     def take(self) -> int:
         with self.next.get_lock():
             self.next.value += 1
             return self.next.value - 1
 
-    def work(self) -> None:
-        tally = Tally()
-        try:
-            self.inspect(tally)
-        except Exception as error:  # the others wait for this one
-            tally.error = f"{type(error).__name__}: {error}"
-            self.together.abort()
-        self.tallies.put(tally)
-
-    def inspect(self, tally: Tally) -> None:
-        args, bundle = self.args, self.bundle
+    def inspect(self) -> Tally:
+        """Takes parts until there are no more, or the time is over."""
+        args, bundle, tally = self.args, self.bundle, Tally()
         inspector, decode, database = Inspector(bundle), decoder(args.decode, bundle), open_database(self.folder)
         inspector.scores(decode(self.pictures[0]))
-        processor = POOLS[args.pool][1]
+        processor = time.thread_time if args.pool == "threads" else time.process_time
         self.together.wait()
         tally.started, cpu = time.perf_counter(), processor()
         while (part := self.take()) < args.parts and time.perf_counter() - tally.started < args.seconds:
@@ -91,6 +85,7 @@ class Crew:
         self.together.wait()
         tally.memory_bytes = memory_bytes()
         self.together.wait()
+        return tally
 
     def as_jpeg(self, picture: np.ndarray) -> bytes:
         """A file as it came, a raw frame at quality 95 without chroma subsampling: what inspectd keeps."""
@@ -100,27 +95,29 @@ class Crew:
 
     def run(self) -> tuple[list[Tally], float, int]:
         """The workers' tallies, seconds from this program's start to their being ready, and the memory of all."""
-        kind = POOLS[self.args.pool][0]
-        workers = [kind(target=self.work, daemon=True) for _ in range(self.args.workers)]
-        ready_s, own = 0.0, 0
-        for worker in workers:
-            worker.start()
-        try:
-            self.together.wait()
-            ready_s = since_start_s() - self.loading_s
-            self.together.wait()
-            own = memory_bytes()
-            self.together.wait()
-        except threading.BrokenBarrierError:
-            pass  # whoever broke it says why in its tally
-        tallies = [self.tallies.get() for _ in workers]
-        for worker in workers:
-            worker.join()
-        errors = [tally.error for tally in tallies if tally.error and "BrokenBarrier" not in tally.error]
-        if errors:
-            raise Refused(errors[0])
-        counted = [tally.memory_bytes for tally in tallies] if self.args.pool == "processes" else []
-        return tallies, ready_s, own + sum(counted)
+        global CREW
+        CREW = self
+        forked = self.args.pool == "processes"
+        with ProcessPoolExecutor(self.args.workers, FORK) if forked else ThreadPoolExecutor(self.args.workers) as pool:
+            workers = [pool.submit(inspect_with_crew) for _ in range(self.args.workers)]
+            for worker in workers:
+                # The others wait for one that failed, or was killed.
+                worker.add_done_callback(lambda done: done.exception() and self.together.abort())
+            try:
+                self.together.wait()
+                ready_s = since_start_s() - self.loading_s
+                self.together.wait()
+                memory = memory_bytes()
+                self.together.wait()
+            except threading.BrokenBarrierError:
+                errors = [worker.exception() for worker in workers]
+                raise next(error for error in errors if not isinstance(error, threading.BrokenBarrierError)) from None
+            tallies = [worker.result() for worker in workers]
+        return tallies, ready_s, memory + forked * sum(tally.memory_bytes for tally in tallies)
+
+
+def inspect_with_crew() -> Tally:
+    return CREW.inspect()
 
 
 def open_database(folder: Path) -> sqlite3.Connection:

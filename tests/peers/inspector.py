@@ -1,7 +1,7 @@
 """From a picture to scores, as a careful Python programmer would write it: what all the peers share.
 
-Buffers are made once and reused, every library works on the calling thread only, and nothing is converted twice: pictures are decoded to red,
-green, blue at once, and normalising writes into the very tensor that ONNX Runtime reads.
+Buffers are made once and reused, every library works on the calling thread only, and nothing is converted twice: pictures are
+decoded to red, green, blue at once, and normalising writes into the very tensor that ONNX Runtime reads.
 """
 
 import ctypes
@@ -58,9 +58,12 @@ def turbojpeg_decoder(bundle: Bundle, scaled: bool = True) -> Callable[[np.ndarr
 
     def decode(jpeg: np.ndarray) -> Picture:
         nonlocal buffer
-        width, height, _, _ = turbo.decode_header(jpeg)
-        scale = smallest_scale(width, height, bundle) if scaled else (8, 8)
-        buffer = turbo.decode(jpeg, turbojpeg.TJPF_RGB, scaling_factor=reduced(scale), dst=buffer)
+        try:
+            width, height, _, _ = turbo.decode_header(jpeg)
+            scale = smallest_scale(width, height, bundle) if scaled else (8, 8)
+            buffer = turbo.decode(jpeg, turbojpeg.TJPF_RGB, scaling_factor=reduced(scale), dst=buffer)
+        except OSError as error:
+            raise Refused(f"libjpeg-turbo cannot decode a picture ({error}); are these JPEG files whole?") from error
         return buffer
 
     return decode

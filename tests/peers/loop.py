@@ -1,7 +1,7 @@
 """A plain Python loop that inspects parts: the peer of inspectd's pipeline.
 
-Workers take pictures from memory, decode, resize, run the model (one thread each), decide by the bundle's thresholds, commit each part to
-SQLite (WAL, synchronous=FULL) and keep every second picture as a JPEG file. It has no queue, deadline, camera, page or alarm.
+Workers take pictures from memory, decode, resize, run the model (one thread each), decide by the bundle's thresholds, commit each
+part to SQLite (WAL, synchronous=FULL) and keep every second picture as a JPEG file. It has no queue, deadline, camera, page or alarm.
 Prints one JSON line; README.md says what its figures mean.
 """
 
@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="*.jpg, or *.npy frames with --decode raw")
     parser.add_argument("--bundle", type=Path, required=True, metavar="FILE")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--pool", choices=list(POOLS), default="threads", help="what the workers are")
+    parser.add_argument("--pool", choices=POOLS, default=POOLS[0], help="what the workers are")
     parser.add_argument("--decode", choices=["opencv", "turbojpeg", "raw"], default="opencv")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--parts", type=int, help="so many parts in all")
@@ -95,3 +96,5 @@ if __name__ == "__main__":
         main()
     except Refused as refused:
         sys.exit(f"error: {refused}")
+    except BrokenProcessPool:
+        sys.exit("error: a worker process was killed; is there too little memory for these pictures? Give fewer")

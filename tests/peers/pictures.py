@@ -1,8 +1,8 @@
 """Makes the pictures that the peers are measured on: parts of inspectd's synthetic line, at the size of a real camera.
 
-`inspectd run --once` draws and keeps the parts (every second one defective); each is scaled to the size asked for and gets the fine grain
-of a sensor, which the resize to the model's input averages away again, but which a JPEG decoder has to work through: at 2448 x 2048 and
-quality 90 (4:2:0) a file has some 500 kB. The same seed gives the same pictures.
+`inspectd run --once` draws and keeps the parts (every second one defective, on average); each is scaled to the size asked for and
+gets the fine grain of a sensor, which the resize to the model's input averages away again, but which a JPEG decoder has to work
+through: at 2448 x 2048 and quality 90 (4:2:0) a file has some 500 kB. The same seed gives the same pictures.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--size", type=size, default=(2448, 2048), metavar="WxH")
     parser.add_argument("--as", choices=["jpeg", "npy"], default="jpeg", dest="form")
     parser.add_argument("--seed", type=int, default=4711)
-    parser.add_argument("--grain", type=float, default=2.0, metavar="STEPS")
+    parser.add_argument("--grain", type=float, default=1.5, metavar="STEPS")
     parser.add_argument("--program", type=Path, default=REPOSITORY / "target" / "debug" / "inspectd", metavar="FILE")
     args = parser.parse_args()
     if args.count < 1:

@@ -1,7 +1,7 @@
 """What DCT-scaled decoding does to scores and verdicts, beside decoding the whole picture: same files, same library, same model.
 
-A scaled decoder leaves out the high frequencies of each 8 x 8 block instead of averaging pixels, so the model sees a slightly other picture.
-Prints one JSON line.
+A scaled decoder leaves out the high frequencies of each 8 x 8 block instead of averaging pixels, so the model sees a slightly
+other picture. Prints one JSON line.
 """
 
 import argparse
