@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-train accept soak screenshots setup setup-test
+.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -41,8 +41,12 @@ accept: build ## the long accuracy runs: synthetic line, steel, few-shot, good-o
 	$(dir $(BIN))accept
 	INSPECTD_LOOP_KILLS=30 cargo nextest run --workspace --profile soak --no-capture -E 'binary(learning) & test(killed)'
 
-bench: build ## parts per second and added latency beside a bare loop of the same calls; p99 beside a training and with ten viewers; a frame's last byte to the PLC's bit; a million records
-	cargo bench -q --workspace --profile dev --bench pipeline --bench beside --bench plc --bench viewers --bench history
+bench: build ## single calls; the line beside a bare loop and Python loops (PYTHON=...); store, cores; p99 beside a training and ten viewers; PLC; a million records
+	cargo bench -q --workspace --profile dev --bench kernels --bench pipeline --bench store --bench cores --bench beside --bench plc --bench viewers --bench history
+	@tests/bench-peers
+
+bench-compare: build ## has the hot path become slower since BASE=commit? the line in turns, instructions by callgrind
+	@tests/bench-compare $(or $(BASE),$(error name a commit: make bench-compare BASE=main))
 
 bench-train: build ## training throughput, beside PyTorch's where a Python has it (PYTHON=...)
 	@tests/bench-train

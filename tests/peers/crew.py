@@ -74,7 +74,7 @@ class Crew:
             verdict, label = bundle.verdict(scores)
             score = float(scores[bundle.labels.index(label)])
             tally.decided_ms.append((time.perf_counter() - begun) * 1000)
-            kept = f"{part}.jpg" if part % 2 else None
+            kept = f"{part}.jpg" if verdict != "pass" else None
             with self.one_writer, database:
                 database.execute(INSERT, (part, time.time(), name, verdict, label, score, scores.tobytes(), kept))
             tally.recorded_ms.append((time.perf_counter() - begun) * 1000)

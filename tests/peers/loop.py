@@ -1,7 +1,7 @@
 """A plain Python loop that inspects parts: the peer of inspectd's pipeline.
 
 Workers take pictures from memory, decode, resize, run the model (one thread each), decide by the bundle's thresholds, commit each
-part to SQLite (WAL, synchronous=FULL) and keep every second picture as a JPEG file. It has no queue, deadline, camera, page or alarm.
+part to SQLite (WAL, synchronous=FULL) and keep the pictures of what did not pass as JPEG files. It has no queue, deadline, camera, page or alarm.
 Prints one JSON line; README.md says what its figures mean.
 """
 
