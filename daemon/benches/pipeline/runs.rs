@@ -131,6 +131,12 @@ impl Work {
             assert_eq!(counts.triggered, parts as u64, "{counts:?}");
             undecided = counts.no_decision;
             let page = store.after(0, parts.max(1));
+            let kept = page.iter().filter(|stored| stored.inspection.evidence.is_some());
+            assert!(
+                kept.clone().all(|stored| stored.inspection.verdict != Verdict::Pass),
+                "{} pictures were kept, others than the bare loop keeps",
+                kept.count()
+            );
             page.iter().map(|stored| f64::from(stored.inspection.ledger.total_us) / 1000.0).collect()
         });
         Run { undecided, ..run }
