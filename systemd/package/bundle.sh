@@ -24,12 +24,14 @@ download() {
     -o Dir::Cache::archives="$PWD/$stage/debs" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root -o Debug::NoLocking=1 \
     install "$(realpath "$package")" >&2 || fail "apt cannot fetch what the package needs: run \`apt-get update\` and try again"
   rm -rf "$stage/debs/partial" "$stage/debs/lock" "$stage/nothing"
+  # Epochs are written as %3a in file names, which would be read back as an address.
+  local deb; for deb in "$stage"/debs/*%3a*; do mv "$deb" "${deb%/*}/$(basename "$deb" | sed 's/_[0-9]*%3a/_/')"; done
   cp "$package" "$stage/debs/"
 }
 
 # Which licences are inside, in the words of each package's copyright file, and where its source is.
 licences() {
-  local deb name folder=$stage/licences
+  local deb name named folder=$stage/licences
   mkdir -p "$folder"
   cat <<'TEXT'
 What is in this bundle, and under which licences. The whole texts are in licences/, those of Rust crates and of ONNX Runtime in /usr/share/doc/inspectd.
@@ -45,15 +47,16 @@ TEXT
     name=$(dpkg-deb -f "$deb" Package)
     dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/share/doc/$name/copyright" >"$folder/$name.copyright" 2>/dev/null || rm "$folder/$name.copyright"
     dpkg-deb -W --showformat='${Package} | ${Version} | ${source:Package} | ${source:Version} | ' "$deb"
+    named="as its source package's (a link in the package)"
     if [ -e "$folder/$name.copyright" ]; then
-      grep -aoP '^License: *\K\S.*' "$folder/$name.copyright" | sort -u | paste -sd, | sed 's/^$/see the text/'
-    else
-      echo "as its source package's (a link in the package)"
+      named=$(grep -aoP '^License: *\K\S.*' "$folder/$name.copyright" | sort -u | paste -sd,) || true
     fi
+    echo "${named:-see the text}"
   done
 }
 
 rm -rf "$stage"
+mkdir -p "$stage"
 download
 licences >"$stage/LICENCES.txt"
 (cd "$stage/debs" && dpkg-scanpackages -m . /dev/null >Packages 2>/dev/null)
