@@ -6,12 +6,13 @@ cd "$(dirname "$0")"
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
 
+# Both name a VERSION: the bundle's counts.
+. /etc/os-release
 . ./bundle.conf
 [ "$(id -u)" = 0 ] || fail "not root: run it with sudo"
 command -v apt-get >/dev/null || fail "no apt-get here: this bundle is for Debian $DEBIAN"
 machine=$(dpkg --print-architecture)
 [ "$machine" = "$ARCHITECTURE" ] || fail "this bundle is for $ARCHITECTURE, this machine is $machine"
-. /etc/os-release
 [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = "$DEBIAN" ] ||
   fail "this bundle is for Debian $DEBIAN, this machine runs ${PRETTY_NAME:-something else}: its libraries do not fit"
 say "comparing every file with SHA256SUMS"

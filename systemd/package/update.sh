@@ -37,7 +37,7 @@ field() { dpkg-deb -f "$1" "$2" 2>/dev/null || true; }
 machine=$(dpkg --print-architecture)
 [ "$(field "$package" Architecture)" = "$machine" ] || fail "\`$package\` is for $(field "$package" Architecture), this machine is $machine"
 new=$(field "$package" Version)
-old=$(dpkg-query -W -f='${db:Status-Status} ${Version}' inspectd 2>/dev/null | sed -n 's/^installed //p')
+old=$(dpkg-query -W -f='${db:Status-Status} ${Version}' inspectd 2>/dev/null | sed -n 's/^installed //p' || true)
 previous=${previous:-$KEPT/current.deb}
 if [ -n "$old" ] && [ -n "$return" ]; then
   [ "$(field "$previous" Version)" = "$old" ] ||
