@@ -10,9 +10,7 @@ CARGO_DEB_VERSION=3.8.0
 say() { printf 'package: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-# The manifest names files below `target`.
-[ "$target" = "$PWD/target" ] || { [ -e target ] || ln -s "$target" target; }
+# The manifest names this folder, wherever cargo builds.
 stage=target/package
 version=${PACKAGE_VERSION:-$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)}
 
@@ -27,7 +25,7 @@ program() {
   if [ -z "${PACKAGE_BIN:-}" ]; then
     say "building the program (release)"
     cargo build -q --release --workspace --bin inspectd
-    PACKAGE_BIN=$target/release/inspectd
+    PACKAGE_BIN=${CARGO_TARGET_DIR:-target}/release/inspectd
   fi
   [ -x "$PACKAGE_BIN" ] || fail "there is no program \`$PACKAGE_BIN\`"
   strip -o "$stage/inspectd" "$PACKAGE_BIN"

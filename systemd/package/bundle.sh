@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One file for a PC without internet: the package, every package of Debian that it needs, checksums, licences, and an installer. Written beside the
-# package. All dependencies are in it, down to the C library: about 40 MB more than leaving out what most machines have, and it fits a machine of any
+# package. All dependencies are in it, down to the C library: 19 MB more than without what a least installation has, and it fits a machine of any
 # point release; apt takes only what a machine lacks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

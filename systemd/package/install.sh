@@ -18,7 +18,7 @@ machine=$(dpkg --print-architecture)
 say "comparing every file with SHA256SUMS"
 sha256sum --quiet --strict -c SHA256SUMS || fail "this bundle is damaged: copy it again"
 
-say "this bundle holds inspectd $VERSION and every package of Debian $DEBIAN that it needs ($(ls debs | wc -l) files; licences and sources: LICENCES.txt)."
+say "this bundle holds inspectd $VERSION and every package of Debian $DEBIAN that it needs ($(ls debs/*.deb | wc -l) files; licences and sources: LICENCES.txt)."
 say "apt installs those of them that this machine lacks, and nothing from anywhere else. It makes a user \`inspectd\`,"
 say "/etc/inspectd, /var/lib/inspectd and units of systemd."
 exec bash ./update.sh --repository "$PWD/debs" "$@" "debs/$PACKAGE"

@@ -112,6 +112,7 @@ copy_state() { # to a file
 }
 
 go_back() {
+  rm -f $KEPT/incoming.deb
   say "$new does not pass; $old comes back"
   drain
   repository='' put_in "$previous" || { say "$old cannot be installed again: \`dpkg -i $previous\` says why"; exit 4; }
@@ -142,6 +143,9 @@ fi
 declare -A ready
 for unit in $lines; do ready[$unit]=$(readyz "$unit"); done
 install -d -m 0700 "$KEPT"
+# It may be the very file that is written over below.
+cp "$package" $KEPT/incoming.deb
+package=$KEPT/incoming.deb
 copy=$KEPT/state-$(date -u +%Y%m%dT%H%M%SZ).tar
 if [ -n "$old" ]; then
   drain
@@ -151,7 +155,7 @@ if [ -n "$old" ]; then
 fi
 say "installing $new"
 if put_in "$package" && self_check; then
-  cp "$package" $KEPT/current.deb
+  mv "$package" $KEPT/current.deb
   # Three copies are kept.
   find $KEPT -name 'state-*.tar' | sort -r | tail -n +4 | xargs -r rm
   say "inspectd $new is in place"
