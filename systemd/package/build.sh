@@ -65,6 +65,6 @@ program
 cp .setup/onnxruntime/lib/libonnxruntime.so.* "$stage/lib/"
 documents
 mkdir -p target/debian
-.setup/cargo-deb/bin/cargo-deb deb --manifest-path systemd/package/Cargo.toml --no-build --no-strip --deb-version "$version" -o target/debian/ -q
+CARGO_TARGET_DIR=$PWD/target .setup/cargo-deb/bin/cargo-deb deb --manifest-path systemd/package/Cargo.toml --no-build --no-strip --deb-version "$version" -o target/debian/ -q
 rm -f systemd/package/Cargo.lock
 ls target/debian/inspectd_"$version"*.deb
