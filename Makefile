@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots setup setup-test
+.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -37,7 +37,17 @@ lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 
-accept: build ## the long accuracy runs: synthetic line, steel, few-shot, good-only and more; the program `accept` takes their names
+package: setup web-ui/dist/index.html ## a Debian package in target/debian (a release build; PACKAGE_BIN=FILE takes a program that is there)
+	@PACKAGE_BIN="$(PACKAGE_BIN)" systemd/package/build.sh
+
+offline-bundle: package ## one file that installs and updates a PC without internet: the package and all that it needs, checksums, licences
+	@systemd/package/bundle.sh
+
+accept-package: PACKAGE_BIN ?= $(BIN)
+accept-package: build offline-bundle ## the package's life in a clean Debian: installed, updated, back from a broken update, purged
+	@tests/package "$$(ls -t target/debian/*.run | head -1)" "$$(ls -t target/debian/*.deb | head -1)"
+
+accept: build accept-package ## the long accuracy runs: synthetic line, steel, few-shot, good-only and more; the program `accept` takes their names
 	$(dir $(BIN))accept
 	INSPECTD_LOOP_KILLS=30 cargo nextest run --workspace --profile soak --no-capture -E 'binary(learning) & test(killed)'
 
