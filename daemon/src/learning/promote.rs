@@ -188,7 +188,7 @@ impl Learning {
     }
 
     fn load(&self, before: &Prepared, model: &Model) -> anyhow::Result<Prepared> {
-        self.kitchen.with_model(before, self.bundle_of(before, model)?)
+        self.kitchen.with_model(before, &self.bundle_of(before, model)?)
     }
 }
 

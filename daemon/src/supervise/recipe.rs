@@ -143,15 +143,15 @@ impl Kitchen {
         let Some((registry, champion)) =
             self.registry.as_ref().and_then(|registry| Some((registry, registry.champion(&base)?)))
         else {
-            return self.join(recipe, own, base, before);
+            return self.join(recipe, &own, base, before);
         };
         let promoted = self
             .open(&registry.path_of(&champion))
-            .and_then(|bundle| self.join(recipe.clone(), bundle, base.clone(), before));
+            .and_then(|bundle| self.join(recipe.clone(), &bundle, base.clone(), before));
         promoted.or_else(|error| {
             // A line that stands still helps nobody: the recipe's own model is what it was set up with.
             tracing::error!("the promoted model {champion} cannot be used, so the recipe's own decides: {error:#}");
-            self.join(recipe, own, base, before)
+            self.join(recipe, &own, base, before)
         })
     }
 
@@ -159,7 +159,7 @@ impl Kitchen {
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub fn with_model(&self, before: &Prepared, bundle: Bundle) -> anyhow::Result<Prepared> {
+    pub fn with_model(&self, before: &Prepared, bundle: &Bundle) -> anyhow::Result<Prepared> {
         self.join(before.in_force.recipe.clone(), bundle, before.base.clone(), Some(before))
     }
 
@@ -177,7 +177,7 @@ impl Kitchen {
     fn join(
         &self,
         recipe: Recipe,
-        bundle: Bundle,
+        bundle: &Bundle,
         base: Arc<str>,
         before: Option<&Prepared>,
     ) -> anyhow::Result<Prepared> {
@@ -202,7 +202,7 @@ impl Kitchen {
     }
 
     /// The model, and the providers that do not work for it.
-    fn load(&self, bundle: Bundle, recipe: &Recipe) -> anyhow::Result<Loaded> {
+    fn load(&self, bundle: &Bundle, recipe: &Recipe) -> anyhow::Result<Loaded> {
         models::runtime::init(None)?;
         let options = SessionOptions {
             require: recipe.require_provider,
@@ -237,7 +237,7 @@ impl Kitchen {
                 .find(|model| *model.manifest() == bundle.manifest && demanded.is_none_or(|it| it == model.provider()));
             match same {
                 Some(&model) => Ok(model.clone()),
-                None => Ok(self.load(bundle, recipe)?.0),
+                None => Ok(self.load(&bundle, recipe)?.0),
             }
         };
         regions::bundles(recipe).into_iter().map(|path| Ok((path.to_owned(), one(path)?))).collect()
