@@ -46,6 +46,32 @@ impl GraphBuilder {
         self.node("AveragePool", &[x], output, attributes)
     }
 
+    /// The largest of each window of `kernel` x `kernel` cells, `stride` apart. Cells outside (`[before, after]` above and left,
+    /// below and right) never win.
+    pub fn max_pool(
+        &mut self,
+        x: &str,
+        kernel: usize,
+        stride: usize,
+        [before, after]: [usize; 2],
+        output: &str,
+    ) -> String {
+        let [k, s, before, after] = [kernel, stride, before, after].map(|size| size as i64);
+        let attributes = vec![
+            ints("kernel_shape", &[k, k]),
+            ints("pads", &[before, before, after, after]),
+            ints("strides", &[s, s]),
+        ];
+        self.node("MaxPool", &[x], output, attributes)
+    }
+
+    /// `count` cells of zeros on every side.
+    pub fn pad_zeros(&mut self, x: &str, count: usize, output: &str) -> String {
+        let count = count as i64;
+        let pads = self.integers(&format!("{output}.pads"), &[0, 0, count, count, 0, 0, count, count]);
+        self.node("Pad", &[x, &pads], output, Vec::new())
+    }
+
     /// Every cell `factor` times across and down. Written as copies of the channels that are dealt out over space: exact, and
     /// without the coordinate rules of `Resize`, which runtimes read differently.
     pub fn repeat_cells(&mut self, x: &str, factor: usize, output: &str) -> String {

@@ -8,7 +8,7 @@ use super::proto::{
 use super::{IR_VERSION, OPSET};
 use crate::weights::Tensor;
 
-/// A convolution's geometry. Padding is `kernel / 2` on every side, as in all networks of the zoo.
+/// A convolution's geometry. Padding is `kernel / 2` on every side unless it is given ([`GraphBuilder::conv_padded`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
     /// Side of the square kernel, odd.
@@ -75,21 +75,36 @@ impl GraphBuilder {
     /// Convolution with bias. `x`: `1 x in x height x width`; the constants are `{output}.weight` (`out x in/groups x
     /// kernel x kernel`) and `{output}.bias` (`out`), which the caller has added.
     pub fn conv(&mut self, x: &str, conv: Conv, output: &str) -> String {
+        let inputs = [x, &format!("{output}.weight"), &format!("{output}.bias")];
+        self.conv_padded(&inputs, conv, [conv.kernel / 2; 2], output)
+    }
+
+    /// Convolution of `inputs`: the value, the weight and, where there is one, the bias. `[before, after]` cells of zeros are
+    /// added above and left, below and right.
+    pub fn conv_padded(&mut self, inputs: &[&str], conv: Conv, [before, after]: [usize; 2], output: &str) -> String {
         let Conv { kernel, stride, groups } = conv;
-        let (k, p, s) = (kernel as i64, (kernel / 2) as i64, stride as i64);
+        let [k, s, before, after] = [kernel, stride, before, after].map(|size| size as i64);
         let attributes = vec![
             ints("dilations", &[1, 1]),
             int("group", groups as i64),
             ints("kernel_shape", &[k, k]),
-            ints("pads", &[p, p, p, p]),
+            ints("pads", &[before, before, after, after]),
             ints("strides", &[s, s]),
         ];
-        self.node("Conv", &[x, &format!("{output}.weight"), &format!("{output}.bias")], output, attributes)
+        self.node("Conv", inputs, output, attributes)
     }
 
     /// `max(x, 0)`.
     pub fn relu(&mut self, x: &str) -> String {
         self.node("Relu", &[x], &format!("{x}.relu"), Vec::new())
+    }
+
+    /// `clamp(x, low, high)`.
+    pub fn clip(&mut self, x: &str, low: f32, high: f32) -> String {
+        let bound = |value| Tensor { shape: Vec::new(), data: vec![value] };
+        let low = self.initializer(&format!("{x}.low"), &bound(low));
+        let high = self.initializer(&format!("{x}.high"), &bound(high));
+        self.node("Clip", &[x, &low, &high], &format!("{x}.clip"), Vec::new())
     }
 
     /// `clamp(x / 6 + 1/2, 0, 1)`.
@@ -201,5 +216,5 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
 }
 
 pub(super) fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), f: Some(value), r#type: attribute_type::FLOAT, ..AttributeProto::default() }
+    AttributeProto::float(name, value)
 }

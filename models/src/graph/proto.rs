@@ -237,6 +237,11 @@ impl AttributeProto {
     pub fn int(name: &str, value: i64) -> AttributeProto {
         AttributeProto { name: name.into(), i: Some(value), r#type: attribute_type::INT, ..AttributeProto::default() }
     }
+
+    /// A number.
+    pub fn float(name: &str, value: f32) -> AttributeProto {
+        AttributeProto { name: name.into(), f: Some(value), r#type: attribute_type::FLOAT, ..AttributeProto::default() }
+    }
 }
 
 impl NodeProto {
