@@ -73,8 +73,9 @@ screenshots: build ## pictures of every page, from a walk over 5,000 parts, into
 	rm -f web-ui/screenshots/*.webp
 	INSPECTD_SCREENSHOTS=$(CURDIR)/web-ui/screenshots cargo nextest run --workspace -E 'package(system-tests) & binary(records)'
 
-soak: build ## the long fault runs, two hours: 200 kills, 100 power cuts, 510 damaged files, full and failing disks, 300 random lives of the store, an hour with a fault every two minutes
+soak: build ## the long fault runs, three hours: 200 kills, 100 power cuts, 510 damaged files, full and failing disks, 300 random lives of the store, fuzzing, an hour with a fault every two minutes
 	INSPECTD_FAULTS=long cargo nextest run --workspace --profile soak --no-capture -E 'binary(faults)'
 	PROPTEST_CASES=300 cargo nextest run --workspace --profile soak -E 'binary(store) & test(crash::)'
 	PROPTEST_CASES=20000 cargo nextest run --workspace --profile soak -E 'package(stages) & test(the_books_say)'
+	tests/fuzz/run 600
 	cargo nextest run --workspace --profile soak --no-capture --run-ignored only -E 'binary(faults) & test(soak::)'
