@@ -1,4 +1,4 @@
-//! A model's file: refused in words or sound, and then written and read again the same.
+//! A model's file: refused in words, or accepted with labels. Its seeds are pieces, so what stands behind the digests is hardly reached.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A journal file with anything in it: the store starts, says what it lost, and a second start finds what the first one found.
+//! A journal file with anything in it: the store starts, and a second start finds what the first one found.
 #![no_main]
 
 use std::fs;
