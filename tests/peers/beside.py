@@ -41,7 +41,7 @@ def main() -> None:
         aim = f" (wanted: >= {wanted})" if wanted else ""
         print(f"{case} beside Python's {decode}: loop / line in processor time {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}){aim}")
         for at, name in enumerate(("line", "loop")):
-            of = {key: statistics.median(pair[at][key] for pair in rounds) for key in ("parts_per_s", "cpu_ms_per_part", "p99_ms", "rss_mib", "startup_s")}
+            of = {key: statistics.median(pair[at][key] for pair in rounds) for key in ("parts_per_s", "cpu_ms_per_part", "p99_ms", "rss_mib", "startup_s", "kept")}
             print(f"  {name}: " + ", ".join(f"{key} {value:.1f}" for key, value in of.items()), flush=True)
 
 

@@ -37,6 +37,7 @@ class Tally:
     decided_ms: list[float] = field(default_factory=list)
     recorded_ms: list[float] = field(default_factory=list)
     parts: list[tuple[int, float, str, str, str]] = field(default_factory=list)
+    kept: int = 0
 
 
 class Crew:
@@ -74,11 +75,12 @@ class Crew:
             verdict, label = bundle.verdict(scores)
             score = float(scores[bundle.labels.index(label)])
             tally.decided_ms.append((time.perf_counter() - begun) * 1000)
-            kept = f"{part}.jpg" if verdict != "pass" else None
+            kept = f"{part}.jpg" if verdict != "Pass" else None
             with self.one_writer, database:
                 database.execute(INSERT, (part, time.time(), name, verdict, label, score, scores.tobytes(), kept))
             tally.recorded_ms.append((time.perf_counter() - begun) * 1000)
             if kept:
+                tally.kept += 1
                 (self.folder / kept).write_bytes(self.as_jpeg(picture))
             tally.parts.append((part, score, verdict, label, name))
         tally.ended, tally.cpu_s = time.perf_counter(), processor() - cpu

@@ -42,6 +42,7 @@ def report(args: argparse.Namespace, crew: Crew, tallies: list[Tally], ready_s: 
         "p99_ms": round(float(np.percentile(decided, 99)), 2),
         "recorded_p50_ms": round(float(np.percentile(recorded, 50)), 2),
         "recorded_p99_ms": round(float(np.percentile(recorded, 99)), 2),
+        "kept": sum(tally.kept for tally in tallies),
         "rss_mib": round((memory - pictures) / 2**20),
         "pictures_mib": round(pictures / 2**20),
         "startup_s": round(ready_s, 2),

@@ -111,6 +111,9 @@ fn beside(name: &str, work: &Work, wishes: &Wishes) {
             }
         })
         .collect();
+    for (bare, line) in &pairs {
+        assert_eq!(line.kept, bare.kept, "pictures kept: the two do not do the same work");
+    }
     let of = |figure: fn(&(Run, Run)) -> f64| Median::of(&pairs.iter().map(figure).collect::<Vec<_>>());
     note(&format!("{name}/line"), "parts/s", "more", of(|(_, line)| line.parts_per_s));
     note(&format!("{name}/bare"), "parts/s", "more", of(|(bare, _)| bare.parts_per_s));
@@ -140,7 +143,7 @@ fn alone(name: &str, work: &Work, parts: usize, startup: Duration) {
     let pictures: usize = work.frames.iter().map(|frame| frame.bytes().len()).sum();
     let figures = json!({
         "case": name, "parts": parts, "parts_per_s": run.parts_per_s, "cpu_ms_per_part": run.cpu_ms_per_part, "p50_ms": p50,
-        "p99_ms": p99, "startup_s": startup.as_secs_f64(), "rss_mib": memory_mib() - pictures as f64 / f64::from(1 << 20),
+        "p99_ms": p99, "kept": run.kept, "startup_s": startup.as_secs_f64(), "rss_mib": memory_mib() - pictures as f64 / f64::from(1 << 20),
     });
     println!("{figures}");
 }
