@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test
+.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -26,6 +26,9 @@ setup:
 setup-test:
 	@./setup.sh test
 
+setup-package:
+	@./setup.sh package
+
 # The dashboard is embedded into the program, so it is built first.
 web-ui/dist/index.html: daemon/openapi.json $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -path web-ui/src/lib/schema.ts -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
@@ -37,7 +40,7 @@ lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 
-package: setup web-ui/dist/index.html ## a Debian package in target/debian (a release build; PACKAGE_BIN=FILE takes a program that is there)
+package: setup-package web-ui/dist/index.html ## a Debian package in target/debian (a release build; PACKAGE_BIN=FILE takes a program that is there)
 	@PACKAGE_BIN="$(PACKAGE_BIN)" systemd/package/build.sh
 
 offline-bundle: package ## one file that installs and updates a PC without internet: the package and all that it needs, checksums, licences

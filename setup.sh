@@ -4,13 +4,16 @@
 #
 #   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
 #   ./setup.sh test     the same, a browser for the browser test, promtool, and what other tests need from Python
+#   ./setup.sh package  as build, and what makes and tries the Debian package
 set -euo pipefail
 cd "$(dirname "$0")"
 
 # OpenCV and clang are for the `opencv` crate, cmake and nasm build libjpeg-turbo, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
 PACKAGES_BUILD=(build-essential cmake nasm pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
-# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs.
-PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils)
+# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs, systemd scores the units and runs a line.
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils systemd)
+# The package is made by the first three and lives in a clean Debian of the others.
+PACKAGES_PACKAGE=(binutils dpkg-dev zstd debootstrap systemd-container)
 
 # The shared library comes out of ONNX Runtime's Python wheel: version and content are pinned.
 ORT_VERSION=1.31.1
@@ -138,7 +141,8 @@ command -v cargo >/dev/null || fail "no Rust toolchain: install one (rustup.rs),
 case "${1:-}" in
   build) install_packages "${PACKAGES_BUILD[@]}" ;;
   test) install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" ;;
-  *) fail "usage: ./setup.sh build|test" ;;
+  package) install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PACKAGE[@]}" ;;
+  *) fail "usage: ./setup.sh build|test|package" ;;
 esac
 install_onnxruntime
 install_node

@@ -288,6 +288,22 @@ pub fn bundles(recipe: &Recipe) -> BTreeSet<&Path> {
     recipe.regions.iter().filter_map(|region| region.bundle.as_deref()).collect()
 }
 
+/// How often a model looks at one part; none where that depends on the picture's size, which the recipe does not say.
+pub fn looks(recipe: &Recipe) -> Option<u64> {
+    // Alignment may give the picture another size.
+    let size = recipe.quality.size.filter(|_| recipe.align.is_none());
+    let whole = size.map(|[width, height]| Area { x: 0, y: 0, width, height });
+    if recipe.regions.is_empty() {
+        return recipe.tiles.map_or(Some(1), |tiles| Some(tiles.count(whole?)));
+    }
+    let of = |region: &Region| match region.tiles {
+        None => Some(1),
+        // A view has a size of its own.
+        Some(tiles) => Some(tiles.count(region.area.or(whole.filter(|_| region.view.is_none()))?)),
+    };
+    recipe.regions.iter().map(of).sum()
+}
+
 /// What a model says of one tile; a region that is not cut is one tile.
 pub struct Finding {
     /// Place of its region in [`RecipeInForce::regions`].

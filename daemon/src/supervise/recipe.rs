@@ -10,8 +10,8 @@ use models::bundle::{Bundle, BundleError, Manifest, Signer, Trust};
 use models::fallback::WithFallback;
 use models::prediction::Model;
 use models::predictor::Predictor;
-use models::runtime::{Provider, SessionOptions};
-use stages::recipe::{Recipe, RecipeInForce};
+use models::runtime::{Provider, RuntimeError, SessionOptions};
+use stages::recipe::{Decoding, Recipe, RecipeInForce};
 use stages::regions;
 
 use super::shipped::shipped_bundle;
@@ -19,8 +19,8 @@ use crate::learning::Registry;
 
 /// Predictions by which the processor's time is told.
 const TRIALS: u32 = 5;
-/// What a provider is given to answer, at least: a card may be slow for a moment.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// What a provider is given to answer; a card that takes longer is lost to a line, whatever comes of it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A recipe ready for the line.
 #[derive(Clone)]
@@ -85,36 +85,45 @@ fn in_words(path: &Path, error: &BundleError) -> anyhow::Error {
 /// A model, and the providers that do not work for it, with the reason.
 type Loaded = (Arc<dyn Model>, Arc<[(Provider, String)]>);
 
-/// The first with the processor behind it, where that is quick enough: half the deadline for what the model does with one part.
+/// The first with the processor behind it, where that is quick enough: half the deadline for all that models do with one part.
 ///
 /// # Errors
 /// The processor does not compute it.
-pub(super) fn stand_in(
-    first: Arc<dyn Model>,
-    processor: Arc<dyn Model>,
-    recipe: &Recipe,
-) -> anyhow::Result<Arc<dyn Model>> {
+fn stand_in(first: Arc<dyn Model>, processor: Arc<dyn Model>, recipe: &Recipe) -> Result<Arc<dyn Model>, RuntimeError> {
+    let provider = first.provider();
+    let Some(looks) = regions::looks(recipe) else {
+        tracing::warn!(
+            "should {provider} be lost, the line goes into safe hold: how many tiles a picture has, and whether the processor would be quick \
+             enough for them, is not known without `quality.size`"
+        );
+        return Ok(first);
+    };
     let tensor = vec![0.0; processor.preprocess().tensor_len()];
     let began = Instant::now();
     for _ in 0..TRIALS {
         processor.predict(&tensor)?;
     }
-    let takes = began.elapsed() / TRIALS;
-    let deadline = Duration::from_millis(u64::from(recipe.deadline_ms));
-    let room = deadline / (2 * recipe.regions.len().max(1) as u32);
+    let takes = (began.elapsed() / TRIALS).saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX));
+    let room = Duration::from_millis(u64::from(recipe.deadline_ms)) / 2;
     if takes > room {
         tracing::warn!(
-            "should {} be lost, the line goes into safe hold: the processor takes {takes:.1?} for a picture, and {room:.1?} is half of the deadline",
-            first.provider()
+            "should {provider} be lost, the line goes into safe hold: the processor takes {takes:.1?} for a part, and half of the deadline is {room:.1?}"
         );
         return Ok(first);
     }
-    Ok(Arc::new(WithFallback::new(first, processor, deadline.max(LEAST_PATIENCE))))
+    Ok(Arc::new(WithFallback::new(first, processor, PATIENCE)))
 }
 
 fn warn(in_force: &RecipeInForce) {
     if let Some(words) = in_force.unlike_learned() {
         tracing::warn!("{words}");
+    }
+    let recipe = &in_force.recipe;
+    if recipe.quality.decode == Decoding::Reduced && recipe.asks_for_all_pixels() {
+        tracing::warn!(
+            "`quality.decode` is `reduced`, but pictures are decoded whole: something in the recipe looks at every pixel (sharpness, a golden picture, \
+             codes, calibration, alignment, masks, regions, tiles)"
+        );
     }
 }
 
@@ -253,5 +262,79 @@ impl Kitchen {
             tracing::info!(model = %bundle.manifest.name, "signed by the trusted key {key}: {comment}");
         }
         Ok(bundle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use models::prediction::{HeatMap, Prediction};
+    use stages::recipe::Quality;
+    use stages::regions::Tiles;
+
+    use super::*;
+
+    /// A model that takes its time, on a provider of its choice.
+    struct Slow {
+        manifest: Manifest,
+        provider: Provider,
+        takes: Duration,
+    }
+
+    impl Model for Slow {
+        fn manifest(&self) -> &Manifest {
+            &self.manifest
+        }
+        fn digest(&self) -> &Arc<str> {
+            unreachable!("nobody asks")
+        }
+        fn provider(&self) -> Provider {
+            self.provider
+        }
+        fn predict(&self, _: &[f32]) -> Result<Prediction, RuntimeError> {
+            thread::sleep(self.takes);
+            if self.provider != Provider::Cpu {
+                return Err(RuntimeError::Run { provider: self.provider, reason: "device removed".into() });
+            }
+            Ok(Prediction {
+                scores: vec![1.0],
+                heat: HeatMap { labels: 1, height: 1, width: 1, logits: vec![0.0] },
+                embedding: None,
+                anomaly: None,
+                prototypes: None,
+                provider: self.provider,
+                model_digest: "".into(),
+            })
+        }
+    }
+
+    /// Whether a processor that takes so long for one picture stands behind a card that is lost.
+    fn takes_over(takes: Duration, change: impl FnOnce(&mut Recipe)) -> bool {
+        let manifest = shipped_bundle().expect("it is inside").manifest;
+        let slow = |provider, takes| Arc::new(Slow { manifest: manifest.clone(), provider, takes });
+        let path = Path::new("the demo's recipe");
+        let mut recipe = crate::config::parse_recipe(path, crate::supervise::DEMO_RECIPE).expect("sound");
+        recipe.deadline_ms = 1000;
+        change(&mut recipe);
+        let (card, processor) = (slow(Provider::Cuda, Duration::ZERO), slow(Provider::Cpu, takes));
+        let model = stand_in(card, processor, &recipe).expect("it computes");
+        model.predict(&[]).is_ok()
+    }
+
+    #[test]
+    fn the_processor_stands_in_only_where_half_the_deadline_is_enough_for_a_whole_part() {
+        let quick = Duration::from_millis(5);
+        assert!(takes_over(quick, |_| ()));
+        assert!(!takes_over(Duration::from_millis(550), |_| ()), "the part would be late");
+        let tiled = |size| {
+            move |recipe: &mut Recipe| {
+                recipe.tiles = Some(Tiles { size: 64, overlap: Some(0) });
+                recipe.quality = Quality { size, ..Quality::default() };
+            }
+        };
+        assert!(takes_over(quick, tiled(Some([128, 128]))), "four tiles");
+        assert!(!takes_over(quick, tiled(Some([1280, 1280]))), "four hundred tiles");
+        assert!(!takes_over(quick, tiled(None)), "nobody knows how many tiles");
     }
 }

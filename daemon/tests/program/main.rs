@@ -32,4 +32,3 @@ mod setup;
 mod status;
 mod support;
 mod training;
-mod unit;

@@ -108,7 +108,7 @@ impl Tensors for Weights {
 }
 
 /// Random values that depend on the seed and the tensor's name alone, in ranges that keep the activations of deep networks
-/// moderate: for measuring and for comparing with the source (`models/tools/zoo_parity.py` makes the same ones).
+/// moderate: for measuring, and for comparing with the source.
 ///
 /// Source of the generator: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014 (SplitMix64).
 #[derive(Debug, Clone, Copy)]
