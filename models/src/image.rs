@@ -21,6 +21,8 @@ use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options:
 
 /// Most pixels a picture may have, in millions: above any area camera in use on a line.
 pub const MAX_MEGAPIXELS: u32 = 64;
+/// The longest side that libjpeg-turbo encodes; the format itself would allow 65,535.
+const MAX_JPEG_SIDE: u32 = 65_500;
 
 /// How the bytes of a pixel are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -338,23 +340,30 @@ fn refusal(error: Refusal) -> ImageError {
 /// Encodes pixels as a baseline JPEG, for previews. `quality` is 1 to 100.
 ///
 /// # Errors
-/// [`ImageError::Encode`] when the view contradicts itself or a side is longer than JPEG's 65,535 pixels.
+/// [`ImageError::Encode`] when the view contradicts itself or a side is longer than 65,500 pixels.
 pub fn encode_jpeg(view: ImageView<'_>, quality: u8) -> Result<Vec<u8>, ImageError> {
     let refuse = |reason: String| ImageError::Encode { width: view.width, height: view.height, reason };
     if !view.is_consistent() {
         return Err(refuse(format!("{} bytes of {:?}", view.data.len(), view.format)));
     }
-    let side = |n: u32| u16::try_from(n).map_err(|_| refuse("JPEG allows 65535 pixels a side; use PNG".into()));
-    let (width, height) = (side(view.width)?, side(view.height)?);
-    let color = match view.format {
-        PixelFormat::Mono8 => jpeg_encoder::ColorType::Luma,
-        PixelFormat::Rgb8 => jpeg_encoder::ColorType::Rgb,
+    if view.width.max(view.height) > MAX_JPEG_SIDE {
+        return Err(refuse(format!("JPEG allows {MAX_JPEG_SIDE} pixels a side; use PNG")));
+    }
+    let [width, height] = [view.width, view.height].map(|side| side as usize);
+    // Eyes see less of colour than of light; where quality counts, the colour is kept whole.
+    let (format, subsampling) = match view.format {
+        PixelFormat::Mono8 => (turbojpeg::PixelFormat::GRAY, turbojpeg::Subsamp::Gray),
+        PixelFormat::Rgb8 if quality < 90 => (turbojpeg::PixelFormat::RGB, turbojpeg::Subsamp::Sub2x2),
+        PixelFormat::Rgb8 => (turbojpeg::PixelFormat::RGB, turbojpeg::Subsamp::None),
     };
-    let mut bytes = Vec::with_capacity(view.data.len() / 4);
-    jpeg_encoder::Encoder::new(&mut bytes, quality.clamp(1, 100))
-        .encode(view.data, width, height, color)
-        .map_err(|e| refuse(e.to_string()))?;
-    Ok(bytes)
+    let pitch = width * view.format.channels();
+    let encode = || {
+        let mut encoder = turbojpeg::Compressor::new()?;
+        encoder.set_quality(i32::from(quality.clamp(1, 100)))?;
+        encoder.set_subsamp(subsampling)?;
+        encoder.compress_to_vec(turbojpeg::Image { pixels: view.data, width, pitch, height, format })
+    };
+    encode().map_err(|error: turbojpeg::Error| refuse(error.to_string()))
 }
 
 /// Encodes pixels as PNG: lossless, for evidence and calibration images.

@@ -1,8 +1,11 @@
 """Seeds for the fuzzers, from scratch and from what the project ships: small files of every kind that each target takes."""
 
+import json
+import re
 import struct
 import zlib
 from pathlib import Path
+from zipfile import ZipFile
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -44,10 +47,48 @@ def write(target: str, seeds: dict[str, bytes]) -> None:
 
 
 write("image", {"a.png": png(24, 16), "a.bmp": bmp(24, 16), "a.pgm": pnm(24, 16), "a.jpg": JPEG})
-bundle = (ROOT / "models/weights/default.bundle").read_bytes()
-write("bundle", {"head": bundle[:20_000], "tail": bundle[-20_000:], "empty.zip": b"PK\x05\x06" + b"\0" * 18})
+with ZipFile(ROOT / "models/weights/default.bundle") as bundle:
+    # In front: which of the bundle's files it is (targets/bundle.rs); `a`, the whole.
+    parts = {"manifest.json": "0", "MODEL_CARD.md": "2", "certificate.json": "3", "reference.json": "4"}
+    write("bundle", {name: digit.encode() + bundle.read(name) for name, digit in parts.items()} | {"empty.zip": b"aPK\x05\x06" + b"\0" * 18})
 shipped = {path.name: path.read_bytes() for path in (ROOT / "systemd").glob("*.toml")}
 # As they are, and with their commented examples as keys.
 shipped |= {f"all-{name}": b"\n".join(line.removeprefix(b"# ") for line in text.split(b"\n")) for name, text in shipped.items()}
 write("config", shipped)
 write("journal", {"empty": b"", "zeros": b"\0" * 256})
+
+# One request of each operation, its body with every field of the schema; the names of all fields and the words of all enumerations.
+api = json.loads((ROOT / "daemon/openapi.json").read_text())
+
+
+def example(schema: dict, depth: int = 0) -> object:
+    """Something of this shape."""
+    if "$ref" in schema:
+        return example(api["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], depth + 1)
+    if "enum" in schema:
+        return schema["enum"][0]
+    for choice in ("oneOf", "anyOf", "allOf"):
+        if choice in schema:
+            return example(next((one for one in schema[choice] if one.get("type") != "null"), {}), depth + 1)
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object" and depth < 8:
+        return {name: example(one, depth + 1) for name, one in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [example(schema.get("items", {}), depth + 1)] if depth < 8 else []
+    return {"integer": 1, "number": 0.5, "boolean": True, "string": "a"}.get(kind)
+
+
+def request(method: str, path: str, operation: dict) -> bytes:
+    """Method, target, line feed, body."""
+    target = re.sub(r"\{[^}]*\}", "1", path)
+    query = [f"{one['name']}={example(one['schema'])}" for one in operation.get("parameters", []) if one["in"] == "query"]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    text = json.dumps(example(body["schema"])) if body else ""
+    return f"{method.upper()} {target}{'?' if query else ''}{'&'.join(query)}\n{text}".encode()
+
+
+operations = [(method, path, one) for path, methods in api["paths"].items() for method, one in methods.items()]
+write("http", {f"{at:03}": request(*operation) for at, operation in enumerate(operations)})
+words = sorted(set(re.findall(r'"([a-z_]{2,30})"', json.dumps(api["components"]))))
+(HERE / "seeds/http.words").write_text("".join(f'"{word}"\n' for word in words))

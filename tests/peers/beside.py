@@ -5,6 +5,7 @@ import json
 import statistics
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 LOOP = Path(__file__).with_name("loop.py")
@@ -15,6 +16,7 @@ PAIRS = [
     ("jpeg-5mp-reduced", "jpeg", "turbojpeg", 1.25),
     ("jpeg-5mp", "jpeg", "opencv", None),
     ("raw-5mp", "raw", "raw", 2.0),
+    ("jpeg-5mp", "jpeg", "anomalib", None),
 ]
 
 
@@ -31,6 +33,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     for case, folder, decode, wanted in PAIRS:
+        if decode == "anomalib" and not find_spec("anomalib"):
+            print(f"{case} beside anomalib: SKIPPED, this Python has none (README.md)")
+            continue
         line = [args.program, "--line-only", "--parts", PARTS, case]
         loop = [sys.executable, LOOP, "--images", args.pictures / folder, "--bundle", args.bundle, "--decode", decode, "--parts", PARTS]
         rounds = []

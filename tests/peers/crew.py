@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,8 @@ class Crew:
     def inspect(self) -> Tally:
         """Takes parts until there are no more, or the time is over."""
         args, bundle, tally = self.args, self.bundle, Tally()
-        inspector, decode, database = Inspector(bundle), decoder(args.decode, bundle), open_database(self.folder)
+        inspector, decode = inspecting(args.decode, bundle, self.folder)
+        database = open_database(self.folder)
         inspector.scores(decode(self.pictures[0]))
         processor = time.thread_time if args.pool == "threads" else time.process_time
         self.together.wait()
@@ -116,6 +118,18 @@ class Crew:
                 raise next(error for error in errors if not isinstance(error, threading.BrokenBarrierError)) from None
             tallies = [worker.result() for worker in workers]
         return tallies, ready_s, memory + forked * sum(tally.memory_bytes for tally in tallies)
+
+
+def inspecting(name: str, bundle: Bundle, folder: Path) -> tuple[Inspector, Callable]:
+    """What a worker takes to look at pictures, and how it opens them."""
+    if name != "anomalib":
+        return Inspector(bundle), decoder(name, bundle)
+    import anomalib_peer  # some seconds, which nobody else should pay
+
+    own = folder / str(os.getpid())
+    own.mkdir()
+    os.chdir(own)  # it leaves a cache where it stands
+    return anomalib_peer.AnomalibInspector(bundle, own), anomalib_peer.decode
 
 
 def inspect_with_crew() -> Tally:

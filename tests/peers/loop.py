@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True, metavar="FILE")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pool", choices=POOLS, default=POOLS[0], help="what the workers are")
-    parser.add_argument("--decode", choices=["opencv", "turbojpeg", "raw"], default="opencv")
+    parser.add_argument("--decode", choices=["opencv", "turbojpeg", "raw", "anomalib"], default="opencv")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--parts", type=int, help="so many parts in all")
     length.add_argument("--seconds", type=float, help="for so long")
