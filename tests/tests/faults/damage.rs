@@ -46,6 +46,9 @@ fn damaged_files_cost_what_they_held_and_nothing_else() {
     let mut silent: BTreeMap<String, usize> = BTreeMap::new();
     let mut lost = 0;
     for case in 0..cases {
+        if case % 30 == 0 && case > 0 {
+            println!("{case} of {cases} cases, {lost} records lost so far, each told");
+        }
         let (what, places) = WHERE[case % WHERE.len()];
         fs::remove_dir_all(&state).expect("removed");
         copy(&sound, &state);
