@@ -50,6 +50,7 @@ fn every_command_and_every_file_has_its_page() {
 }
 
 /// What `man` says of a page's faults, as Debian's checker asks it. Without it the test is skipped, except in CI.
+#[allow(clippy::print_stderr)] // what is skipped is said
 fn said_by_man(page: &Path) -> Option<String> {
     let arguments = ["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", text(page)];
     let run = Command::new("man").args(arguments).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80").output();

@@ -133,7 +133,7 @@ fn attempt(mut words: Vec<String>, whole: bool) -> Option<String> {
                 let at = words.iter().position(|word| word.ends_with(&invalid))?;
                 let fits = |sample: &&&str| {
                     let mut words = words.clone();
-                    words[at] = words[at].replace(&invalid, **sample);
+                    words[at] = words[at].replace(&invalid, sample);
                     let next = Cli::command().try_get_matches_from(&words).err();
                     next.is_none_or(|next| {
                         next.get(ContextKind::InvalidValue) != Some(&ContextValue::String((**sample).to_owned()))
