@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package
+.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package setup-book book
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -29,6 +29,9 @@ setup-test:
 setup-package:
 	@./setup.sh package
 
+setup-book:
+	@./setup.sh book
+
 # The dashboard is embedded into the program, so it is built first.
 web-ui/dist/index.html: daemon/openapi.json $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -path web-ui/src/lib/schema.ts -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
@@ -45,6 +48,9 @@ package: setup-package web-ui/dist/index.html ## a Debian package in target/debi
 
 offline-bundle: package ## one file that installs and updates a PC without internet: the package and all that it needs, checksums, licences
 	@systemd/package/bundle.sh
+
+book: setup-book ## the documents as a book in target/book, by mdBook
+	.setup/mdbook/bin/mdbook build docs
 
 accept-package: PACKAGE_BIN ?= $(BIN)
 accept-package: build offline-bundle ## the package's life in a clean Debian: installed, updated, back from a broken update, purged

@@ -5,13 +5,14 @@
 #   ./setup.sh build    system libraries, ONNX Runtime, Node, npm packages
 #   ./setup.sh test     the same, a browser for the browser test, promtool, and what other tests need from Python
 #   ./setup.sh package  as build, and what makes and tries the Debian package
+#   ./setup.sh book     mdBook alone
 set -euo pipefail
 cd "$(dirname "$0")"
 
 # OpenCV and clang are for the `opencv` crate, cmake and nasm build libjpeg-turbo, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
 PACKAGES_BUILD=(build-essential cmake nasm pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
-# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs, systemd scores the units and runs a line.
-PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils systemd)
+# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs, systemd scores the units and runs a line, man reads the pages.
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils systemd man-db groff)
 # The package is made by the first three and lives in a clean Debian of the others.
 PACKAGES_PACKAGE=(binutils dpkg-dev zstd debootstrap systemd-container)
 
@@ -24,6 +25,8 @@ ORT_SHA256_aarch64=da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b
 NODE_VERSION=24.19.0
 NODE_SHA256_x86_64=4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8
 NODE_NEEDED="20.19"
+
+MDBOOK_VERSION=0.5.4
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -137,12 +140,20 @@ install_promtool() {
   rm -rf "$tmp"
 }
 
+install_mdbook() {
+  [ ! -x .setup/mdbook/bin/mdbook ] || return 0
+  say "building mdbook $MDBOOK_VERSION, once, into .setup/mdbook"
+  cargo install -q --locked mdbook --version "=$MDBOOK_VERSION" --no-default-features --features search --root .setup/mdbook ||
+    fail "mdbook cannot be built: is the crate registry reachable?"
+}
+
 command -v cargo >/dev/null || fail "no Rust toolchain: install one (rustup.rs), then run this again"
 case "${1:-}" in
   build) install_packages "${PACKAGES_BUILD[@]}" ;;
   test) install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}" ;;
   package) install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PACKAGE[@]}" ;;
-  *) fail "usage: ./setup.sh build|test|package" ;;
+  book) install_mdbook; exit 0 ;;
+  *) fail "usage: ./setup.sh build|test|package|book" ;;
 esac
 install_onnxruntime
 install_node

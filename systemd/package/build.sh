@@ -58,12 +58,22 @@ documents() {
   { echo "Rust crates inside the program: name, version | licence | source"; echo; crates; } >"$stage/doc/CRATES.txt"
 }
 
+# Manual pages and completions, told by the program itself.
+manuals() {
+  local shell
+  "$stage/inspectd" manual --out "$stage/man" >&2
+  gzip -9n "$stage"/man/*
+  mkdir -p "$stage/completions"
+  for shell in bash zsh fish; do "$stage/inspectd" completions $shell >"$stage/completions/$shell"; done
+}
+
 rm -rf "$stage"
 mkdir -p "$stage/lib"
 install_cargo_deb
 program
 cp .setup/onnxruntime/lib/libonnxruntime.so.* "$stage/lib/"
 documents
+manuals
 mkdir -p target/debian
 CARGO_TARGET_DIR=$PWD/target .setup/cargo-deb/bin/cargo-deb deb --manifest-path systemd/package/Cargo.toml --no-build --no-strip --deb-version "$version" -o target/debian/ -q
 rm -f systemd/package/Cargo.lock

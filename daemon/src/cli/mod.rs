@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod cameras;
 mod change;
 pub mod check;
+pub mod completions;
 pub mod data;
 pub mod demo;
 pub mod doctor;
@@ -22,6 +23,7 @@ pub mod holds;
 pub mod inspect;
 pub mod jobs;
 mod line;
+pub mod manual;
 pub mod models;
 pub mod openapi;
 mod out;
@@ -142,6 +144,10 @@ pub enum Command {
     Audit(audit::Args),
     /// Print the description of the HTTP interface (OpenAPI).
     Openapi(openapi::Args),
+    /// Write the manual pages: one a command, and the keys of configuration and recipe.
+    Manual(manual::Args),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::Args),
     /// Heavy work in a process of its own; started by inspectd itself.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -196,6 +202,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tokens(args) => tokens::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Openapi(args) => openapi::run(args),
+        Command::Manual(args) => manual::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Worker(args) => worker::run(args),
     }
 }
