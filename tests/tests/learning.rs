@@ -212,7 +212,9 @@ fn assert_whole(line: &Program) {
         let last = promotions.max_by_key(|promotion| promotion["at"].as_str().expect("a time").to_owned());
         let last = match last {
             Some(last) => &last["digest"],
-            None => &models.iter().find(|model| model["made_by"] == "the recipe's own").expect("the recipe's")["digest"],
+            None => {
+                &models.iter().find(|model| model["made_by"] == "the recipe's own").expect("the recipe's")["digest"]
+            }
         };
         let decides = &line.get("/api/v1/line")["model"]["digest"];
         (all["champion"] == *last && decides == last).then_some(())
