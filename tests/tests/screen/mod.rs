@@ -85,6 +85,8 @@ impl Browser {
         let wanted = json!({
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+            // A script may scroll through thousands of parts, frame by frame; 30 s are too few where a frame takes 30 ms.
+            "timeouts": { "script": SCRIPT_MS },
         });
         let Value::Object(capabilities) = wanted else { unreachable!("written as an object above") };
         let client = ClientBuilder::new(HttpConnector::new())
@@ -98,6 +100,9 @@ impl Browser {
         page
     }
 }
+
+/// Milliseconds that a script in the page may take.
+const SCRIPT_MS: u32 = 120_000;
 
 impl Drop for Browser {
     fn drop(&mut self) {
