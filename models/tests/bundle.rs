@@ -1,9 +1,12 @@
 //! Bundles: kept exactly, written reproducibly, and refused with words when anything is wrong with them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
+mod container;
+
 use std::fs;
 use std::io::{Cursor, Write};
 
+use container::stored_zip;
 use models::bundle::{
     Bundle, BundleError, Disposition, Expectation, FORMAT, Heads, Label, Manifest, Pooling, Provenance, Tolerance,
     sha256,
@@ -111,28 +114,6 @@ fn with_manifest(edit: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
     edit(&mut json);
     files[0].1 = serde_json::to_vec_pretty(&json).unwrap();
     stored_zip(&files)
-}
-
-/// The container as documented in `archive.rs`, written down a second time.
-fn stored_zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let (mut out, mut list) = (Vec::new(), Vec::new());
-    for (name, content) in files {
-        let offset = out.len() as u32;
-        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
-        common.extend(crc32fast::hash(content).to_le_bytes());
-        common.extend((content.len() as u32).to_le_bytes());
-        common.extend((content.len() as u32).to_le_bytes());
-        common.extend((name.len() as u32).to_le_bytes());
-        out.extend([b"PK\x03\x04", &common[..], name.as_bytes(), content].concat());
-        list.extend([b"PK\x01\x02\x14\x03", &common[..], &[0; 6], &[0, 0, 0xa4, 0x81]].concat());
-        list.extend([&offset.to_le_bytes()[..], name.as_bytes()].concat());
-    }
-    let (start, count) = (out.len() as u32, files.len() as u16);
-    out.extend(&list);
-    out.extend([b"PK\x05\x06\0\0\0\0", &count.to_le_bytes()[..], &count.to_le_bytes()].concat());
-    out.extend([(list.len() as u32).to_le_bytes(), start.to_le_bytes()].concat());
-    out.extend([0, 0]);
-    out
 }
 
 fn refusal(bytes: &[u8]) -> String {

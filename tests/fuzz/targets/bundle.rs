@@ -5,9 +5,13 @@
 //! `INSPECTD_FUZZ_SEEDS=FOLDER` has the small bundle's files written there, as seeds.
 #![no_main]
 
+#[path = "../../../models/tests/container/mod.rs"]
+mod container;
+
 use std::path::Path;
 use std::sync::LazyLock;
 
+use container::stored_zip;
 use libfuzzer_sys::fuzz_target;
 use models::bundle::{
     Bundle, BundleError, Disposition, FORMAT, Heads, Label, Manifest, Pooling, Provenance, Tolerance, sha256,
@@ -93,28 +97,6 @@ fn with_digests(manifest: &[u8], others: &[(&str, &[u8])]) -> Vec<u8> {
     Value::Object(all).to_string().into_bytes()
 }
 
-/// The container as `models/src/bundle/archive.rs` documents it.
-fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut out, mut list) = (Vec::new(), Vec::new());
-    for (name, content) in files {
-        let offset = out.len() as u32;
-        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
-        common.extend(crc32fast::hash(content).to_le_bytes());
-        common.extend((content.len() as u32).to_le_bytes());
-        common.extend((content.len() as u32).to_le_bytes());
-        common.extend((name.len() as u32).to_le_bytes());
-        out.extend([b"PK\x03\x04", &common[..], name.as_bytes(), content].concat());
-        list.extend([b"PK\x01\x02\x14\x03", &common[..], &[0; 6], &[0, 0, 0xa4, 0x81]].concat());
-        list.extend([&offset.to_le_bytes()[..], name.as_bytes()].concat());
-    }
-    let (start, count) = (out.len() as u32, files.len() as u16);
-    out.extend(&list);
-    out.extend([b"PK\x05\x06\0\0\0\0", &count.to_le_bytes()[..], &count.to_le_bytes()].concat());
-    out.extend([(list.len() as u32).to_le_bytes(), start.to_le_bytes()].concat());
-    out.extend([0, 0]);
-    out
-}
-
 /// The small bundle with one file's content exchanged.
 fn with(which: usize, content: &[u8]) -> Vec<u8> {
     let file = |at: usize| if at == which { content } else { SOUND[at].as_slice() };
@@ -122,7 +104,7 @@ fn with(which: usize, content: &[u8]) -> Vec<u8> {
     let others: Vec<(&str, &[u8])> = there.map(|at| (FILES[at], file(at))).collect();
     let manifest = with_digests(file(0), &others);
     let all: Vec<(&str, &[u8])> = std::iter::once((FILES[0], manifest.as_slice())).chain(others).collect();
-    archive(&all)
+    stored_zip(&all)
 }
 
 fn begin() {
