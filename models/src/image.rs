@@ -337,7 +337,7 @@ fn refusal(error: Refusal) -> ImageError {
     }
 }
 
-/// Encodes pixels as a baseline JPEG, for previews. `quality` is 1 to 100.
+/// Encodes pixels as a baseline JPEG: evidence of raw frames, previews, reports. `quality` is 1 to 100.
 ///
 /// # Errors
 /// [`ImageError::Encode`] when the view contradicts itself or a side is longer than 65,500 pixels.
@@ -347,7 +347,7 @@ pub fn encode_jpeg(view: ImageView<'_>, quality: u8) -> Result<Vec<u8>, ImageErr
         return Err(refuse(format!("{} bytes of {:?}", view.data.len(), view.format)));
     }
     if view.width.max(view.height) > MAX_JPEG_SIDE {
-        return Err(refuse(format!("JPEG allows {MAX_JPEG_SIDE} pixels a side; use PNG")));
+        return Err(refuse(format!("a JPEG is written up to {MAX_JPEG_SIDE} pixels a side; use PNG")));
     }
     let [width, height] = [view.width, view.height].map(|side| side as usize);
     // Eyes see less of colour than of light; where quality counts, the colour is kept whole.

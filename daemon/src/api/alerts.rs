@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::inspections::blocking;
 use super::problem::Problem;
@@ -77,7 +78,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<AlertsView>, Pro
     ))]
 pub(super) async fn acknowledge(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    At(id): At<String>,
     who: Who,
     Sent(action): Sent<Action>,
 ) -> Result<Json<Alert>, Problem> {
@@ -93,7 +94,7 @@ pub(super) async fn acknowledge(
     ))]
 pub(super) async fn resolve(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    At(id): At<String>,
     who: Who,
     Sent(action): Sent<Action>,
 ) -> Result<Json<Alert>, Problem> {
@@ -142,7 +143,7 @@ pub(super) async fn rules(State(api): State<Api>) -> Result<Json<BTreeMap<String
     ))]
 pub(super) async fn put_rule(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    At(name): At<String>,
     who: Who,
     Sent(rule): Sent<Rule>,
 ) -> Result<StatusCode, Problem> {
@@ -169,11 +170,7 @@ pub(super) async fn put_rule(
         (status = 404, body = Problem, content_type = "application/problem+json",
             description = "There is none, or it is built in or configured: put one with `enabled: false` in its place"),
     ))]
-pub(super) async fn delete_rule(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-    who: Who,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn delete_rule(State(api): State<Api>, At(name): At<String>, who: Who) -> Result<StatusCode, Problem> {
     blocking(move || {
         let alerts = &api.board.alerts;
         let old = alerts.rules().remove(&name).filter(|named| named.origin == Origin::Api);

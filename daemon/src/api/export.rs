@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::inspections::{Wanted, blocking};
 use super::problem::Problem;
 use crate::background::yield_to_the_line;
@@ -142,11 +143,7 @@ pub(super) async fn export(State(api): State<Api>, query: axum::http::Uri) -> Re
     (status = 200, body = ExportView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn progress(
-    State(api): State<Api>,
-    ticket: Result<Path<String>, PathRejection>,
-) -> Result<Json<ExportView>, Problem> {
-    let Path(ticket) = ticket.map_err(|refused| Problem::bad_request(refused.body_text()))?;
+pub(super) async fn progress(State(api): State<Api>, At(ticket): At<String>) -> Result<Json<ExportView>, Problem> {
     let running = api.exports.lock();
     let found = running.iter().find(|it| it.ticket == ticket).map(|it| it.view.clone());
     found.map(Json).ok_or_else(|| Problem::not_found(format!("no export has the ticket `{ticket}`")))

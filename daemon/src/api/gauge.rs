@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use stages::check::Known;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::inspections::blocking;
 use super::problem::Problem;
@@ -215,11 +216,7 @@ pub(super) async fn plan(
     (status = 200, body = StudyView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(
-    State(api): State<Api>,
-    number: Result<Path<u64>, PathRejection>,
-) -> Result<Json<StudyView>, Problem> {
-    let number = number_of(number)?;
+pub(super) async fn one(State(api): State<Api>, At(number): At<u64>) -> Result<Json<StudyView>, Problem> {
     blocking(move || StudyView::of(&api.board, number)).await
 }
 
@@ -232,11 +229,10 @@ pub(super) async fn one(
 ))]
 pub(super) async fn collect(
     State(api): State<Api>,
-    number: Result<Path<u64>, PathRejection>,
+    At(number): At<u64>,
     who: Who,
     Sent(Collect { on }): Sent<Collect>,
 ) -> Result<Json<StudyView>, Problem> {
-    let number = number_of(number)?;
     blocking(move || {
         let (board, gauge) = (&api.board, &api.board.checks.gauge);
         gauge.lock().get(number)?;
@@ -264,12 +260,7 @@ pub(super) async fn collect(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none"),
 ))]
-pub(super) async fn void(
-    State(api): State<Api>,
-    number: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<StudyView>, Problem> {
-    let number = number_of(number)?;
+pub(super) async fn void(State(api): State<Api>, At(number): At<u64>, who: Who) -> Result<Json<StudyView>, Problem> {
     blocking(move || {
         api.board.checks.gauge.lock().get(number)?;
         api.board.access.trail().append(&who, Deed::new("gauge.void", number.to_string()))?;
@@ -289,10 +280,9 @@ pub(super) async fn void(
 pub(super) async fn rate(
     State(api): State<Api>,
     who: Who,
-    number: Result<Path<u64>, PathRejection>,
+    At(number): At<u64>,
     Sent(NewRatings { appraiser, ratings }): Sent<NewRatings>,
 ) -> Result<Json<StudyView>, Problem> {
-    let number = number_of(number)?;
     if ratings.is_empty() || ratings.len() > MOST_RATINGS {
         return Err(Problem::unprocessable(format!("`ratings`: give 1 to {MOST_RATINGS}")));
     }
@@ -320,12 +310,7 @@ pub(super) async fn rate(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It takes the parts that come"),
 ))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    number: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<StatusCode, Problem> {
-    let number = number_of(number)?;
+pub(super) async fn remove(State(api): State<Api>, At(number): At<u64>, who: Who) -> Result<StatusCode, Problem> {
     blocking(move || {
         let name = api.board.checks.gauge.lock().get(number)?.plan.name.clone();
         api.board.access.trail().append(&who, Deed::new("gauge.remove", number.to_string()).before(name))?;
@@ -343,10 +328,9 @@ pub(super) async fn remove(
 ))]
 pub(super) async fn report(
     State(api): State<Api>,
-    number: Result<Path<u64>, PathRejection>,
+    At(number): At<u64>,
     form: Result<Query<Form>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let number = number_of(number)?;
     let Query(Form { format }) = form.map_err(|refused| Problem::bad_request(refused.body_text()))?;
     let as_csv = match format.as_deref() {
         None | Some("html") => false,
@@ -366,10 +350,6 @@ pub(super) async fn report(
         Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)], bytes).into_response())
     })
     .await
-}
-
-fn number_of(number: Result<Path<u64>, PathRejection>) -> Result<u64, Problem> {
-    number.map(|Path(number)| number).map_err(|refused| Problem::bad_request(refused.body_text()))
 }
 
 impl HeadView {

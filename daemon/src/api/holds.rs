@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::golden::reason_of;
 use super::inspections::blocking;
@@ -155,10 +156,9 @@ pub(super) async fn put(
 pub(super) async fn lift(
     State(api): State<Api>,
     who: Who,
-    number: Result<Path<u64>, PathRejection>,
+    At(number): At<u64>,
     Sent(Lift { reason }): Sent<Lift>,
 ) -> Result<Json<HoldView>, Problem> {
-    let Path(number) = number.map_err(|refused| Problem::bad_request(refused.body_text()))?;
     let reason = reason_of(&reason)?;
     blocking(move || {
         let board = &api.board;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::problem::Problem;
 use super::view::InspectionView;
 use crate::store::{Filter, Known, PurposeKind, Store, Stored, VerdictKind};
@@ -159,21 +160,13 @@ pub(super) async fn known(State(api): State<Api>) -> Result<Json<KnownView>, Pro
     (status = 200, body = InspectionView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<InspectionView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn one(State(api): State<Api>, At(id): At<u64>) -> Result<Json<InspectionView>, Problem> {
     let store = api.board.store.clone();
     blocking(move || Ok(Json(InspectionView::of(find(&store, id)?, &store)))).await
 }
 
 fn find(store: &Store, id: u64) -> Result<Stored, Problem> {
     store.get(id)?.ok_or_else(|| Problem::not_found(format!("no part {id} is on record")))
-}
-
-pub(super) fn part_id(id: Result<Path<u64>, PathRejection>) -> Result<u64, Problem> {
-    id.map(|Path(id)| id).map_err(|refused| Problem::bad_request(refused.body_text()))
 }
 
 /// Reads of the store wait for the disk, so they run on threads for that.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use models_train::progress::{Progress, Stage};
@@ -12,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
-use super::inspections::{blocking, part_id};
+use super::inspections::blocking;
 use super::models::pictured;
 use super::problem::Problem;
 use crate::access::Who;
@@ -216,11 +216,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<JobsView>, Probl
     (status = 200, body = JobDetailView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<JobDetailView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn one(State(api): State<Api>, At(id): At<u64>) -> Result<Json<JobDetailView>, Problem> {
     blocking(move || {
         let Detail { job, progress, curve, log } = api.board.learning.jobs.detail(id)?;
         let point = |Point { at_s, progress }| CurvePoint { at_s, progress: progress.into() };
@@ -270,11 +266,7 @@ pub(super) async fn start(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It has ended"),
 ))]
-pub(super) async fn cancel(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<JobView>, Problem> {
+pub(super) async fn cancel(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<Json<JobView>, Problem> {
     change(api, id, who, ("job.cancel", Jobs::cancel)).await
 }
 
@@ -285,11 +277,7 @@ pub(super) async fn cancel(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It has ended, or is paused"),
 ))]
-pub(super) async fn pause(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<JobView>, Problem> {
+pub(super) async fn pause(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<Json<JobView>, Problem> {
     change(api, id, who, ("job.pause", Jobs::pause)).await
 }
 
@@ -300,11 +288,7 @@ pub(super) async fn pause(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not paused"),
 ))]
-pub(super) async fn resume(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<JobView>, Problem> {
+pub(super) async fn resume(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<Json<JobView>, Problem> {
     change(api, id, who, ("job.resume", Jobs::resume)).await
 }
 
@@ -316,24 +300,14 @@ pub(super) async fn resume(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not done, or was judged too often"),
 ))]
-pub(super) async fn judge(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<JobView>, Problem> {
+pub(super) async fn judge(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<Json<JobView>, Problem> {
     change(api, id, who, ("job.judge", Jobs::judge_again)).await
 }
 
 /// What can be done to a job by its number.
 type Changing = fn(&Jobs, u64) -> Result<Job, JobError>;
 
-async fn change(
-    api: Api,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-    (deed, how): (&'static str, Changing),
-) -> Result<Json<JobView>, Problem> {
-    let id = part_id(id)?;
+async fn change(api: Api, id: u64, who: Who, (deed, how): (&'static str, Changing)) -> Result<Json<JobView>, Problem> {
     blocking(move || {
         let jobs = &api.board.learning.jobs;
         jobs.detail(id)?;
@@ -351,12 +325,7 @@ async fn change(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It has not ended"),
 ))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<StatusCode, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn remove(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<StatusCode, Problem> {
     blocking(move || {
         let jobs = &api.board.learning.jobs;
         jobs.detail(id)?;

@@ -4,6 +4,7 @@
 //! A request passes, in this order: the host check, the gate (another site's page? who asks? may they?), the bound on bodies,
 //! the idempotency keys, its handler. Every answer passes the headers on its way out.
 
+mod address;
 mod alerts;
 mod audit;
 mod body;

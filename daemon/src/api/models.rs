@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::inspections::blocking;
 use super::problem::Problem;
@@ -199,7 +200,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<ModelsView>, Pro
     (status = 200, body = RegisteredView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(State(api): State<Api>, Path(digest): Path<String>) -> Result<Json<RegisteredView>, Problem> {
+pub(super) async fn one(State(api): State<Api>, At(digest): At<String>) -> Result<Json<RegisteredView>, Problem> {
     blocking(move || {
         let digest = api.board.learning.registry.find(&digest)?.digest;
         let found = ModelsView::of(&api.board).models.into_iter().find(|model| model.digest == digest);
@@ -239,7 +240,7 @@ impl Change {
     ))]
 pub(super) async fn promote(
     State(api): State<Api>,
-    Path(digest): Path<String>,
+    At(digest): At<String>,
     who: Who,
     Sent(change): Sent<Change>,
 ) -> Result<Json<PromotionView>, Problem> {

@@ -1,7 +1,7 @@
 //! `/api/v1/inspections/{id}/image`: the part's picture, the evidence if it is kept, else the recent preview.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 
@@ -9,7 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::inspections::{blocking, part_id};
+use super::address::At;
+use super::inspections::blocking;
 use super::problem::Problem;
 use crate::store::PictureError;
 
@@ -33,10 +34,9 @@ pub(super) struct Wanted {
 ))]
 pub(super) async fn image(
     State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
+    At(id): At<u64>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let id = part_id(id)?;
     let Query(Wanted { side }) = wanted.map_err(|refused| Problem::bad_request(refused.body_text()))?;
     if let Some(side) = side.filter(|side| !(32..=2048).contains(side)) {
         return Err(Problem::bad_request(format!("`side` is {side}: give 32 to 2048")));

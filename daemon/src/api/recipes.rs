@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::golden::reason_of;
 use super::inspections::blocking;
@@ -117,11 +117,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<RecipesView>, Pr
     (status = 200, body = DetailView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(
-    State(api): State<Api>,
-    tag: Result<Path<String>, PathRejection>,
-) -> Result<Json<DetailView>, Problem> {
-    let tag = tag_of(tag)?;
+pub(super) async fn one(State(api): State<Api>, At(tag): At<String>) -> Result<Json<DetailView>, Problem> {
     blocking(move || DetailView::of(&api.board, &tag)).await
 }
 
@@ -169,11 +165,10 @@ pub(super) async fn make(
 ))]
 pub(super) async fn enforce(
     State(api): State<Api>,
-    tag: Result<Path<String>, PathRejection>,
+    At(tag): At<String>,
     who: Who,
     Sent(Enforce { reason }): Sent<Enforce>,
 ) -> Result<Json<RecipesView>, Problem> {
-    let tag = tag_of(tag)?;
     let reason = reason.filter(|reason| !reason.trim().is_empty()).as_deref().map(reason_of).transpose()?;
     blocking(move || {
         if let Some(words) = api.board.checks.taken() {
@@ -183,10 +178,6 @@ pub(super) async fn enforce(
         Ok(Json(RecipesView::of(&api.board)))
     })
     .await
-}
-
-fn tag_of(tag: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    tag.map(|Path(tag)| tag).map_err(|refused| Problem::bad_request(refused.body_text()))
 }
 
 fn table_of(text: &str) -> Result<toml::Table, Problem> {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -19,8 +18,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
-use super::inspections::{blocking, part_id};
+use super::inspections::blocking;
 use super::problem::Problem;
 use crate::access::Who;
 use crate::audit::Deed;
@@ -128,11 +128,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<ReplaysView>, Pr
     (status = 200, body = DetailView),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn one(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<DetailView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn one(State(api): State<Api>, At(id): At<u64>) -> Result<Json<DetailView>, Problem> {
     blocking(move || {
         let (replay, progress, excerpt) = api.board.learning.replays.detail(id)?;
         let (report, left_out) = excerpt.map(|Excerpt { report, left_out }| (report, left_out)).unzip();
@@ -288,12 +284,7 @@ fn check_labels(api: &Api, thresholds: &BTreeMap<String, f32>, bundle: Option<&B
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It has ended"),
 ))]
-pub(super) async fn cancel(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<Json<ReplayView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn cancel(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<Json<ReplayView>, Problem> {
     blocking(move || {
         let replays = &api.board.learning.replays;
         replays.detail(id)?;
@@ -311,12 +302,7 @@ pub(super) async fn cancel(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It has not ended"),
 ))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-    who: Who,
-) -> Result<StatusCode, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn remove(State(api): State<Api>, At(id): At<u64>, who: Who) -> Result<StatusCode, Problem> {
     blocking(move || {
         let replays = &api.board.learning.replays;
         replays.detail(id)?;
@@ -334,8 +320,7 @@ pub(super) async fn remove(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not done"),
 ))]
-pub(super) async fn report(State(api): State<Api>, id: Result<Path<u64>, PathRejection>) -> Result<Response, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn report(State(api): State<Api>, At(id): At<u64>) -> Result<Response, Problem> {
     download(api.board.learning.replays.report(id)?, "application/json", format!("replay-{id}.json")).await
 }
 
@@ -346,14 +331,13 @@ pub(super) async fn report(State(api): State<Api>, id: Result<Path<u64>, PathRej
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not done"),
 ))]
-pub(super) async fn serials(State(api): State<Api>, id: Result<Path<u64>, PathRejection>) -> Result<Response, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn serials(State(api): State<Api>, At(id): At<u64>) -> Result<Response, Problem> {
     download(api.board.learning.replays.table(id)?, "text/csv; charset=utf-8", format!("replay-{id}.csv")).await
 }
 
 /// A file as it is, in pieces: it may be larger than what this program should take of the memory.
 async fn download(path: PathBuf, kind: &'static str, name: String) -> Result<Response, Problem> {
-    let unreadable = |path: &FilePath, error| Problem::internal(format!("{}: {error}", path.display()));
+    let unreadable = |path: &Path, error| Problem::internal(format!("{}: {error}", path.display()));
     let (mut file, bytes) = blocking(move || {
         let open = || -> std::io::Result<(File, u64)> {
             let file = File::open(&path)?;

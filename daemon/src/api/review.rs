@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use jiff::Timestamp;
 use models::bundle::Disposition;
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,9 @@ use stages::sample::Why;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
-use super::inspections::{blocking, part_id};
+use super::inspections::blocking;
 use super::problem::Problem;
 use super::view::{ScoreView, VerdictWord};
 use crate::access::Who;
@@ -193,12 +194,7 @@ pub(super) struct ItemDetail {
     (status = 200, body = ItemDetail),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn item(
-    State(api): State<Api>,
-    who: Who,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<ItemDetail>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn item(State(api): State<Api>, who: Who, At(id): At<u64>) -> Result<Json<ItemDetail>, Problem> {
     blocking(move || {
         let Board { store, learning, .. } = &*api.board;
         let found = store.get(id)?;
@@ -362,11 +358,10 @@ impl AnswerView {
     ))]
 pub(super) async fn label(
     State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
+    At(id): At<u64>,
     who: Who,
     Sent(said): Sent<Said>,
 ) -> Result<Json<AnswerView>, Problem> {
-    let id = part_id(id)?;
     let answer = match said {
         Said::Label { label, verdict } => Answer::Label { label: label.into(), means: verdict.map(Means::into) },
         Said::Unsure {} => Answer::Unsure,
@@ -404,11 +399,7 @@ pub(super) struct AnswersView {
 /// What was said of a part, by whom, and what holds.
 #[utoipa::path(get, path = "/api/v1/inspections/{id}/label", operation_id = "get_labels",
     params(("id" = u64, Path, description = "Part id")), responses((status = 200, body = AnswersView)))]
-pub(super) async fn labels(
-    State(api): State<Api>,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<AnswersView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn labels(State(api): State<Api>, At(id): At<u64>) -> Result<Json<AnswersView>, Problem> {
     blocking(move || {
         let desk = api.board.learning.desk.lock();
         let label = desk.labels.of(id).map(|labelled| labelled.label.clone());

@@ -1,16 +1,17 @@
 //! `/api/v1/setup`: a new line learns from good parts that are shown to it; and what another threshold would cost.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use jiff::Timestamp;
 use models_train::evaluation::intervals::Interval;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
-use super::inspections::{blocking, part_id};
+use super::inspections::blocking;
 use super::problem::Problem;
 use crate::access::Who;
 use crate::audit::Deed;
@@ -161,12 +162,7 @@ pub(super) async fn end(State(api): State<Api>, who: Who) -> Result<Json<SetupVi
     (status = 200, body = SetupView),
     (status = 404, body = Problem, content_type = "application/problem+json", description = "It was not shown"),
 ))]
-pub(super) async fn leave_out(
-    State(api): State<Api>,
-    who: Who,
-    id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<SetupView>, Problem> {
-    let id = part_id(id)?;
+pub(super) async fn leave_out(State(api): State<Api>, who: Who, At(id): At<u64>) -> Result<Json<SetupView>, Problem> {
     blocking(move || {
         let lesson = &api.board.checks.lesson;
         let none = || Problem::not_found(format!("part {id} is none of those that were shown as good"));

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::address::At;
 use super::body::Sent;
 use super::inspections::blocking;
 use super::problem::Problem;
@@ -123,7 +124,7 @@ pub(super) async fn add(
 ))]
 pub(super) async fn change(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    At(name): At<String>,
     who: Who,
     Sent(wanted): Sent<UserChange>,
 ) -> Result<Json<UserView>, Problem> {
@@ -151,7 +152,7 @@ pub(super) async fn change(
 ))]
 pub(super) async fn remove(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    At(name): At<String>,
     who: Who,
     why: Result<Query<Why>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {

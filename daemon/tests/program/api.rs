@@ -182,6 +182,27 @@ fn what_cannot_be_understood_is_a_problem_in_words() {
     let mut posted = agent().post(format!("{}/api/v1/line", demo.url)).send_empty().expect("an answer");
     let problem: Value = posted.body_mut().read_json().expect("JSON");
     assert_eq!((posted.status().as_u16(), &problem["status"]), (405, &405.into()));
+    // A place of an address that is no text, in every operation that has one.
+    let document = demo.json("/api/v1/openapi.json");
+    let paths = document["paths"].as_object().expect("paths").iter().filter(|(path, _)| path.contains('{'));
+    let mut asked = 0;
+    for (path, method) in
+        paths.flat_map(|(path, item)| item.as_object().expect("methods").keys().map(move |method| (path, method)))
+    {
+        let (before, rest) = path.split_once('{').expect("a place");
+        let target = format!("{before}%ff{}", rest.split_once('}').expect("its end").1);
+        let head = format!(
+            "{} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Inspectd: 1\r\n",
+            method.to_uppercase()
+        );
+        let answer = raw(&demo.url, &format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"));
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("application/problem+json"),
+            "{method} {target}: {answer}"
+        );
+        asked += 1;
+    }
+    assert!(asked > 30, "{asked}");
     let line = demo.json("/api/v1/line");
     assert_eq!(line["state"], "running", "and the line runs on");
     drop(demo.program);
