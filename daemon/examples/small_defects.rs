@@ -73,6 +73,7 @@ fn escapes(trunk: &Weights, sharpness: Option<f32>, [learn, select, test]: [&One
     let ingredients = Ingredients {
         name: "small-defects".into(),
         classes: &classes,
+        frozen: None,
         preprocess: &preprocess,
         provenance: Provenance::default(),
         select,

@@ -9,6 +9,7 @@ mod list;
 mod register;
 mod registry;
 mod show;
+pub(super) mod zoo;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ enum Action {
     Unregister(register::Unregister),
     /// Say whether a model's signature is by one of these public keys.
     Verify(keys::Verify),
+    /// Say what published networks there are to build graphs of, what they take, and what they cost.
+    Zoo(zoo::Args),
 }
 
 /// Exit code 0 when the action went as asked.
@@ -77,6 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Sign(args) => keys::sign(args),
         Action::Unregister(args) => register::unregister(args),
         Action::Verify(args) => keys::verify(args),
+        Action::Zoo(args) => zoo::run(args),
     }
 }
 

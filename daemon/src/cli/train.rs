@@ -7,6 +7,7 @@ mod bar;
 mod fit;
 mod folder;
 mod good;
+mod network;
 mod options;
 mod preview;
 pub(super) mod signals;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use models::bundle::{Bundle, Provenance};
 use models::weights::{self, Weights};
-use models::zoo::mobilenet_v3_small;
+use models::zoo::{Family, mobilenet_v3_small};
 use models_train::checkpoint::Checkpoint;
 use models_train::evaluation::operating_point::Aim;
 use models_train::loss::Score;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 
 use self::signals::Signals;
 use super::eval::share;
+use super::models::zoo::family;
 use super::recipe::{Preparing, RecipeArg};
 use super::{FAILURE, SUCCESS, out};
 use crate::supervise::shipped_bundle;
@@ -67,6 +69,11 @@ pub struct Args {
     /// with inspectd.
     #[arg(long, value_name = "FILE")]
     trunk: Option<PathBuf>,
+    /// `--trunk` holds the weights of this network (`inspectd models zoo`) as its source names them: .pth, .safetensors, Keras' .h5 and
+    /// .keras, ONNX. It stands still, and only the head learns.
+    #[arg(long, value_name = "NAME", value_parser = family, requires_all = ["trunk", "data"])]
+    #[arg(conflicts_with_all = ["synthetic", "good", "distill", "resume", "preview"])]
+    network: Option<&'static Family>,
     /// Input pixels each way, a multiple of 32; default 512, or the nearest multiple of 32 above smaller images.
     #[arg(long, value_parser = clap::value_parser!(u32).range(32..=2048))]
     size: Option<u32>,
@@ -214,7 +221,8 @@ impl Args {
             let trunk = weights::kaiming(&mobilenet_v3_small::layers(), self.seed);
             return Ok(Origin { trunk, name: "random weights (--from-scratch)".into(), licences: Vec::new() });
         }
-        let Some(path) = &self.trunk else {
+        // Beside a network of the zoo the shipped trunk still tells which images are alike.
+        let Some(path) = self.trunk.as_ref().filter(|_| self.network.is_none()) else {
             let bundle = shipped_bundle().context("no trunk to start from: name one with --trunk")?;
             let weights = Weights::from_graph(&bundle.graph)?.only(&mobilenet_v3_small::layers())?;
             let name = format!("the trunk of `{}`, which ships with inspectd", bundle.manifest.name);
@@ -260,6 +268,7 @@ impl Args {
         add("recipe", self.recipe.path().map(file));
         add("synthetic", self.synthetic.then(String::new));
         add("trunk", self.trunk.as_deref().map(file));
+        add("network", self.network.map(|network| network.name.to_owned()));
         add("size", self.size.map(|size| size.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
         add("minutes", self.minutes.map(|minutes| minutes.to_string()));

@@ -173,3 +173,32 @@ fn a_model_is_shown_certified_and_exported_with_its_figures() {
     let (code, listed, _) = words(&output(&["models", "list", text(dir.path())]));
     assert!(code == 0 && ["tiny.bundle", "fp16", "int8"].iter().all(|name| listed.contains(name)), "{listed}");
 }
+
+#[test]
+fn the_zoo_lists_what_networks_cost_and_measures_one() {
+    let (code, table, stderr) = words(&output(&["models", "zoo"]));
+    assert_eq!(code, 0, "{stderr}");
+    let row = table.lines().find(|line| line.starts_with("resnet50 ")).expect("a row");
+    for cell in ["torchvision", "224", "25557032", "4.089 G", "80.9 %", "torchvision mean/std"] {
+        assert!(row.contains(cell), "`{cell}` in: {row}");
+    }
+    assert!(table.contains("resnet50: torchvision, IMAGENET1K_V2"), "{table}");
+
+    let (code, listed, _) = words(&output(&["models", "zoo", "--json"]));
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((code, listed.len()), (0, 13));
+    let caffe: Vec<&Value> = listed.iter().filter(|row| row["preprocessing"]["order"] == "bgr").collect();
+    assert!(caffe.len() == 1 && caffe[0]["name"] == "vgg19", "{caffe:?}");
+
+    let (code, measured, stderr) = words(&output(&["models", "zoo", "mobilenet_v3_small", "--measure", "--json"]));
+    assert_eq!(code, 0, "{stderr}");
+    let row: Value = serde_json::from_str(&measured).expect("JSON");
+    let figure = |name: &str| row["measured"][name].as_f64().unwrap_or(0.0);
+    // Its weights alone take ten million bytes.
+    assert!(figure("latency_ms") > 0.0 && figure("memory_bytes") > 10e6, "{row}");
+    let (code, table, stderr) = words(&output(&["models", "zoo", "mobilenet_v3_small", "mobilenet_v2", "--measure"]));
+    assert!(code == 0 && table.contains("Measured with random weights on"), "{table}{stderr}");
+
+    let (code, _, stderr) = words(&output(&["models", "zoo", "resnet51"]));
+    assert!(code == 1 && stderr.contains("there is no network `resnet51`") && stderr.contains("resnet50"), "{stderr}");
+}

@@ -3,6 +3,7 @@
 use super::GraphBuilder;
 use super::build::{float, int, ints};
 use super::proto::{NodeProto, TensorProto};
+use crate::weights::Tensor;
 
 impl GraphBuilder {
     /// Adds a constant list of whole numbers and returns its name.
@@ -65,11 +66,14 @@ impl GraphBuilder {
         self.node("MaxPool", &[x], output, attributes)
     }
 
-    /// `count` cells of zeros on every side.
-    pub fn pad_zeros(&mut self, x: &str, count: usize, output: &str) -> String {
-        let count = count as i64;
-        let pads = self.integers(&format!("{output}.pads"), &[0, 0, count, count, 0, 0, count, count]);
-        self.node("Pad", &[x, &pads], output, Vec::new())
+    /// One cell of zeros on every side of `1 x channels x height x width`. Not as `Pad`: ONNX Runtime 1.31 moves that into a pooling behind
+    /// it, where cells outside never win, and zero no longer wins over what is negative.
+    pub fn surround_with_zeros(&mut self, x: &str, [channels, height, width]: [usize; 3], output: &str) -> String {
+        let name = |part: &str| format!("{output}.{part}");
+        let row = self.initializer(&name("row"), &Tensor::zeros(&[1, channels, 1, width]));
+        let column = self.initializer(&name("column"), &Tensor::zeros(&[1, channels, height + 2, 1]));
+        let taller = self.concat(&[&row, x, &row], 2, &name("taller"));
+        self.concat(&[&column, &taller, &column], 3, output)
     }
 
     /// Every cell `factor` times across and down. Written as copies of the channels that are dealt out over space: exact, and

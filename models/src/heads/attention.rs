@@ -1,4 +1,4 @@
-//! The attention classifier on MobileNetV3-Small: which defects, and where, from one forward pass.
+//! The attention classifier on MobileNetV3-Small, or on a trunk of the zoo: which defects, and where, from one forward pass.
 //!
 //! The last feature map is weighted channel by channel (global average -> 1x1 to 32, ReLU -> 1x1 to 576, sigmoid ->
 //! multiply). The original model, which this follows, calls that *spatial attention*; it is channel attention, as in Hu et
@@ -11,6 +11,7 @@ use crate::bundle::Pooling;
 use crate::graph::GraphBuilder;
 use crate::weights::{Layer, Tensor, Weights, WeightsError, kaiming};
 use crate::zoo::mobilenet_v3_small as trunk;
+use crate::zoo::{Frozen, MAP, STRIDE};
 
 /// The average that attention starts from, and that the embedding is.
 const AVERAGE: &str = "attention.average";
@@ -22,7 +23,8 @@ pub const INPUT: &str = "image";
 pub const SCORES: &str = "scores";
 /// Name of the output of cell-wise logits: `1 x labels x height/32 x width/32`.
 pub const HEAT: &str = "heat";
-/// Name of the output of the trunk's last feature map averaged over all cells, before attention: `1 x 576`.
+/// Name of the output of the trunk's last feature map averaged over all cells, before attention: `1 x 576`
+/// on our trunk.
 pub const EMBEDDING: &str = "embedding";
 /// Name of the log-mean-exp's sharpness among the weights (shape `1`).
 pub const SHARPNESS: &str = "pool.sharpness";
@@ -30,18 +32,23 @@ pub const SHARPNESS: &str = "pool.sharpness";
 /// temperature. Weights without it give the softmax as it is.
 pub const INVERSE_TEMPERATURE: &str = "softmax.inverse_temperature";
 
-/// The head's layers for this many labels, in the order in which they run.
-pub fn layers(labels: usize) -> [Layer; 3] {
+/// The head's layers on a map of this many channels for this many labels, in the order in which they run.
+pub fn layers(channels: usize, labels: usize) -> [Layer; 3] {
     [
-        Layer::pointwise("attention.reduce", trunk::FEATURES, SQUEEZE),
-        Layer::pointwise("attention.expand", SQUEEZE, trunk::FEATURES),
-        Layer::pointwise("classifier", trunk::FEATURES, labels),
+        Layer::pointwise("attention.reduce", channels, SQUEEZE),
+        Layer::pointwise("attention.expand", SQUEEZE, channels),
+        Layer::pointwise("classifier", channels, labels),
     ]
 }
 
-/// Random starting weights of the head, from a seed (see [`kaiming`]).
+/// Random starting weights of the head on our trunk, from a seed (see [`kaiming`]).
 pub fn init(labels: usize, seed: u64) -> Weights {
-    kaiming(&layers(labels), seed)
+    init_on(trunk::FEATURES, labels, seed)
+}
+
+/// The same on a map of this many channels.
+pub fn init_on(channels: usize, labels: usize, seed: u64) -> Weights {
+    kaiming(&layers(channels, labels), seed)
 }
 
 /// The whole network, trunk and head, as an ONNX model.
@@ -54,15 +61,44 @@ pub fn init(labels: usize, seed: u64) -> Weights {
 /// sharpness is not a positive number.
 pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Pooling) -> Result<Vec<u8>, WeightsError> {
     let [height, width] = trunk::checked_size(size)?;
+    let mut graph = GraphBuilder::new("mobilenet_v3_small_attention");
+    let image = graph.input(INPUT, &[1, 3, height, width]);
+    let name = trunk::build(&mut graph, weights, &image)?;
+    let map = Map { name: &name, channels: trunk::FEATURES, size: [height / trunk::STRIDE, width / trunk::STRIDE] };
+    finish(graph, weights, map, labels, pooling)
+}
+
+/// The same on a trunk of the zoo. `weights` holds the head alone.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_on(frozen: &Frozen, weights: &Weights, labels: usize, pooling: Pooling) -> Result<Vec<u8>, WeightsError> {
+    let map = Map { name: MAP, channels: frozen.channels, size: [frozen.size / STRIDE; 2] };
+    finish(frozen.graph(), weights, map, labels, pooling)
+}
+
+/// A trunk's last feature map: its name in the graph, channels, cells down and across.
+struct Map<'a> {
+    name: &'a str,
+    channels: usize,
+    size: [usize; 2],
+}
+
+/// Puts the head on a trunk.
+fn finish(
+    mut graph: GraphBuilder,
+    weights: &Weights,
+    map: Map<'_>,
+    labels: usize,
+    pooling: Pooling,
+) -> Result<Vec<u8>, WeightsError> {
     if labels == 0 {
         return Err(WeightsError::Invalid("a classifier needs at least one label".into()));
     }
-    let mut graph = GraphBuilder::new("mobilenet_v3_small_attention");
-    let image = graph.input(INPUT, &[1, 3, height, width]);
-    let map = trunk::build(&mut graph, weights, &image)?;
+    let [rows, columns] = map.size;
     let logits = build_cells(&mut graph, weights, labels, &map)?;
     match border::is_untaught(weights) {
-        true => border::build(&mut graph, &logits, [height / trunk::STRIDE, width / trunk::STRIDE], HEAT),
+        true => border::build(&mut graph, &logits, [rows, columns], HEAT),
         false => graph.node("Identity", &[&logits], HEAT, Vec::new()),
     };
     let pooled = build_pooling(&mut graph, pooling, &logits)?;
@@ -73,21 +109,26 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
     }
     graph.softmax(&logits, SCORES);
     graph.output(SCORES, &[1, labels]);
-    graph.output(HEAT, &[1, labels, height / trunk::STRIDE, width / trunk::STRIDE]);
+    graph.output(HEAT, &[1, labels, rows, columns]);
     graph.flatten(AVERAGE, EMBEDDING);
-    graph.output(EMBEDDING, &[1, trunk::FEATURES]);
+    graph.output(EMBEDDING, &[1, map.channels]);
     Ok(graph.finish())
 }
 
 /// Attention and the dense layer at every cell; returns the logits' name.
-fn build_cells(graph: &mut GraphBuilder, weights: &Weights, labels: usize, map: &str) -> Result<String, WeightsError> {
-    let [reduce, expand, classifier] = layers(labels);
-    let average = graph.global_average(map, AVERAGE);
+fn build_cells(
+    graph: &mut GraphBuilder,
+    weights: &Weights,
+    labels: usize,
+    map: &Map<'_>,
+) -> Result<String, WeightsError> {
+    let [reduce, expand, classifier] = layers(map.channels, labels);
+    let average = graph.global_average(map.name, AVERAGE);
     let squeezed = reduce.build(graph, weights, &average)?;
     let squeezed = graph.relu(&squeezed);
     let gate = expand.build(graph, weights, &squeezed)?;
     let gate = graph.sigmoid(&gate);
-    let weighted = graph.mul(map, &gate, "attention");
+    let weighted = graph.mul(map.name, &gate, "attention");
     classifier.build(graph, weights, &weighted)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::torch_file::TorchFile;
 use super::{Weights, WeightsError, onnx, torch};
 use crate::bundle::{Bundle, looks_like_bundle};
 use crate::zoo::mobilenet_v3_small as trunk;
@@ -29,7 +30,7 @@ pub fn trunk_from_bytes(bytes: &[u8]) -> Result<Weights, WeightsError> {
     if looks_like_bundle(bytes) {
         return onnx::trunk(&Bundle::from_bytes(bytes)?.graph, &layers);
     }
-    if bytes.starts_with(b"PK") {
+    if TorchFile::looks_like(bytes) {
         return torch::trunk(bytes);
     }
     match onnx::trunk(bytes, &layers) {

@@ -1,10 +1,16 @@
 //! Named tensors: what a trainer hands to the graph builder, and what is read from other programs' files.
 
+mod checkpoint;
 mod init;
+mod keras;
 mod load;
 mod onnx;
 mod pickle;
+mod safetensors;
+mod strided;
 mod torch;
+mod torch_file;
+mod torch_plain;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +20,7 @@ use thiserror::Error;
 use crate::bundle::BundleError;
 use crate::graph::{GraphBuilder, GraphError};
 
+pub use checkpoint::Checkpoint;
 pub use init::kaiming;
 pub use load::{load_trunk, trunk_from_bytes};
 
@@ -78,7 +85,9 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// The file is of none of the known kinds.
-    #[error("not a bundle, an ONNX model or a PyTorch file saved by `torch.save` (zip format, torch 1.6 or newer)")]
+    #[error(
+        "not a bundle, an ONNX model, a safetensors file, a PyTorch file saved by `torch.save`, or weights of Keras (.h5, .keras)"
+    )]
     UnknownKind,
     /// An ONNX model that could not be read.
     #[error(transparent)]
@@ -89,6 +98,12 @@ pub enum WeightsError {
     /// A PyTorch file that could not be read.
     #[error("PyTorch file: {0}")]
     Torch(String),
+    /// A safetensors file that could not be read.
+    #[error("safetensors file: {0}")]
+    Safetensors(String),
+    /// A file of Keras' that could not be read.
+    #[error("Keras file: {0}")]
+    Keras(String),
     /// A readable file whose network is not the one that is wanted.
     #[error("this is not a MobileNetV3-Small trunk: {0}")]
     OtherNetwork(String),

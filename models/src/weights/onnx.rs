@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use super::{Layer, Tensor, Weights, WeightsError};
 use crate::graph::ModelProto;
-use crate::graph::proto::{INT64, NodeProto, TensorProto};
+use crate::graph::proto::{FLOAT, FLOAT16, NodeProto, TensorProto};
 
 impl Weights {
-    /// All constants of a graph that this program built, by name: trunk and head.
+    /// All constants of a graph by name; of one that this program built those are trunk and head.
     pub fn from_graph(model: &[u8]) -> Result<Weights, WeightsError> {
         named(&ModelProto::read(model)?)
     }
 }
 
 fn named(model: &ModelProto) -> Result<Weights, WeightsError> {
-    // Shapes and places are whole numbers, not weights.
-    let constants = model.graph().initializer.iter().filter(|tensor| tensor.data_type != INT64);
+    // Shapes, places and counts are whole numbers, not weights.
+    let constants = model.graph().initializer.iter().filter(|tensor| matches!(tensor.data_type, FLOAT | FLOAT16));
     let pair = |tensor: &TensorProto| Ok((tensor.name.clone(), tensor.to_tensor()?));
     constants.map(pair).collect::<Result<BTreeMap<_, _>, WeightsError>>().map(Weights)
 }

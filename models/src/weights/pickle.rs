@@ -35,13 +35,18 @@ pub(super) struct Pickle {
 impl Pickle {
     /// Reads a pickle to its end mark.
     pub(super) fn read(bytes: &[u8]) -> Result<Pickle, String> {
+        Self::read_first(bytes).map(|(pickle, _)| pickle)
+    }
+
+    /// The same; gives what follows the end mark too.
+    pub(super) fn read_first(bytes: &[u8]) -> Result<(Pickle, &[u8]), String> {
         let mut machine =
             Machine { rest: bytes, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
         loop {
             let opcode = machine.byte()?;
             if opcode == b'.' {
                 let root = machine.pop()?;
-                return Ok(Pickle { values: machine.values, root });
+                return Ok((Pickle { values: machine.values, root }, machine.rest));
             }
             machine.step(opcode)?;
         }
@@ -50,6 +55,22 @@ impl Pickle {
     /// The value that the pickle stands for.
     pub(super) fn root(&self) -> Id {
         self.root
+    }
+
+    /// What lies outside of the pickle: the tuples that describe it.
+    pub(super) fn outside(&self) -> impl Iterator<Item = &[Id]> {
+        self.values.iter().filter_map(|value| match value {
+            Value::Persistent(id) => self.tuple(*id),
+            _ => None,
+        })
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
     }
 
     pub(super) fn get(&self, id: Id) -> &Value {

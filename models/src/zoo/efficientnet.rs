@@ -4,21 +4,25 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
 use crate::weights::WeightsError;
 
 /// 5.3 million parameters.
-pub(super) const B0: Family = family("efficientnet_b0", 224, 1e-5, 77.692, |net, image| layers(net, image, [1.0, 1.0]));
+pub(super) const B0: Family =
+    family("efficientnet_b0", 224, 1e-5, 77.692, |net, image| features(net, image, [1.0, 1.0]));
 /// 19.3 million parameters.
-pub(super) const B4: Family = family("efficientnet_b4", 380, 1e-5, 83.384, |net, image| layers(net, image, [1.4, 1.8]));
+pub(super) const B4: Family =
+    family("efficientnet_b4", 380, 1e-5, 83.384, |net, image| features(net, image, [1.4, 1.8]));
 /// 66.3 million parameters.
-pub(super) const B7: Family = family("efficientnet_b7", 600, 1e-3, 84.122, |net, image| layers(net, image, [2.0, 3.1]));
+pub(super) const B7: Family =
+    family("efficientnet_b7", 600, 1e-3, 84.122, |net, image| features(net, image, [2.0, 3.1]));
 
-type Layers = fn(&mut Net<'_>, &Map) -> Result<String, WeightsError>;
+type Features = fn(&mut Net<'_>, &Map) -> Result<Map, WeightsError>;
 
-const fn family(name: &'static str, size: usize, epsilon: f64, top1_percent: f64, layers: Layers) -> Family {
+const fn family(name: &'static str, size: usize, epsilon: f64, top1_percent: f64, features: Features) -> Family {
     Family {
         name,
         style: Style { source: Source::Torchvision, epsilon, padding: Padding::Even },
@@ -26,7 +30,9 @@ const fn family(name: &'static str, size: usize, epsilon: f64, top1_percent: f64
         least: 32,
         recipe: Recipe::TORCHVISION,
         published: Published { top1_percent, by: "torchvision, IMAGENET1K_V1" },
-        layers,
+        last: Last::Cells,
+        features,
+        classifier: |net, last| net.classify(last, "classifier.1", CLASSES),
     }
 }
 
@@ -42,7 +48,7 @@ pub(super) const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 ];
 
 /// `[wider, deeper]`: factors on the channels and on the blocks of B0.
-fn layers(net: &mut Net<'_>, image: &Map, [wider, deeper]: [f64; 2]) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map, [wider, deeper]: [f64; 2]) -> Result<Map, WeightsError> {
     let channels = |count: usize| whole_eights(count as f64 * wider);
     let mut x = conv_norm_act(net, image, "features.0", Filter::new(channels(32), 3, 2))?;
     for (stage, (expansion, kernel, stride, outputs, blocks)) in STAGES.into_iter().enumerate() {
@@ -53,8 +59,7 @@ fn layers(net: &mut Net<'_>, image: &Map, [wider, deeper]: [f64; 2]) -> Result<S
         }
     }
     let last = format!("features.{}", STAGES.len() + 1);
-    let x = conv_norm_act(net, &x, &last, Filter::pointwise(4 * x.channels))?;
-    net.classify(&x, "classifier.1", CLASSES)
+    conv_norm_act(net, &x, &last, Filter::pointwise(4 * x.channels))
 }
 
 #[derive(Clone, Copy)]

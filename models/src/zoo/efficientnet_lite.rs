@@ -6,6 +6,7 @@
 use super::CLASSES;
 use super::efficientnet::STAGES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -19,10 +20,12 @@ pub(super) const LITE0: Family = Family {
     least: 32,
     recipe: Recipe::LITE,
     published: Published { top1_percent: 75.1, by: "TensorFlow TPU models, efficientnet/lite" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "_fc", CLASSES),
 };
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let mut x = conv_norm_act(net, image, ["_conv_stem", "_bn0"], Filter::new(32, 3, 2))?;
     let mut blocks = (0..).map(|block| format!("_blocks.{block}"));
     for (expansion, kernel, stride, outputs, count) in STAGES {
@@ -40,8 +43,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
             x = if stride == 1 && x.channels == outputs { net.add(&y, &x, &name) } else { y };
         }
     }
-    let x = conv_norm_act(net, &x, ["_conv_head", "_bn1"], Filter::pointwise(1280))?;
-    net.classify(&x, "_fc", CLASSES)
+    conv_norm_act(net, &x, ["_conv_head", "_bn1"], Filter::pointwise(1280))
 }
 
 fn conv_norm_act(net: &mut Net<'_>, x: &Map, [conv, norm]: [&str; 2], filter: Filter) -> Result<Map, WeightsError> {

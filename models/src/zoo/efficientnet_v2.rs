@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -17,7 +18,9 @@ pub(super) const B3: Family = Family {
     least: 32,
     recipe: Recipe::IN_GRAPH,
     published: Published { top1_percent: 82.0, by: "keras.io/api/applications" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "predictions", CLASSES),
 };
 
 struct Stage {
@@ -47,7 +50,7 @@ fn channels(count: usize) -> usize {
     ((count as f64 * WIDER + 4.0) as usize / 8 * 8).max(8)
 }
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let image = scaled(net, image);
     let x = net.conv_norm(&image, "stem_conv", "stem_bn", Filter::new(channels(32), 3, 2))?;
     let mut x = net.activate(&x, Activation::Swish);
@@ -62,8 +65,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
         }
     }
     let x = net.conv_norm(&x, "top_conv", "top_bn", Filter::pointwise(channels(1280)))?;
-    let x = net.activate(&x, Activation::Swish);
-    net.classify(&x, "predictions", CLASSES)
+    Ok(net.activate(&x, Activation::Swish))
 }
 
 /// `(byte / 255 - mean) / sqrt(variance)` by ImageNet's means and variances.

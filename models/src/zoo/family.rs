@@ -1,6 +1,7 @@
 //! A family: what a network is called, where its definition stands, what goes in, and how it is built.
 
 use super::CLASSES;
+use super::frozen::Last;
 use super::net::{Map, Net, Style};
 use super::recipe::Recipe;
 use super::tensors::{Source, Spec, Tensors};
@@ -34,8 +35,18 @@ pub struct Family {
     pub recipe: Recipe,
     /// How good it is.
     pub published: Published,
-    /// Adds the layers to a network; gives the name of the logits.
-    pub(super) layers: fn(&mut Net<'_>, &Map) -> Result<String, WeightsError>,
+    /// What [`features`](Self::features) gives.
+    pub(super) last: Last,
+    /// Adds the layers up to the last feature map to a network.
+    pub(super) features: fn(&mut Net<'_>, &Map) -> Result<Map, WeightsError>,
+    /// Adds the classifier on it; gives the name of the logits.
+    pub(super) classifier: fn(&mut Net<'_>, &Map) -> Result<String, WeightsError>,
+}
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// The books of a network at one input size.
@@ -84,6 +95,18 @@ impl Family {
     }
 
     fn run<'a>(&self, size: usize, tensors: Option<&'a mut dyn Tensors>) -> Result<(Net<'a>, String), WeightsError> {
+        let (mut net, image) = self.begin(size, tensors)?;
+        let last = (self.features)(&mut net, &image)?;
+        let logits = (self.classifier)(&mut net, &last)?;
+        Ok((net, logits))
+    }
+
+    /// An empty network with its input.
+    pub(super) fn begin<'a>(
+        &self,
+        size: usize,
+        tensors: Option<&'a mut dyn Tensors>,
+    ) -> Result<(Net<'a>, Map), WeightsError> {
         let most = if self.least == self.size { self.size } else { 2048 };
         if !(self.least..=most).contains(&size) {
             return Err(WeightsError::Invalid(format!(
@@ -93,7 +116,6 @@ impl Family {
         }
         let mut net = Net::new(self.name, self.style, tensors);
         let image = Map { name: net.graph.input(INPUT, &[1, 3, size, size]), channels: 3, size: [size; 2] };
-        let logits = (self.layers)(&mut net, &image)?;
-        Ok((net, logits))
+        Ok((net, image))
     }
 }

@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -17,14 +18,16 @@ pub(super) const MOBILENET_V2: Family = Family {
     least: 32,
     recipe: Recipe::TORCHVISION,
     published: Published { top1_percent: 72.154, by: "torchvision, IMAGENET1K_V2" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "classifier.1", CLASSES),
 };
 
 /// Expansion, channels out, blocks, stride.
 const STAGES: [(usize, usize, usize, usize); 7] =
     [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let mut features = (0..).map(|feature| format!("features.{feature}"));
     let mut next = || features.next().expect("the range has no end");
     let mut x = conv_norm_act(net, image, &next(), Filter::new(32, 3, 2))?;
@@ -46,8 +49,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
             x = if stride == 1 && x.channels == outputs { net.add(&y, &x, &name) } else { y };
         }
     }
-    let x = conv_norm_act(net, &x, &next(), Filter::pointwise(1280))?;
-    net.classify(&x, "classifier.1", CLASSES)
+    conv_norm_act(net, &x, &next(), Filter::pointwise(1280))
 }
 
 fn conv_norm_act(net: &mut Net<'_>, x: &Map, module: &str, filter: Filter) -> Result<Map, WeightsError> {

@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::mobilenet_v3_small::{self as trunk, Block};
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
@@ -18,7 +19,9 @@ pub(super) const SMALL: Family = Family {
     least: 32,
     recipe: Recipe::TORCHVISION,
     published: Published { top1_percent: 67.668, by: "torchvision, IMAGENET1K_V1" },
-    layers: |net, image| layers(net, image, trunk::BLOCKS, 1024),
+    last: Last::Cells,
+    features: |net, image| features(net, image, trunk::BLOCKS),
+    classifier: |net, last| classifier(net, last, 1024),
 };
 
 /// 5.5 million parameters.
@@ -29,7 +32,9 @@ pub(super) const LARGE: Family = Family {
     least: 32,
     recipe: Recipe::TORCHVISION,
     published: Published { top1_percent: 75.274, by: "torchvision, IMAGENET1K_V2" },
-    layers: |net, image| layers(net, image, LARGE_BLOCKS, 1280),
+    last: Last::Cells,
+    features: |net, image| features(net, image, LARGE_BLOCKS),
+    classifier: |net, last| classifier(net, last, 1280),
 };
 
 const STYLE: Style = Style { source: Source::Torchvision, epsilon: 1e-3, padding: Padding::Even };
@@ -53,14 +58,17 @@ const LARGE_BLOCKS: &[Block] = &[
     Block { input: 160, kernel: 5, expanded: 960, output: 160, squeeze: Some(240), activation: trunk::Activation::HardSwish, stride: 1 },
 ];
 
-fn layers(net: &mut Net<'_>, image: &Map, blocks: &[Block], hidden: usize) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map, blocks: &[Block]) -> Result<Map, WeightsError> {
     let mut x = conv_norm_act(net, image, "features.0", Filter::new(trunk::STEM, 3, 2), Activation::HardSwish)?;
     for (index, block) in blocks.iter().enumerate() {
         x = inverted_residual(net, &x, &format!("features.{}", index + 1), block)?;
     }
     let last = format!("features.{}", blocks.len() + 1);
-    let x = conv_norm_act(net, &x, &last, Filter::pointwise(6 * x.channels), Activation::HardSwish)?;
-    let average = net.global_average(&x);
+    conv_norm_act(net, &x, &last, Filter::pointwise(6 * x.channels), Activation::HardSwish)
+}
+
+fn classifier(net: &mut Net<'_>, x: &Map, hidden: usize) -> Result<String, WeightsError> {
+    let average = net.global_average(x);
     let y = net.dense(&average, [x.channels, hidden], "classifier.0")?;
     let y = net.graph.hard_swish(&y);
     net.dense(&y, [hidden, CLASSES], "classifier.3")

@@ -11,6 +11,7 @@ mod efficientnet;
 mod efficientnet_lite;
 mod efficientnet_v2;
 mod family;
+mod frozen;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod net;
@@ -23,6 +24,7 @@ mod vit;
 mod xception;
 
 pub use family::{Books, Family, INPUT, LOGITS, Published};
+pub use frozen::{Frozen, MAP, STRIDE};
 pub use recipe::{Order, Recipe};
 pub use tensors::{Random, Role, Source, Spec, Tensors};
 

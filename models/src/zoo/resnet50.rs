@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -17,13 +18,15 @@ pub(super) const RESNET50: Family = Family {
     least: 32,
     recipe: Recipe::TORCHVISION,
     published: Published { top1_percent: 80.858, by: "torchvision, IMAGENET1K_V2" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "fc", CLASSES),
 };
 
 /// Width, blocks and stride of each stage.
 const STAGES: [(usize, usize, usize); 4] = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)];
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let x = net.conv_norm(image, "conv1", "bn1", Filter::new(64, 7, 2))?;
     let x = net.activate(&x, Activation::Relu);
     let mut x = net.max_pool(&x, 3, 2, Padding::Even, "maxpool");
@@ -33,7 +36,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
             x = bottleneck(net, &x, &name, width, if block == 0 { stride } else { 1 })?;
         }
     }
-    net.classify(&x, "fc", CLASSES)
+    Ok(x)
 }
 
 fn bottleneck(net: &mut Net<'_>, x: &Map, name: &str, width: usize, stride: usize) -> Result<Map, WeightsError> {

@@ -5,6 +5,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -18,16 +19,18 @@ pub(super) const RESNET152_V2: Family = Family {
     least: 32,
     recipe: Recipe::MINUS_ONE_TO_ONE,
     published: Published { top1_percent: 78.0, by: "keras.io/api/applications" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "predictions", CLASSES),
 };
 
 /// Width, blocks, and the stride of the last block of each stage.
 const STAGES: [(usize, usize, usize); 4] = [(64, 3, 2), (128, 8, 2), (256, 36, 2), (512, 3, 1)];
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let x = net.conv(image, "conv1_conv", Filter::new(64, 7, 2))?;
     let [height, width] = x.size;
-    let padded = net.graph.pad_zeros(&x.name, 1, "pool1_pad");
+    let padded = net.graph.surround_with_zeros(&x.name, [x.channels, height, width], "pool1_pad");
     let padded = Map { name: padded, size: [height + 2, width + 2], ..x };
     let mut x = net.max_pool(&padded, 3, 2, Padding::Valid, "pool1_pool");
     for (stage, (width, blocks, stride)) in STAGES.into_iter().enumerate() {
@@ -42,8 +45,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
         }
     }
     let x = net.norm(&x, "post_bn")?;
-    let x = net.activate(&x, Activation::Relu);
-    net.classify(&x, "predictions", CLASSES)
+    Ok(net.activate(&x, Activation::Relu))
 }
 
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -17,14 +18,16 @@ pub(super) const VGG19: Family = Family {
     least: 32,
     recipe: Recipe::CAFFE,
     published: Published { top1_percent: 71.3, by: "keras.io/api/applications" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier,
 };
 
 /// Width and convolutions of each block.
 const BLOCKS: [(usize, usize); 5] = [(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)];
 const HIDDEN: usize = 4096;
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let mut x = image.clone();
     for (block, (width, convolutions)) in (1..).zip(BLOCKS) {
         for at in 1..=convolutions {
@@ -33,8 +36,12 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
         }
         x = net.max_pool(&x, 2, 2, Padding::Valid, &format!("block{block}_pool"));
     }
+    Ok(x)
+}
+
+fn classifier(net: &mut Net<'_>, x: &Map) -> Result<String, WeightsError> {
     // A dense layer on the flattened map is a convolution as large as the map; so the order of flattening does not matter.
-    let x = net.conv(&x, "fc1", Filter::new(HIDDEN, x.size[0], 1).valid())?;
+    let x = net.conv(x, "fc1", Filter::new(HIDDEN, x.size[0], 1).valid())?;
     let x = net.activate(&x, Activation::Relu);
     let x = net.conv(&x, "fc2", Filter::pointwise(HIDDEN))?;
     let x = net.activate(&x, Activation::Relu);

@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::{Role, Source};
@@ -18,7 +19,9 @@ pub(super) const VIT_B_16: Family = Family {
     least: 224,
     recipe: Recipe::TORCHVISION,
     published: Published { top1_percent: 81.072, by: "torchvision, IMAGENET1K_V1" },
-    layers,
+    last: Last::Tokens,
+    features,
+    classifier,
 };
 
 const PATCH: usize = 16;
@@ -29,7 +32,8 @@ const LAYERS: usize = 12;
 /// Added to the variance by every layer norm.
 const EPSILON: f32 = 1e-6;
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+/// The last layer's tokens: the class token's row, then one row for each place.
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let patches = net.conv(image, "conv_proj", Filter::new(WIDTH, PATCH, PATCH))?;
     let places = patches.size[0] * patches.size[1];
     let flat = net.graph.reshape(&patches.name, &[WIDTH, places], "patches");
@@ -46,8 +50,11 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
     for layer in 0..LAYERS {
         x = encode(net, &x, places + 1, &format!("encoder.layers.encoder_layer_{layer}"))?;
     }
-    let x = norm(net, &x, "encoder.ln")?;
-    let first = net.graph.pick(&x, 0, &[0], "first");
+    Ok(Map { name: norm(net, &x, "encoder.ln")?, ..patches })
+}
+
+fn classifier(net: &mut Net<'_>, tokens: &Map) -> Result<String, WeightsError> {
+    let first = net.graph.pick(&tokens.name, 0, &[0], "first");
     net.dense(&first, [WIDTH, CLASSES], "heads.head")
 }
 

@@ -4,6 +4,7 @@
 
 use super::CLASSES;
 use super::family::{Family, Published};
+use super::frozen::Last;
 use super::net::{Activation, Filter, Map, Net, Padding, Style};
 use super::recipe::Recipe;
 use super::tensors::Source;
@@ -17,10 +18,12 @@ pub(super) const XCEPTION: Family = Family {
     least: 71,
     recipe: Recipe::MINUS_ONE_TO_ONE,
     published: Published { top1_percent: 79.0, by: "keras.io/api/applications" },
-    layers,
+    last: Last::Cells,
+    features,
+    classifier: |net, last| net.classify(last, "predictions", CLASSES),
 };
 
-fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
+fn features(net: &mut Net<'_>, image: &Map) -> Result<Map, WeightsError> {
     let x = net.conv_norm(image, "block1_conv1", "block1_conv1_bn", Filter::new(32, 3, 2).valid())?;
     let x = net.activate(&x, Activation::Relu);
     let x = net.conv_norm(&x, "block1_conv2", "block1_conv2_bn", Filter::new(64, 3, 1).valid())?;
@@ -41,7 +44,7 @@ fn layers(net: &mut Net<'_>, image: &Map) -> Result<String, WeightsError> {
         x = separable(net, &x, &format!("block14_sepconv{at}"), width)?;
         x = net.activate(&x, Activation::Relu);
     }
-    net.classify(&x, "predictions", CLASSES)
+    Ok(x)
 }
 
 /// Two separable convolutions and a pooling, beside a strided shortcut.

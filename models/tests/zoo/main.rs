@@ -2,4 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, where a panic is the failure")]
 
 mod books;
+mod checkpoints;
+mod frozen;
+mod keras;
+mod parity;
+mod published;
 mod recipes;

@@ -143,9 +143,28 @@ impl Prepare<'_> {
     /// # Errors
     /// When a sample cannot be loaded.
     pub fn batch(&self, tickets: &[(u64, usize)]) -> Result<(Batch, Targets), TrainError> {
-        let (width, height) = (self.preprocess.width as usize, self.preprocess.height as usize);
-        let cells = [height / STRIDE, width / STRIDE];
-        let mut batch = Batch::new(height, width);
+        let mut batch = Batch::new(self.preprocess.height as usize, self.preprocess.width as usize);
+        let targets = self.each(tickets, |tensor| {
+            batch.push(tensor);
+            Ok(())
+        })?;
+        Ok((batch, targets))
+    }
+
+    /// Cells of the last feature map, down and across.
+    pub fn cells(&self) -> [usize; 2] {
+        [self.preprocess.height as usize / STRIDE, self.preprocess.width as usize / STRIDE]
+    }
+
+    /// The same, each input tensor (`3 x height x width`) by itself.
+    ///
+    /// # Errors
+    /// When a sample cannot be loaded; what `see` says.
+    pub fn each(
+        &self,
+        tickets: &[(u64, usize)],
+        mut see: impl FnMut(&[f32]) -> Result<(), TrainError>,
+    ) -> Result<Targets, TrainError> {
         let mut targets = Targets::default();
         let mut tensor = vec![0.0; self.preprocess.tensor_len()];
         for &(ticket, index) in tickets {
@@ -154,10 +173,10 @@ impl Prepare<'_> {
                 augment.apply_at(&mut sample, self.seed, ticket);
             }
             self.preprocess.fill(sample.image.view(), &mut tensor);
-            batch.push(&tensor);
-            targets.push(&sample, self.classes, cells);
+            see(&tensor)?;
+            targets.push(&sample, self.classes, self.cells());
         }
-        Ok((batch, targets))
+        Ok(targets)
     }
 }
 

@@ -1,20 +1,25 @@
 //! Whether the exported graph is the network that was trained, on images that it did not learn from.
 
+use std::borrow::Cow;
+
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use models::bundle::{Bundle, Certificate, Compared, Machine};
 use models::certify::{Agreement, Comparison, Said};
+use models::graph::{GraphError, ModelProto};
 use models::heads::border;
 use models::ruling::verdict_by_scores;
 use models::runtime::{Provider, Session, SessionOptions};
 use models::weights::Weights;
-use models::zoo::mobilenet_v3_small::STRIDE;
+use models::zoo::MAP;
 
 use crate::batch::Prepare;
 use crate::error::TrainError;
 use crate::fit::Workers;
-use crate::net::{Net, numbers};
+use crate::frozen::Looker;
+use crate::net::{Head, Net, Outputs, numbers};
 use crate::samples::Samples;
+use crate::stage_one::Still;
 
 /// Images of one pass of the trained network.
 const AT_ONCE: usize = 8;
@@ -60,18 +65,14 @@ pub fn certify(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Res
 fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<Agreement, TrainError> {
     let workers = Workers::new(None)?;
     let labels = bundle.manifest.labels.len();
-    let net = Net::from_weights(weights, labels, &workers.device)?;
+    let network = Network::of(weights, bundle, labels, &workers.device)?;
     let indices: Vec<usize> = (0..samples.len()).collect();
     let mut comparison = Comparison::new(&bundle.manifest.labels, verdict_by_scores);
     // A round at a time: the heat maps of a whole set would take gigabytes.
     for round in indices.chunks(256) {
         let pairs = workers.map(round, AT_ONCE, |part| {
             // Without a tape: it would keep every activation, for gradients that nobody asks for.
-            let net = Trained {
-                net: net.clone().fork(&workers.device).no_grad(),
-                untaught_border: border::is_untaught(weights),
-            };
-            run((&net, &workers.device), bundle, samples, part)
+            run((&network, border::is_untaught(weights), &workers.device), bundle, samples, part)
         })?;
         for (index, Pair { network, graph }) in round.iter().zip(pairs.iter().flatten()) {
             comparison.note(&samples.name(*index), network.said(), graph.said());
@@ -80,14 +81,44 @@ fn compare(weights: &Weights, bundle: &Bundle, samples: &dyn Samples) -> Result<
     Ok(comparison.finish())
 }
 
-/// The trained network, and what its graph does to the map.
-struct Trained {
-    net: Net,
-    untaught_border: bool,
+/// The trained network.
+enum Network<'a> {
+    /// Our trunk and its head.
+    Whole(Box<Net>),
+    /// A head that was trained on the map of a trunk that stood still: only the head is computed by both.
+    Head(Head, Looker<'a>),
 }
 
+impl Network<'_> {
+    fn of(weights: &Weights, bundle: &Bundle, labels: usize, device: &Device) -> Result<Self, TrainError> {
+        let graph = ModelProto::read(&bundle.graph).map_err(|error: GraphError| TrainError::Weights(error.into()))?;
+        let on_a_map = graph.graph().node.iter().any(|node| node.output.iter().any(|output| output == MAP));
+        let channels = weights.0.get("classifier.weight").and_then(|classifier| classifier.shape.get(1));
+        match (on_a_map, channels) {
+            (true, Some(&channels)) => {
+                let head = Head::load(weights, channels, labels, device)?;
+                Ok(Network::Head(head, Looker::new(Cow::Owned(graph), channels)))
+            }
+            _ => Ok(Network::Whole(Box::new(Net::from_weights(weights, labels, device)?))),
+        }
+    }
+
+    fn outputs(&self, prepare: &Prepare<'_>, tickets: &[(u64, usize)], device: &Device) -> Result<Outputs, TrainError> {
+        Ok(match self {
+            Network::Whole(net) => net.clone().fork(device).no_grad().forward(&prepare.batch(tickets)?.0, device),
+            Network::Head(head, looker) => {
+                let ([rows, columns], channels) = (prepare.cells(), looker.channels());
+                let (maps, _) = looker.look(prepare, tickets, device)?;
+                let maps = TensorData::new(maps, [tickets.len(), rows, columns, channels]);
+                head.clone().fork(device).no_grad().forward(Tensor::from_data(maps, device))
+            }
+        })
+    }
+}
+
+/// `untaught_border`: what the graph does to the map, after the network.
 fn run(
-    (trained, device): (&Trained, &Device),
+    (network, untaught_border, device): (&Network<'_>, bool, &Device),
     bundle: &Bundle,
     samples: &dyn Samples,
     part: &[usize],
@@ -97,15 +128,14 @@ fn run(
     let classes = bundle.manifest.labels.len();
     let prepare = Prepare { samples, classes, preprocess, augment: None, seed: 0 };
     let items: Vec<(u64, usize)> = part.iter().map(|&index| (0, index)).collect();
-    let (batch, _) = prepare.batch(&items)?;
-    let outputs = trained.net.forward(&batch, device);
+    let outputs = network.outputs(&prepare, &items, device)?;
     // The temperature is the graph's own: it was fitted after the training.
     let inverse = bundle.manifest.provenance.calibration.map_or(1.0, |fitted| (1.0 / fitted.temperature) as f32);
     let scores = numbers(burn::tensor::activation::softmax(outputs.logits.mul_scalar(inverse), 1));
     // `images x cells x labels` there, `labels x cells` an image here.
     let heat = numbers(outputs.cells.swap_dims(1, 2));
-    let heat = match trained.untaught_border {
-        true => border::pass_on(&heat, [batch.height / STRIDE, batch.width / STRIDE]),
+    let heat = match untaught_border {
+        true => border::pass_on(&heat, prepare.cells()),
         false => heat,
     };
     let heat_len = heat.len() / part.len();

@@ -9,6 +9,7 @@ use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
 use models::weights::{Tensor, Weights};
+use models::zoo::Frozen;
 
 use crate::certify::certify;
 use crate::checkpoint::pooling;
@@ -46,6 +47,8 @@ pub struct Ingredients<'a> {
     pub name: String,
     /// The labels, in the order of the network's outputs.
     pub classes: &'a [Class],
+    /// The trunk of the zoo that the head was learned on; `None`: our own, whose weights come with the head's.
+    pub frozen: Option<&'a Frozen>,
     /// The input.
     pub preprocess: &'a Preprocess,
     /// Where it comes from.
@@ -83,8 +86,11 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
         provenance: from.provenance,
     };
-    let build =
-        |weights: &Weights| attention::build(weights, [height as usize, width as usize], from.classes.len(), pooling);
+    let labels = from.classes.len();
+    let build = |weights: &Weights| match from.frozen {
+        Some(frozen) => attention::build_on(frozen, weights, labels, pooling),
+        None => attention::build(weights, [height as usize, width as usize], labels, pooling),
+    };
     let graph = build(weights)?;
     let mut bundle =
         Bundle { manifest, graph, expectations: Vec::new(), model_card: None, certificate: None, reference: None };
@@ -106,8 +112,13 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
         operating_point(&mut bundle.manifest, &scored, &classes, aim);
     }
     let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
-    // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later.
-    if let Some(head) = few_shot::learn(&bundle, from.select, from.classes)? {
+    // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later. They compare what our
+    // trunk sees.
+    let head = match from.frozen {
+        Some(_) => None,
+        None => few_shot::learn(&bundle, from.select, from.classes)?,
+    };
+    if let Some(head) = head {
         prototypes::write(&mut bundle, &head)?;
     }
     bundle.certificate = Some(certify(weights, &bundle, from.select)?);

@@ -14,6 +14,7 @@ pub mod export;
 pub mod few_shot;
 pub mod fit;
 pub mod formats;
+pub mod frozen;
 pub mod gate;
 pub mod good;
 pub mod input;

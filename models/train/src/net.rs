@@ -197,12 +197,13 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head's weights. Where they hold a sharpness the pooling is a log-mean-exp, else a mean.
+    /// Reads the weights of a head on a map of so many channels. Where they hold a sharpness the pooling is a log-mean-exp, else a mean.
     ///
     /// # Errors
     /// When a tensor is missing, of another shape or not finite, or the sharpness is not positive.
-    pub fn load(weights: &Weights, labels: usize, device: &Device) -> Result<Head, WeightsError> {
-        let [reduce, expand, classifier] = attention::layers(labels).map(|layer| Conv::load(&layer, weights, device));
+    pub fn load(weights: &Weights, channels: usize, labels: usize, device: &Device) -> Result<Head, WeightsError> {
+        let layers = attention::layers(channels, labels);
+        let [reduce, expand, classifier] = layers.map(|layer| Conv::load(&layer, weights, device));
         let log_sharpness = match weights.0.contains_key(attention::SHARPNESS) {
             false => None,
             true => match weights.expect(attention::SHARPNESS, &[1])?.data[0] {
@@ -219,9 +220,9 @@ impl Head {
         Ok(Head { reduce: reduce?, expand: expand?, classifier: classifier?, log_sharpness })
     }
 
-    fn save(&self, weights: &mut Weights) {
-        let labels = self.classifier.bias.val().dims()[0];
-        let [reduce, expand, classifier] = attention::layers(labels);
+    pub(crate) fn save(&self, weights: &mut Weights) {
+        let [channels, labels] = self.classifier.weight.val().dims();
+        let [reduce, expand, classifier] = attention::layers(channels, labels);
         self.reduce.save(&reduce, weights);
         self.expand.save(&expand, weights);
         self.classifier.save(&classifier, weights);
@@ -231,7 +232,7 @@ impl Head {
         }
     }
 
-    /// Logits of a batch of last feature maps, `images x height x width x 576`.
+    /// Logits of a batch of last feature maps, `images x height x width x channels`.
     pub fn forward(&self, map: Tensor<4>) -> Outputs {
         let [images, height, width, _] = map.dims();
         let weighted = gated(map, |average| {
@@ -271,7 +272,7 @@ impl Net {
     /// # Errors
     /// When a tensor is missing, of another shape or not finite.
     pub fn from_weights(weights: &Weights, labels: usize, device: &Device) -> Result<Net, WeightsError> {
-        Ok(Net { trunk: Trunk::load(weights, device)?, head: Head::load(weights, labels, device)? })
+        Ok(Net { trunk: Trunk::load(weights, device)?, head: Head::load(weights, zoo::FEATURES, labels, device)? })
     }
 
     /// All weights, under the names of the graph.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::optim::AdamWConfig;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use models::zoo::mobilenet_v3_small::FEATURES;
+use models::zoo::mobilenet_v3_small::{FEATURES, STRIDE};
 
 use crate::batch::{Prepare, Targets};
 use crate::choice::Choice;
@@ -56,9 +56,55 @@ impl Default for StageOne {
     }
 }
 
+/// A trunk that stands still.
+pub trait Still: Sync {
+    /// Channels of its last feature map.
+    fn channels(&self) -> usize;
+
+    /// Loads samples (see [`Prepare::batch`]) and gives their last feature maps one after the other, each `cells x channels`, and their
+    /// targets.
+    ///
+    /// # Errors
+    /// When a sample cannot be loaded or the trunk does not run.
+    fn look(
+        &self,
+        prepare: &Prepare<'_>,
+        tickets: &[(u64, usize)],
+        device: &Device,
+    ) -> Result<(Vec<f32>, Targets), TrainError>;
+}
+
+/// Our own trunk, standing still.
+pub struct Resting(Trunk);
+
+impl Resting {
+    /// A copy that is not recorded. It has to be taken once: every fork of a trunk that learns leaves an entry on the tape that nobody asks
+    /// for, and after some thousand samples looking for those is all that is done.
+    pub fn of(trunk: &Trunk) -> Resting {
+        Resting(trunk.clone().no_grad())
+    }
+}
+
+impl Still for Resting {
+    fn channels(&self) -> usize {
+        FEATURES
+    }
+
+    fn look(
+        &self,
+        prepare: &Prepare<'_>,
+        tickets: &[(u64, usize)],
+        device: &Device,
+    ) -> Result<(Vec<f32>, Targets), TrainError> {
+        let (batch, targets) = prepare.batch(tickets)?;
+        Ok((numbers(self.0.clone().fork(device).no_grad().forward(&batch, device)), targets))
+    }
+}
+
 /// Last feature maps in half precision, with their targets.
 struct Maps {
     cells: [usize; 2],
+    channels: usize,
     maps: Vec<Vec<f16>>,
     targets: Vec<Targets>,
 }
@@ -67,26 +113,22 @@ impl Maps {
     /// Passes samples through the trunk.
     fn compute(
         workers: &Workers,
-        trunk: &Trunk,
+        trunk: &dyn Still,
         prepare: &Prepare<'_>,
         tickets: &[(u64, usize)],
         observe: &mut Observer<'_>,
     ) -> Result<Maps, TrainError> {
-        let still = trunk.clone().no_grad();
-        let mut all = Maps { cells: [0; 2], maps: Vec::new(), targets: Vec::new() };
+        let ([rows, columns], channels) = (prepare.cells(), trunk.channels());
+        let mut all = Maps { cells: [rows, columns], channels, maps: Vec::new(), targets: Vec::new() };
         let mut course = Course::new(tickets.len().div_ceil(64), None, 0);
         for some in tickets.chunks(64) {
             let parts = workers.map(some, TOGETHER, |part| {
-                let (batch, targets) = prepare.batch(part)?;
-                let maps = still.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device);
-                let [_, rows, columns, _] = maps.dims();
-                let values = numbers(maps);
+                let (values, targets) = trunk.look(prepare, part, &workers.device)?;
                 let halves = |map: &[f32]| map.iter().map(|&value| f16::from_f32(value)).collect::<Vec<_>>();
-                let maps: Vec<_> = values.chunks_exact(rows * columns * FEATURES).map(halves).collect();
-                Ok(([rows, columns], maps, targets.split(prepare.classes, rows * columns)))
+                let maps: Vec<_> = values.chunks_exact(rows * columns * channels).map(halves).collect();
+                Ok((maps, targets.split(prepare.classes, rows * columns)))
             })?;
-            for (cells, maps, targets) in parts {
-                all.cells = cells;
+            for (maps, targets) in parts {
                 all.maps.extend(maps);
                 all.targets.extend(targets);
             }
@@ -107,16 +149,16 @@ impl Maps {
         Ok(all)
     }
 
-    /// Some maps as one tensor, `images x height x width x 576`, and their targets.
+    /// Some maps as one tensor, `images x height x width x channels`, and their targets.
     fn batch(&self, indices: &[usize], workers: &Workers) -> (Tensor<4>, Targets) {
-        let [rows, columns] = self.cells;
-        let mut values = vec![0.0; indices.len() * rows * columns * FEATURES];
+        let ([rows, columns], channels) = (self.cells, self.channels);
+        let mut values = vec![0.0; indices.len() * rows * columns * channels];
         let mut targets = Targets::default();
-        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(rows * columns * FEATURES)) {
+        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(rows * columns * channels)) {
             self.maps[index].convert_to_f32_slice(out);
             targets.extend(&self.targets[index]);
         }
-        let data = TensorData::new(values, [indices.len(), rows, columns, FEATURES]);
+        let data = TensorData::new(values, [indices.len(), rows, columns, channels]);
         (Tensor::from_data(data, &workers.device), targets)
     }
 }
@@ -147,11 +189,11 @@ pub fn run(
     settings: &StageOne,
     task: &HeadTask<'_>,
     workers: &Workers,
-    (trunk, mut head): (&Trunk, Head),
+    (trunk, mut head): (&dyn Still, Head),
     observe: &mut Observer<'_>,
 ) -> Result<(Head, Score), TrainError> {
     let Prepare { samples, preprocess, classes, seed, .. } = task.learn;
-    let map_bytes = preprocess.tensor_len() / 3 / 32 / 32 * FEATURES * size_of::<f16>();
+    let map_bytes = preprocess.tensor_len() / 3 / STRIDE / STRIDE * trunk.channels() * size_of::<f16>();
     let wanted = (samples.len() * settings.views).min(settings.most).min(MAP_BYTES / map_bytes).max(1);
     let labels: Vec<usize> = (0..samples.len()).map(|index| samples.label(index)).collect();
     let (sampling, shares) = task.sampling;

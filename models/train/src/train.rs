@@ -20,7 +20,7 @@ use crate::optimizer;
 use crate::progress::Observer;
 use crate::sampler::Sampling;
 use crate::samples::Samples;
-use crate::stage_one::{self, HeadTask, StageOne};
+use crate::stage_one::{self, HeadTask, Resting, StageOne};
 use crate::stage_two::{self, Look, NetTask, Position, StageTwo};
 
 /// Samples to learn from, and samples to choose by. Neither may hold anything that the result is measured on.
@@ -183,7 +183,8 @@ pub fn train(
     Ok(Trained { weights, stage_one, stage_two: score, finish, spent: run.spent() })
 }
 
-fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
+/// Whether settings and data fit each other.
+pub(crate) fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
     let Preprocess { width, height, .. } = settings.preprocess;
     zoo::checked_size([height as usize, width as usize])?;
     if settings.classes < 2 {
@@ -204,7 +205,7 @@ fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainError> {
 }
 
 /// Whether the label of each pixel is known of some sample, as far as a look at some of all labels tells.
-fn knows_places(samples: &dyn Samples) -> Result<bool, TrainError> {
+pub(crate) fn knows_places(samples: &dyn Samples) -> Result<bool, TrainError> {
     for index in (0..samples.len()).step_by(samples.len().div_ceil(LOOKED_AT).max(1)) {
         if samples.load(index)?.mask.is_some() {
             return Ok(true);
@@ -230,6 +231,29 @@ const FINISH_SHARE: f64 = 0.2;
 /// Share of the time limit that the head's steps of stage one may take.
 const HEAD_SHARE: f64 = 0.15;
 
+fn prepare<'a>(
+    settings: &'a Settings,
+    samples: &'a dyn Samples,
+    preprocess: &'a Preprocess,
+    augmented: bool,
+) -> Prepare<'a> {
+    let Settings { classes, seed, augment, .. } = settings;
+    Prepare { samples, classes: *classes, preprocess, augment: augmented.then_some(augment), seed: *seed }
+}
+
+/// What the head learns from at an input size.
+pub(crate) fn head_task<'a>(settings: &'a Settings, data: &Data<'a>, preprocess: &'a Preprocess) -> HeadTask<'a> {
+    HeadTask {
+        learn: prepare(settings, data.learn, preprocess, true),
+        select: prepare(settings, data.select, preprocess, false),
+        loss: settings.loss,
+        sampling: (settings.sampling, &settings.shares),
+        boost: settings.boost,
+        limit: settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
+        choice: settings.choice,
+    }
+}
+
 /// A training that runs.
 struct Run<'a> {
     settings: &'a Settings,
@@ -246,21 +270,8 @@ impl Run<'_> {
         self.before + self.clock.elapsed()
     }
 
-    fn prepare<'b>(&'b self, samples: &'b dyn Samples, preprocess: &'b Preprocess, augmented: bool) -> Prepare<'b> {
-        let Settings { classes, seed, augment, .. } = self.settings;
-        Prepare { samples, classes: *classes, preprocess, augment: augmented.then_some(augment), seed: *seed }
-    }
-
-    fn head_task<'b>(&'b self, data: &'b Data<'b>, preprocess: &'b Preprocess) -> HeadTask<'b> {
-        HeadTask {
-            learn: self.prepare(data.learn, preprocess, true),
-            select: self.prepare(data.select, preprocess, false),
-            loss: self.settings.loss,
-            sampling: (self.settings.sampling, &self.settings.shares),
-            boost: self.settings.boost,
-            limit: self.settings.limit.map(|limit| limit.mul_f64(HEAD_SHARE)),
-            choice: self.settings.choice,
-        }
+    fn prepare<'b>(&'b self, samples: &'b dyn Samples, augmented: bool) -> Prepare<'b> {
+        prepare(self.settings, samples, &self.settings.preprocess, augmented)
     }
 
     /// Stage one, and the checkpoint that stage two starts from.
@@ -284,15 +295,14 @@ impl Run<'_> {
         }
         let device = &self.workers.device;
         let trunk = Trunk::load(&weights, device)?;
-        let head = Head::load(&weights, settings.classes, device)?;
+        let head = Head::load(&weights, zoo::FEATURES, settings.classes, device)?;
         if settings.one.epochs == 0 {
             let net = Net { trunk, head };
-            let score =
-                stage_two::measure(&net, &self.prepare(self.data.select, &settings.preprocess, false), &self.workers)?;
+            let score = stage_two::measure(&net, &self.prepare(self.data.select, false), &self.workers)?;
             return Ok((net.to_weights(), score));
         }
-        let task = self.head_task(self.data, &settings.preprocess);
-        let (head, score) = stage_one::run(&settings.one, &task, &self.workers, (&trunk, head), observe)?;
+        let task = head_task(settings, self.data, &settings.preprocess);
+        let (head, score) = stage_one::run(&settings.one, &task, &self.workers, (&Resting::of(&trunk), head), observe)?;
         Ok((Net { trunk, head }.to_weights(), score))
     }
 
@@ -311,8 +321,8 @@ impl Run<'_> {
             end.saturating_sub(self.spent())
         });
         let task = NetTask {
-            learn: self.prepare(self.data.learn, &settings.preprocess, true),
-            select: self.prepare(self.data.select, &settings.preprocess, false),
+            learn: self.prepare(self.data.learn, true),
+            select: self.prepare(self.data.select, false),
             loss: settings.loss,
             sampling: (settings.sampling, &settings.shares),
             boost: settings.boost,
@@ -353,8 +363,8 @@ impl Run<'_> {
     ) -> Result<(Weights, Score), TrainError> {
         let device = &self.workers.device;
         let Net { trunk, head } = Net::from_weights(weights, self.settings.classes, device)?;
-        let task = self.head_task(&finish.data, finish.preprocess);
-        let (head, score) = stage_one::run(one, &task, &self.workers, (&trunk, head), observe)?;
+        let task = head_task(self.settings, &finish.data, finish.preprocess);
+        let (head, score) = stage_one::run(one, &task, &self.workers, (&Resting::of(&trunk), head), observe)?;
         Ok((Net { trunk, head }.to_weights(), score))
     }
 }

@@ -65,6 +65,7 @@ fn bundle(trained: &Trained) -> Bundle {
     let ingredients = Ingredients {
         name: "lines".into(),
         classes: &classes(),
+        frozen: None,
         preprocess: &Preprocess::imagenet(SIDE as u32),
         provenance: Provenance { licences: trunk::torchvision_licences(), ..Provenance::default() },
         select: &Lines { len: 40, seed: 2 },

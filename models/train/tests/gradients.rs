@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use models::heads::attention;
 use models::weights::{Tensor as Array, Weights};
+use models::zoo::mobilenet_v3_small as zoo;
 use models_train::batch::Targets;
 use models_train::loss::Loss;
 use models_train::net::Head;
@@ -121,7 +122,7 @@ fn head_pooling_and_loss_gradients() {
     };
     for (sharpness, focus) in [(None, 0.0), (Some(0.7), 0.0), (Some(5.0), 0.0), (Some(5.0), 1.5)] {
         let loss = Loss { smoothing: 0.1, cell_weight: 0.7, focus };
-        let head = Head::load(&head_weights(3, sharpness), 3, &device).unwrap();
+        let head = Head::load(&head_weights(3, sharpness), zoo::FEATURES, 3, &device).unwrap();
         // 2 images of 1 x 2 cells; a window of the 576 features moves, the others stand.
         let (base, _) = random(&[2, 1, 2, 576], 10);
         let window: Operand = (base[..40].to_vec(), vec![40]);

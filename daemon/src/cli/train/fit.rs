@@ -108,6 +108,12 @@ impl FitArgs {
         }
     }
 
+    /// The first given option that concerns all layers learning.
+    pub(super) fn of_all_layers(&self) -> Option<&'static str> {
+        const OF_THE_HEAD: [&str; 3] = ["smoothing", "focal", "class-weights"];
+        self.given().into_iter().map(|(option, _)| option).find(|option| !OF_THE_HEAD.contains(option))
+    }
+
     /// The options that were given, as a person would write them again.
     pub(super) fn given(&self) -> Vec<(&'static str, String)> {
         fn one<T: ToString>(value: &Option<T>) -> Option<String> {

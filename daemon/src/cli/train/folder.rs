@@ -21,6 +21,7 @@ use models_train::split::{Side, cut_strictly};
 use models_train::weighting::{Reweighted, effective_number_weights};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
+use super::network::Network;
 use super::{Args, Origin, Outcome};
 
 /// Share of the training images by which epochs (where they can tell) and thresholds are chosen.
@@ -36,19 +37,20 @@ pub(super) fn train(
     let folder = args.options.open(root, args.split.as_deref(), &args.preparing)?;
     folder.check_trainable()?;
     let augment = args.options.augment()?;
-    let Origin { trunk, name: trunk_name, licences } = origin;
+    let Origin { trunk, mut name, mut licences } = origin;
+    let zoo = Network::of(args)?;
     let classes = folder.classes.clone();
     let files = folder.files(Some(Side::Train), &classes)?;
-    let size = match (args.size, files.shortest_side()?) {
-        (Some(size), _) => size,
-        (None, side) => input_size(side.unwrap_or(u32::MAX)),
+    let preprocess = match (&zoo, args.size) {
+        (Some(zoo), _) => zoo.frozen().preprocess(),
+        (None, Some(size)) => Preprocess::imagenet(size),
+        (None, None) => Preprocess::imagenet(input_size(files.shortest_side()?.unwrap_or(u32::MAX))),
     };
-    let preprocess = Preprocess::imagenet(size);
     let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
     let Cut { learn, select, groups } = cut(args, &folder, &trunk, &labels, observe)?;
     let choice = Choice::by(&groups);
-    let network = choice.note(&groups);
+    let mut network = choice.note(&groups);
     if !network.is_empty() {
         tracing::warn!("the network will be {network}");
     }
@@ -73,20 +75,23 @@ pub(super) fn train(
     let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
     let learning: &dyn Samples = weighted.as_ref().map_or(&learn, |(_, samples)| samples);
     let data = Data { learn: learning, select: &select };
-    let trained = models_train::train(&settings, &start, &data, None, observe)?;
-
-    let story = format!(
-        "{} images of {} labels; {} more to choose by. First the head on the frozen trunk, then all \
-         layers.",
-        learn.len(),
-        classes.len(),
-        select.len()
-    );
+    let trained = match &zoo {
+        Some(zoo) => models_train::frozen::train(&settings, zoo.frozen(), &data, observe)?,
+        None => models_train::train(&settings, &start, &data, None, observe)?,
+    };
+    let mut how = "First the head on the frozen trunk, then all layers.".to_owned();
+    if let Some(zoo) = &zoo {
+        (name, licences, how) = (zoo.file(), zoo.licences(), format!("The head alone on {}.", zoo.words()));
+        network = [zoo.words(), network].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ");
+    }
+    let (learned, chosen_by) = (learn.len(), select.len());
+    let story = format!("{learned} images of {} labels; {chosen_by} more to choose by. {how}", classes.len());
     let ingredients = Ingredients {
         name: root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into())).unwrap_or_default(),
         classes: &classes,
+        frozen: zoo.as_ref().map(Network::frozen),
         preprocess: &preprocess,
-        provenance: Provenance { network, ..args.provenance(digest, trunk_name, licences) },
+        provenance: Provenance { network, ..args.provenance(digest, name, licences) },
         select: &select,
         aim: args.aim(),
         story,

@@ -65,6 +65,7 @@ pub(super) fn train(
     let ingredients = Ingredients {
         name: "synthetic-line".into(),
         classes: &classes,
+        frozen: None,
         preprocess: &preprocess,
         provenance: args.provenance(digest.clone(), trunk_name, licences),
         select: &select_parts,

@@ -136,6 +136,7 @@ fn a_memory_joins_a_classifier_and_changes_none_of_its_scores() {
     let ingredients = Ingredients {
         name: "rings".into(),
         classes: &[Class::named("good"), Class::named("line")],
+        frozen: None,
         preprocess: &Preprocess::imagenet(SIDE),
         provenance: Provenance::default(),
         select: &Rings,
