@@ -12,6 +12,7 @@ mod options;
 mod preview;
 pub(super) mod signals;
 mod synthetic;
+mod tensorboard;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,11 +25,11 @@ use models::zoo::{Family, mobilenet_v3_small};
 use models_train::checkpoint::Checkpoint;
 use models_train::evaluation::operating_point::Aim;
 use models_train::loss::Score;
-use models_train::progress::Progress;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
 use self::signals::Signals;
+use self::tensorboard::{Log, Watch};
 use super::eval::share;
 use super::models::zoo::family;
 use super::recipe::{Preparing, RecipeArg};
@@ -54,6 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", required = false, required_unless_present = "preview")]
     #[arg(default_value_if("preview", clap::builder::ArgPredicate::IsPresent, "preview.bundle"))]
     out: PathBuf,
+    /// Write a log for TensorBoard into a folder of its own in DIR: curves, settings and figures, what is learned from, and a map of what
+    /// the selection set looks like to the finished bundle. A training that goes on with --resume goes on with its log.
+    #[arg(long, value_name = "DIR", conflicts_with = "preview")]
+    tensorboard: Option<PathBuf>,
     #[command(flatten)]
     options: options::Options,
     #[command(flatten)]
@@ -200,18 +205,24 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
         args.resume = false;
     }
     let origin = args.origin()?;
-    let mut observe = |progress: &Progress| reporter.progress(progress);
+    let mut watch = Watch { reporter, log: Log::open(&args, args.resume)? };
     let outcome = match &args.data {
-        Some(data) => folder::train(&args, data, origin, &checkpoint, &mut observe),
-        None => synthetic::train(&args, origin, &checkpoint, &mut observe),
+        Some(data) => folder::train(&args, data, origin, &checkpoint, &mut watch),
+        None => synthetic::train(&args, origin, &checkpoint, &mut watch),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error @ TrainError::Stopped) => return Ok(Ended::Stopped(error.to_string())),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            watch.log.fail(&error.to_string(), tensorboard::is_final(&error));
+            return match error {
+                TrainError::Stopped => Ok(Ended::Stopped(error.to_string())),
+                _ => Err(error.into()),
+            };
+        }
     };
     outcome.bundle.save(&args.out)?;
     checkpoint.remove();
+    watch.log.end(&outcome);
     Ok(Ended::Done(json!({ "summary": summary(&outcome, &args.out), "text": text(&outcome, &args.out) })))
 }
 

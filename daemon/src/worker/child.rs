@@ -118,8 +118,7 @@ impl Reporter {
 
     /// The same of work that is no training: the share that is done, and the time that the rest may take.
     pub fn share(&self, done: f64, eta: Duration) -> bool {
-        let (loss, accuracy, selection) = (0.0, 0.0, None);
-        self.progress(&Progress { stage: Stage::All, epoch: 1, done, loss, accuracy, selection, eta })
+        self.progress(&Progress::share(Stage::All, done, eta))
     }
 
     /// Whether the work should end.

@@ -33,6 +33,7 @@ pub mod schedule;
 pub mod split;
 pub mod stage_one;
 pub mod stage_two;
+pub mod tensorboard;
 mod train;
 pub mod trunk;
 pub mod weighting;

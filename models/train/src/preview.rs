@@ -3,8 +3,10 @@
 use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 
+use crate::augment::Augment;
+use crate::error::TrainError;
 use crate::mask::UNKNOWN;
-use crate::samples::Sample;
+use crate::samples::{Sample, Samples};
 
 /// Longest side of a picture on a sheet, in pixels.
 pub const TILE: u32 = 192;
@@ -28,6 +30,29 @@ pub const COLOURS: [([u8; 3], &str); 7] = [
 /// The colour of a label and its name; beyond seven labels they come again.
 pub fn colour(label: usize) -> ([u8; 3], &'static str) {
     COLOURS[label % COLOURS.len()]
+}
+
+/// Samples as they are, each followed by random views of it, as the trainer draws them: by seed and place in the order of all training.
+///
+/// # Errors
+/// When a sample cannot be loaded.
+pub fn with_views(
+    samples: &dyn Samples,
+    (augment, seed): (&Augment, u64),
+    indices: &[usize],
+    views: usize,
+) -> Result<Vec<Sample>, TrainError> {
+    let mut all = Vec::new();
+    for (ticket, &index) in (0..).step_by(views.max(1)).zip(indices) {
+        let sample = samples.load(index)?;
+        all.push(sample.clone());
+        for view in 0..views as u64 {
+            let mut changed = sample.clone();
+            augment.apply_at(&mut changed, seed, ticket + view);
+            all.push(changed);
+        }
+    }
+    Ok(all)
 }
 
 /// Draws samples in rows. `columns` go beside each other; every `together` of them stand close, as one picture and what became of

@@ -23,6 +23,15 @@ pub struct Progress {
     pub stage: Stage,
     /// Epoch, from 1.
     pub epoch: usize,
+    /// Steps of this stage that are done, those before an interruption included.
+    #[serde(default)]
+    pub step: usize,
+    /// Images that they learned from.
+    #[serde(default)]
+    pub images: usize,
+    /// The learning rate of the last of them.
+    #[serde(default)]
+    pub rate: Option<f64>,
     /// Share of this stage that is done, 0 to 1.
     pub done: f64,
     /// Mean loss since the last report.
@@ -33,6 +42,14 @@ pub struct Progress {
     pub selection: Option<Score>,
     /// Time that this stage still needs.
     pub eta: Duration,
+}
+
+impl Progress {
+    /// Of work that teaches nothing: the share that is done, and the time that the rest may take.
+    pub fn share(stage: Stage, done: f64, eta: Duration) -> Progress {
+        let (step, images, rate) = (0, 0, None);
+        Progress { stage, epoch: 1, step, images, rate, done, loss: 0.0, accuracy: 0.0, selection: None, eta }
+    }
 }
 
 /// Told of progress; gives `false` to stop the training.
@@ -68,6 +85,11 @@ impl Course {
     /// Sets how many steps are done.
     pub fn reach(&mut self, step: usize) {
         self.step = step;
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> usize {
+        self.step
     }
 
     /// Time left at the present pace.

@@ -133,16 +133,7 @@ impl Maps {
                 all.targets.extend(targets);
             }
             course.advance();
-            let progress = Progress {
-                stage: Stage::Features,
-                epoch: 1,
-                done: course.done(),
-                loss: 0.0,
-                accuracy: 0.0,
-                selection: None,
-                eta: course.eta(),
-            };
-            if !observe(&progress) {
+            if !observe(&Progress::share(Stage::Features, course.done(), course.eta())) {
                 return Err(TrainError::Stopped);
             }
         }
@@ -215,11 +206,11 @@ pub fn run(
     let mut epoch = 0;
     while course.done() < 1.0 {
         epoch += 1;
-        let mut seen = Score::default();
+        let (mut seen, mut rate) = (Score::default(), 0.0);
         for _ in 0..per_epoch {
             let indices = sampler.next_batch();
             let total: f32 = indices.iter().map(|&index| maps.targets[index].weights[0]).sum();
-            let rate = cosine(course.done(), settings.rate);
+            rate = cosine(course.done(), settings.rate);
             let hardness = Hardness::default();
             let step = workers.step(head, &mut optimizer, rate, (&indices, MAPS_TOGETHER), |head: &Head, part| {
                 let (map, targets) = maps.batch(part, workers);
@@ -238,6 +229,9 @@ pub fn run(
         let progress = Progress {
             stage: Stage::Head,
             epoch,
+            step: course.step(),
+            images: course.step() * settings.batch,
+            rate: Some(rate),
             done: course.done(),
             loss: seen.mean_loss(),
             accuracy: seen.accuracy(),

@@ -239,6 +239,8 @@ struct Run<'a> {
     course: Course,
     position: Position,
     steps_a_look: usize,
+    /// The learning rate of the last step.
+    rate: f64,
 }
 
 impl<'a> Run<'a> {
@@ -268,7 +270,7 @@ impl<'a> Run<'a> {
         let round = samples.len().div_ceil(settings.step_images());
         let steps_a_look = settings.look_every.unwrap_or(round.clamp(20, 200));
         let position = task.position;
-        Ok(Run { settings, task, workers, net, optimizer, sampler, course, position, steps_a_look })
+        Ok(Run { settings, task, workers, net, optimizer, sampler, course, position, steps_a_look, rate: 0.0 })
     }
 
     /// Learns until the next look at the selection set; the score of what was seen.
@@ -315,7 +317,7 @@ impl<'a> Run<'a> {
             Ok((loss + distance(map, taught) * (distill * share), score))
         };
         let (net, score) = workers.step(self.net.clone(), &mut self.optimizer, rate, (&tickets, together), learn)?;
-        self.net = net;
+        (self.net, self.rate) = (net, rate);
         hardness.tell(&mut self.sampler);
         self.course.advance();
         self.position.steps += 1;
@@ -327,6 +329,9 @@ impl<'a> Run<'a> {
             stage: Stage::All,
             epoch: 1
                 + (self.position.steps * self.settings.step_images()).saturating_sub(1) / self.task.learn.samples.len(),
+            step: self.position.steps,
+            images: self.position.steps * self.settings.step_images(),
+            rate: Some(self.rate),
             done: self.course.done(),
             loss: seen.mean_loss(),
             accuracy: seen.accuracy(),

@@ -14,7 +14,7 @@ use models_train::choice::Choice;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::near::TrunkEmbed;
-use models_train::progress::{Course, Observer, Progress, Stage};
+use models_train::progress::{Course, Progress, Stage};
 use models_train::reference;
 use models_train::samples::{Samples, Subset};
 use models_train::split::{Side, cut_strictly};
@@ -22,6 +22,7 @@ use models_train::weighting::{Reweighted, effective_number_weights};
 use models_train::{Data, Report, Settings, Start, TrainError, evaluate};
 
 use super::network::Network;
+use super::tensorboard::{Beginning, Watch};
 use super::{Args, Origin, Outcome};
 
 /// Share of the training images by which epochs (where they can tell) and thresholds are chosen.
@@ -32,7 +33,7 @@ pub(super) fn train(
     root: &Path,
     origin: Origin,
     checkpoint: &Checkpoint,
-    observe: &mut Observer<'_>,
+    watch: &mut Watch<'_>,
 ) -> Result<Outcome, TrainError> {
     let folder = args.options.open(root, args.split.as_deref(), &args.preparing)?;
     folder.check_trainable()?;
@@ -48,7 +49,7 @@ pub(super) fn train(
     };
     let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let Cut { learn, select, groups } = cut(args, &folder, &trunk, &labels, observe)?;
+    let Cut { learn, select, groups } = cut(args, &folder, &trunk, &labels, watch)?;
     let choice = Choice::by(&groups);
     let mut network = choice.note(&groups);
     if !network.is_empty() {
@@ -75,6 +76,19 @@ pub(super) fn train(
     let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
     let learning: &dyn Samples = weighted.as_ref().map_or(&learn, |(_, samples)| samples);
     let data = Data { learn: learning, select: &select };
+    let standing = zoo.as_ref().map(Network::words);
+    watch.log.begin(
+        args,
+        &Beginning {
+            settings: &settings,
+            learn: learning,
+            classes: &classes,
+            digest: &digest,
+            network: standing.as_deref().unwrap_or(&name),
+            augment: args.options.augment_name(),
+        },
+    );
+    let observe = &mut |progress: &Progress| watch.progress(progress);
     let trained = match &zoo {
         Some(zoo) => models_train::frozen::train(&settings, zoo.frozen(), &data, observe)?,
         None => models_train::train(&settings, &start, &data, None, observe)?,
@@ -98,6 +112,7 @@ pub(super) fn train(
     };
     let (mut bundle, selection) = export::bundle(&trained.weights, ingredients)?;
     bundle.reference = reference::of(&bundle, &learn, &select)?;
+    watch.log.embeddings(args, &bundle, &select);
     let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
     Ok(Outcome { trained, bundle, selection, test })
 }
@@ -126,7 +141,7 @@ fn cut(
     folder: &Folder,
     trunk: &Weights,
     labels: &[usize],
-    observe: &mut Observer<'_>,
+    watch: &mut Watch<'_>,
 ) -> Result<Cut, TrainError> {
     let named = folder.groups(Some(Side::Train))?;
     // A trunk that has not learned to see finds nothing alike, or everything.
@@ -138,9 +153,7 @@ fn cut(
     let mut course = Course::new(labels.len(), None, 0);
     let (near, alike) = near_groups(folder, Side::Train, &look, &mut |seen| {
         course.reach(seen);
-        let (done, eta) = (course.done(), course.eta());
-        let features = Stage::Features;
-        observe(&Progress { stage: features, epoch: 1, done, loss: 0.0, accuracy: 0.0, selection: None, eta })
+        watch.progress(&Progress::share(Stage::Features, course.done(), course.eta()))
     })?;
     let (sides, by) = cut_strictly(labels, &[&near, &named], SELECTION, args.seed);
     match by {

@@ -10,6 +10,7 @@ use models::weights::Weights;
 use models_train::good::{self, Cost, GoodReport, Parts, Settings, Step};
 use serde_json::{Value, json};
 
+use super::tensorboard::Log;
 use super::{Args, Origin};
 use crate::cli::recipe::tell;
 
@@ -47,6 +48,15 @@ impl GoodArgs {
 
 /// Writes the bundle; gives what there is to say of it.
 pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<Value> {
+    let mut log = Log::open(args, false)?;
+    let made = make(args, folder, &mut log);
+    if let Err(error) = &made {
+        log.fail(&format!("{error:#}"), true);
+    }
+    made
+}
+
+fn make(args: &Args, folder: &Path, log: &mut Log) -> anyhow::Result<Value> {
     let mut parts = Parts::open(folder)?;
     if let Some(preparation) = &args.preparing {
         parts = parts.prepared_by(preparation.clone())?;
@@ -58,10 +68,11 @@ pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<Value> {
     settings.overkill = args.good.overkill / 100.0;
     settings.preprocess = args.size.map(Preprocess::imagenet);
     let (mut bundle, report, cost) = match &args.good.onto {
-        None => alone(args, &parts, &settings)?,
-        Some(path) => onto(args, path, &parts, settings)?,
+        None => alone(args, &parts, &settings, log)?,
+        Some(path) => onto(args, path, &parts, settings, log)?,
     };
     bundle.save(&args.out)?;
+    log.end_good(&bundle, &report);
     let summary = json!({
         "bundle": args.out,
         "labels": bundle.manifest.labels,
@@ -75,9 +86,9 @@ pub(super) fn run(args: &Args, folder: &Path) -> anyhow::Result<Value> {
     Ok(json!({ "summary": summary, "text": text(&args.out, &report, cost) }))
 }
 
-fn alone(args: &Args, parts: &Parts, settings: &Settings) -> anyhow::Result<(Bundle, GoodReport, Cost)> {
+fn alone(args: &Args, parts: &Parts, settings: &Settings, log: &mut Log) -> anyhow::Result<(Bundle, GoodReport, Cost)> {
     let Origin { trunk, name, licences } = args.origin()?;
-    let learned = learn(parts, &trunk, settings)?;
+    let learned = learn(args, parts, &trunk, settings, log)?;
     let provenance = args.provenance(parts.digest()?, name, licences);
     let folder = args.good.good.as_deref().and_then(|folder| folder.canonicalize().ok());
     let name = folder.and_then(|folder| product(&folder)).unwrap_or_else(|| "good parts".into());
@@ -91,7 +102,13 @@ fn product(folder: &Path) -> Option<String> {
     names.into_iter().find(|name| !usual.contains(&name.as_str()))
 }
 
-fn onto(args: &Args, path: &Path, parts: &Parts, mut settings: Settings) -> anyhow::Result<(Bundle, GoodReport, Cost)> {
+fn onto(
+    args: &Args,
+    path: &Path,
+    parts: &Parts,
+    mut settings: Settings,
+    log: &mut Log,
+) -> anyhow::Result<(Bundle, GoodReport, Cost)> {
     let classifier = Bundle::open(path).with_context(|| format!("the bundle `{}` to add to", path.display()))?;
     let asked = args.preparing.as_ref().map_or("", |preparation| preparation.digest());
     anyhow::ensure!(
@@ -100,7 +117,7 @@ fn onto(args: &Args, path: &Path, parts: &Parts, mut settings: Settings) -> anyh
     );
     let trunk = Weights::from_graph(&classifier.graph)?;
     settings.preprocess = Some(classifier.manifest.preprocess.clone());
-    let learned = learn(parts, &trunk, &settings)?;
+    let learned = learn(args, parts, &trunk, &settings, log)?;
     let (mut bundle, report, cost) = good::add_memory(classifier, learned)?;
     let provenance = &mut bundle.manifest.provenance;
     let added = args.provenance(parts.digest()?, provenance.trunk.clone(), provenance.licences.clone());
@@ -109,7 +126,14 @@ fn onto(args: &Args, path: &Path, parts: &Parts, mut settings: Settings) -> anyh
     Ok((bundle, report, cost))
 }
 
-fn learn(parts: &Parts, trunk: &Weights, settings: &Settings) -> anyhow::Result<good::Learned> {
+fn learn(
+    args: &Args,
+    parts: &Parts,
+    trunk: &Weights,
+    settings: &Settings,
+    log: &mut Log,
+) -> anyhow::Result<good::Learned> {
+    log.begin_good(args, settings, parts.len());
     let bar = ProgressBar::new(STEPS);
     let style = ProgressStyle::with_template("{prefix:11} {bar:28} {percent:3} %  {elapsed}");
     bar.set_style(style.expect("the template is fixed and names known keys"));
@@ -129,7 +153,9 @@ fn learn(parts: &Parts, trunk: &Weights, settings: &Settings) -> anyhow::Result<
         bar.set_position((share * STEPS as f64) as u64);
     });
     bar.finish_and_clear();
-    Ok(learned?)
+    let learned = learned?;
+    log.pasted(&learned.replay);
+    Ok(learned)
 }
 
 fn text(path: &Path, report: &GoodReport, cost: Cost) -> String {

@@ -75,6 +75,12 @@ impl Options {
         Augment::from_toml(&text).map_err(|error| TrainError::Settings(format!("`{}`: {error}", self.augment)))
     }
 
+    /// What the random changes are called: a preset or a file's name.
+    pub(super) fn augment_name(&self) -> String {
+        let path = Path::new(&self.augment);
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// The files, with masks where these are asked for.
     pub(super) fn teach(&self, files: Files) -> Result<Files, TrainError> {
         if self.teach_boxes { files.teaching_boxes() } else { Ok(files) }
@@ -85,7 +91,7 @@ impl Options {
         let file = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         add("format", self.format.map(|format| format.to_string()));
         add("sampling", (self.sampling != Sampling::Balanced).then(|| self.sampling.to_string()));
-        add("augment", (self.augment != "standard").then(|| file(Path::new(&self.augment))));
+        add("augment", (self.augment != "standard").then(|| self.augment_name()));
         add("hard-examples", self.hard_examples.map(|share| share.to_string()));
         add("no-near", self.no_near.then(String::new));
         add("teach-boxes", self.teach_boxes.then(String::new));

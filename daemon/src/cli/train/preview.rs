@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use models::image::encode_png;
 use models::preprocess::Preprocess;
-use models_train::augment::Augment;
-use models_train::dataset::{Files, input_size};
-use models_train::preview::{colour, sheet};
+use models_train::dataset::input_size;
+use models_train::preview::{colour, sheet, with_views};
 use models_train::sampler::{BalancedSampler, Plan};
 use models_train::samples::{Sample, Samples};
 use models_train::split::Side;
@@ -36,8 +35,8 @@ pub(super) fn run(args: &Args, data: &Path, into: &Path) -> anyhow::Result<ExitC
     let plan = Plan { sampling: args.options.sampling, ..Plan::balanced(BATCH, args.seed) };
     let mut batch = BalancedSampler::new(&labels, &plan).next_batch();
     batch.sort_by_key(|&index| labels[index]);
-    let views = Views { files: &files, augment: &augment, seed: args.seed };
-    save(&views.of(&batch, 1)?, 8, 2, &into.join("batch.png"))?;
+    let views = |indices: &[usize], views| with_views(&files, (&augment, args.seed), indices, views);
+    save(&views(&batch, 1)?, 8, 2, &into.join("batch.png"))?;
     let mut drawn: BTreeMap<usize, usize> = BTreeMap::new();
     batch.iter().for_each(|&index| *drawn.entry(labels[index]).or_default() += 1);
 
@@ -51,35 +50,11 @@ pub(super) fn run(args: &Args, data: &Path, into: &Path) -> anyhow::Result<ExitC
             continue;
         }
         let path = into.join(format!("label-{number}-{}.png", file_name(&class.name)));
-        save(&views.of(&some, VIEWS)?, VIEWS + 1, VIEWS + 1, &path)?;
+        save(&views(&some, VIEWS)?, VIEWS + 1, VIEWS + 1, &path)?;
         let (places, colour) = (drawn.get(&number).copied().unwrap_or(0), colour(number).1);
         out::line(format_args!("{}: `{}`, {colour}, {places} of the batch", path.display(), class.name))?;
     }
     Ok(ExitCode::from(SUCCESS))
-}
-
-/// Images as they are, each followed by random views of it.
-struct Views<'a> {
-    files: &'a Files,
-    augment: &'a Augment,
-    seed: u64,
-}
-
-impl Views<'_> {
-    fn of(&self, indices: &[usize], views: usize) -> anyhow::Result<Vec<Sample>> {
-        let mut all = Vec::new();
-        for (ticket, &index) in (0..).step_by(views).zip(indices) {
-            let sample = self.files.load(index)?;
-            all.push(sample.clone());
-            for view in 0..views as u64 {
-                // As the trainer draws them: by seed and place in the order of all training.
-                let mut changed = sample.clone();
-                self.augment.apply_at(&mut changed, self.seed, ticket + view);
-                all.push(changed);
-            }
-        }
-        Ok(all)
-    }
 }
 
 fn save(samples: &[Sample], columns: usize, together: usize, path: &Path) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use models::preprocess::Preprocess;
 use models_train::augment::Augment;
 use models_train::checkpoint::Checkpoint;
 use models_train::export::{self, Ingredients};
-use models_train::progress::Observer;
+use models_train::progress::Progress;
 use models_train::reference;
 use models_train::samples::Class;
 use models_train::schedule::Schedule;
@@ -18,6 +18,7 @@ use models_train::stage_two::Length;
 use models_train::{Data, Finish, Settings, Start, TrainError};
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
+use super::tensorboard::{Beginning, Watch};
 use super::{Args, Origin, Outcome};
 use crate::drawn::Drawn;
 
@@ -36,7 +37,7 @@ pub(super) fn train(
     args: &Args,
     origin: Origin,
     checkpoint: &Checkpoint,
-    observe: &mut Observer<'_>,
+    watch: &mut Watch<'_>,
 ) -> Result<Outcome, TrainError> {
     let Origin { trunk, name: trunk_name, licences } = origin;
     let classes: Vec<Class> = LABELS.iter().map(|label| Class::named(label)).collect();
@@ -55,6 +56,18 @@ pub(super) fn train(
     let data = Data { learn: &learn, select: &select };
     let preprocess = Preprocess::imagenet(part_size);
     let finish = Finish { preprocess: &preprocess, data: Data { learn: &learn_parts, select: &select_parts } };
+    watch.log.begin(
+        args,
+        &Beginning {
+            settings: &settings,
+            learn: &learn,
+            classes: &classes,
+            digest: &digest,
+            network: &trunk_name,
+            augment: "flips".into(),
+        },
+    );
+    let observe = &mut |progress: &Progress| watch.progress(progress);
     let trained = models_train::train(&settings, &start, &data, Some(&finish), observe)?;
 
     let story = format!(
@@ -74,6 +87,7 @@ pub(super) fn train(
     };
     let (mut bundle, selection) = export::bundle(&trained.weights, ingredients)?;
     bundle.reference = reference::of(&bundle, &learn_parts, &select_parts)?;
+    watch.log.embeddings(args, &bundle, &select_parts);
     Ok(Outcome { trained, bundle, selection, test: None })
 }
 
