@@ -159,6 +159,8 @@ pub(super) fn start(settings: &Settings) -> Vec<SummaryValue> {
         name: name.into(),
         description: description.into(),
         r#type: kind,
+        // One run does not know. What does not differ is hidden at first, and nobody would look for it.
+        differs: true,
     };
     let figure = |&(tag, name): &(&str, &str)| MetricInfo {
         name: Some(MetricName { tag: tag.into() }),
@@ -200,5 +202,29 @@ fn summary(tag: &str, data: HParamsData) -> SummaryValue {
         tag: tag.into(),
         metadata: Some(SummaryMetadata { plugin_data, ..SummaryMetadata::default() }),
         value: Some(Content::Tensor(nothing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::preprocess::Preprocess;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_has_its_column() {
+        let mut settings = crate::Settings::new(2, Preprocess::imagenet(64));
+        settings.two.last_layers = Some(3);
+        settings.limit = Some(std::time::Duration::from_secs(90));
+        let Settings(all) = Settings::of(&settings, 60).with_all_layers(&settings, 60);
+        assert!(all.len() > 18 && all["smoothing"] == Setting::Number(0.05) && all["minutes"] == Setting::Number(1.5));
+        for (name, setting) in all {
+            let kind = match setting {
+                Setting::Text(_) => TEXT,
+                Setting::Flag(_) => FLAG,
+                Setting::Number(_) => NUMBER,
+            };
+            assert!(COLUMNS.iter().any(|(column, of, _)| (*column, *of) == (name, kind)), "{name}");
+        }
     }
 }

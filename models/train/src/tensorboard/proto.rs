@@ -165,6 +165,8 @@ pub struct HParamInfo {
     /// `DataType`: 1 text, 2 yes or no, 3 number.
     #[prost(int32, tag = "4")]
     pub r#type: i32,
+    #[prost(bool, tag = "7")]
+    pub differs: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
