@@ -110,7 +110,7 @@ install_npm_packages() {
   touch web-ui/node_modules/.package-lock.json
 }
 
-# schemathesis questions the HTTP interface, aiosmtpd takes e-mail, DuckDB reads the archive. Without them their tests say SKIPPED, except in CI.
+# schemathesis questions the HTTP interface, aiosmtpd takes e-mail, DuckDB reads the archive, TensorBoard opens logs. Without them their tests say SKIPPED, except in CI.
 install_python_tools() {
   local folder=.setup/python
   cmp -s tests/python.txt "$folder/pinned.txt" && return 0

@@ -114,6 +114,70 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_same_network() {
     assert!(whole.graph == resumed.graph, "{interrupted} kills and one thread changed the network");
 }
 
+/// The folders of logs, and how many event files each has.
+fn logs(folder: &Path) -> Vec<(PathBuf, usize)> {
+    let Ok(runs) = fs::read_dir(folder.join("logs")) else { return Vec::new() };
+    let events = |run: &Path| {
+        let names = fs::read_dir(run).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count()
+    };
+    runs.map(|run| run.expect("an entry").path()).map(|run| (run.clone(), events(&run))).collect()
+}
+
+#[test]
+fn a_log_goes_on_with_its_training_and_changes_no_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    let logged = |more: &[&str]| {
+        let mut command = train(folder.path(), &["--priority", "normal", "--tensorboard", "logs"]);
+        command.args(more);
+        command
+    };
+    let mut program = logged(&[]).spawn().expect("it starts");
+    let worker = worker_of(&program);
+    until("a checkpoint", || folder.path().join("s.bundle.partial").exists().then_some(()));
+    program.kill().expect("it runs");
+    program.wait().expect("a child");
+    until("the worker's end", || is_gone(worker).then_some(()));
+    let [(run, 1)] = &logs(folder.path())[..] else { panic!("{:?}", logs(folder.path())) };
+    assert!(run.file_name().is_some_and(|name| name.to_string_lossy().starts_with("s-")), "{}", run.display());
+    assert!(run.join("unfinished.json").exists() && !run.join("projector_config.pbtxt").exists());
+
+    let last = logged(&["--resume"]).output().expect("it starts");
+    assert!(last.status.success(), "{}", stderr(&last));
+    assert_eq!(logs(folder.path()), [(run.clone(), 2)], "the same folder, and a file more");
+    assert!(!run.join("unfinished.json").exists() && run.join("projector_config.pbtxt").exists());
+    let with = Bundle::open(&folder.path().join("s.bundle")).expect("a sound bundle");
+    assert!(!with.manifest.provenance.command.contains("tensorboard"), "it has no part in what was learned");
+    let plain = train(folder.path(), &["--priority", "normal"]).output().expect("it starts");
+    assert!(plain.status.success(), "{}", stderr(&plain));
+    let without = Bundle::open(&folder.path().join("s.bundle")).expect("a sound bundle");
+    assert!(with.graph == without.graph, "a log changed the network");
+}
+
+#[test]
+fn a_log_is_refused_at_the_start_and_costs_no_training_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stripes(folder.path());
+    fs::write(folder.path().join("file"), "no folder").expect("written");
+    let refused = train(folder.path(), &["--tensorboard", "file", "--priority", "normal"]).output().expect("it starts");
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("`file`") && stderr(&refused).contains("--tensorboard"), "{}", stderr(&refused));
+    // What cannot be learned from is no run.
+    let empty =
+        train(folder.path(), &["--tensorboard", "logs", "--augment", "none.toml", "--priority", "normal"]).output();
+    assert_eq!(empty.expect("it starts").status.code(), Some(1));
+    assert!(logs(folder.path()).is_empty(), "{:?}", logs(folder.path()));
+
+    let program = train(folder.path(), &["--tensorboard", "logs", "--priority", "normal"]).spawn().expect("it starts");
+    until("a checkpoint", || folder.path().join("s.bundle.partial").exists().then_some(()));
+    fs::rename(folder.path().join("logs"), folder.path().join("elsewhere")).expect("it is there");
+    let output = program.wait_with_output().expect("a child");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("the TensorBoard log ends here").count(), 1, "{}", stderr(&output));
+    Bundle::open(&folder.path().join("s.bundle")).expect("a sound bundle");
+}
+
 #[test]
 fn ctrl_c_is_passed_on_and_leaves_a_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
