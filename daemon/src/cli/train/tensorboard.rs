@@ -74,14 +74,13 @@ impl Log {
 
     /// What is trained, how, and pictures of what is learned from.
     pub(super) fn begin(&mut self, args: &Args, beginning: &Beginning<'_>) {
-        let Beginning { settings, learn, classes, .. } = *beginning;
+        let Beginning { settings, learn, .. } = *beginning;
         self.tell(|run| {
             run.begin(&columns(args, beginning), &words(args, beginning))?;
             let labels: Vec<usize> = (0..learn.len()).map(|index| learn.label(index)).collect();
             let plan = Plan { sampling: settings.sampling, ..Plan::balanced(SHOWN, settings.seed) };
             let mut batch = BalancedSampler::new(&labels, &plan).next_batch();
             batch.sort_by_key(|&index| labels[index]);
-            batch.truncate(SHOWN.max(classes.len()));
             let samples = with_views(learn, (&settings.augment, settings.seed), &batch, 1)?;
             run.pictures("train/samples", &samples, 8, 2)
         });
