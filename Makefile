@@ -61,7 +61,7 @@ accept: build accept-package ## the long accuracy runs: synthetic line, steel, f
 	INSPECTD_LOOP_KILLS=30 cargo nextest run --workspace --profile soak --no-capture -E 'binary(learning) & test(killed)'
 
 bench: build ## single calls; the line beside a bare loop and Python loops (PYTHON=...); store, cores; p99 beside a training and ten viewers; PLC; a million records
-	cargo bench -q --workspace --profile dev --bench kernels --bench pipeline --bench store --bench cores --bench beside --bench plc --bench viewers --bench history
+	cargo measure -q --bench kernels --bench pipeline --bench store --bench cores --bench beside --bench plc --bench viewers --bench history
 	@tests/bench-peers
 
 bench-compare: build ## has the hot path become slower since BASE=commit? the line in turns, instructions by callgrind
