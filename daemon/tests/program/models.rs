@@ -200,5 +200,5 @@ fn the_zoo_lists_what_networks_cost_and_measures_one() {
     assert!(code == 0 && table.contains("Measured with random weights on"), "{table}{stderr}");
 
     let (code, _, stderr) = words(&output(&["models", "zoo", "resnet51"]));
-    assert!(code == 1 && stderr.contains("there is no network `resnet51`") && stderr.contains("resnet50"), "{stderr}");
+    assert!(code == 2 && stderr.contains("there is no network `resnet51`") && stderr.contains("resnet50"), "{stderr}");
 }

@@ -65,7 +65,7 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
     let image = graph.input(INPUT, &[1, 3, height, width]);
     let name = trunk::build(&mut graph, weights, &image)?;
     let map = Map { name: &name, channels: trunk::FEATURES, size: [height / trunk::STRIDE, width / trunk::STRIDE] };
-    finish(graph, weights, map, labels, pooling)
+    finish(graph, weights, &map, labels, pooling)
 }
 
 /// The same on a trunk of the zoo. `weights` holds the head alone.
@@ -74,7 +74,7 @@ pub fn build(weights: &Weights, size: [usize; 2], labels: usize, pooling: Poolin
 /// As [`build`].
 pub fn build_on(frozen: &Frozen, weights: &Weights, labels: usize, pooling: Pooling) -> Result<Vec<u8>, WeightsError> {
     let map = Map { name: MAP, channels: frozen.channels, size: [frozen.size / STRIDE; 2] };
-    finish(frozen.graph(), weights, map, labels, pooling)
+    finish(frozen.graph(), weights, &map, labels, pooling)
 }
 
 /// A trunk's last feature map: its name in the graph, channels, cells down and across.
@@ -88,7 +88,7 @@ struct Map<'a> {
 fn finish(
     mut graph: GraphBuilder,
     weights: &Weights,
-    map: Map<'_>,
+    map: &Map<'_>,
     labels: usize,
     pooling: Pooling,
 ) -> Result<Vec<u8>, WeightsError> {
@@ -96,7 +96,7 @@ fn finish(
         return Err(WeightsError::Invalid("a classifier needs at least one label".into()));
     }
     let [rows, columns] = map.size;
-    let logits = build_cells(&mut graph, weights, labels, &map)?;
+    let logits = build_cells(&mut graph, weights, labels, map)?;
     match border::is_untaught(weights) {
         true => border::build(&mut graph, &logits, [rows, columns], HEAT),
         false => graph.node("Identity", &[&logits], HEAT, Vec::new()),

@@ -86,7 +86,7 @@ enum Network<'a> {
     /// Our trunk and its head.
     Whole(Box<Net>),
     /// A head that was trained on the map of a trunk that stood still: only the head is computed by both.
-    Head(Head, Looker<'a>),
+    Head(Box<(Head, Looker<'a>)>),
 }
 
 impl Network<'_> {
@@ -97,7 +97,7 @@ impl Network<'_> {
         match (on_a_map, channels) {
             (true, Some(&channels)) => {
                 let head = Head::load(weights, channels, labels, device)?;
-                Ok(Network::Head(head, Looker::new(Cow::Owned(graph), channels)))
+                Ok(Network::Head(Box::new((head, Looker::new(Cow::Owned(graph), channels)))))
             }
             _ => Ok(Network::Whole(Box::new(Net::from_weights(weights, labels, device)?))),
         }
@@ -106,7 +106,8 @@ impl Network<'_> {
     fn outputs(&self, prepare: &Prepare<'_>, tickets: &[(u64, usize)], device: &Device) -> Result<Outputs, TrainError> {
         Ok(match self {
             Network::Whole(net) => net.clone().fork(device).no_grad().forward(&prepare.batch(tickets)?.0, device),
-            Network::Head(head, looker) => {
+            Network::Head(both) => {
+                let (head, looker) = &**both;
                 let ([rows, columns], channels) = (prepare.cells(), looker.channels());
                 let (maps, _) = looker.look(prepare, tickets, device)?;
                 let maps = TensorData::new(maps, [tickets.len(), rows, columns, channels]);
