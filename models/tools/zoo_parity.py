@@ -131,6 +131,8 @@ def keras_model(name):
             elif len(shape) == 4:
                 height, width, inputs, outputs = shape
                 weight.assign(tensor(key, (outputs, inputs, height, width), "kernel").transpose(2, 3, 1, 0))
+            elif not isinstance(layer, keras.layers.Normalization):
+                raise ValueError(f"{key} {shape} keeps its own values")
     return model
 
 

@@ -46,7 +46,7 @@ pub fn build(graph: &mut GraphBuilder) -> Result<String, String> {
     for (map, _) in maps() {
         if !graph.makes(&map) {
             return Err(format!(
-                "the graph has no feature map `{map}`: only bundles that `inspectd train` made can learn new kinds"
+                "the graph has no feature map `{map}`: only bundles on inspectd's own trunk (`inspectd train` without `--network`) can learn new kinds"
             ));
         }
         let mean = graph.global_average(&map, &format!("appearance.{map}.mean"));

@@ -71,6 +71,17 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
+/// Most exporters fold batch norms, and then no constant has the source's name.
+fn unfolded(error: WeightsError) -> WeightsError {
+    match error {
+        WeightsError::Missing(name) => WeightsError::Invalid(format!(
+            "the ONNX model holds no constant `{name}`: it is another network, or its batch norms are folded (export it with \
+             `training=TrainingMode.PRESERVE, do_constant_folding=False`, or give the source's own file)"
+        )),
+        other => other,
+    }
+}
+
 impl Tensors for Checkpoint<'_> {
     fn tensor(&mut self, spec: &Spec) -> Result<Tensor, WeightsError> {
         let Spec { name, shape, .. } = spec;
@@ -78,7 +89,7 @@ impl Tensors for Checkpoint<'_> {
             Kind::Torch(file) => file.tensor(name, shape)?,
             Kind::Safetensors(file) => safetensors::tensor(file, name, shape)?,
             Kind::Keras(file) => file.tensor(spec)?,
-            Kind::Onnx(weights) => weights.expect(name, shape)?.clone(),
+            Kind::Onnx(weights) => weights.expect(name, shape).map_err(unfolded)?.clone(),
         };
         match tensor.data.iter().all(|value| value.is_finite()) {
             true => Ok(tensor),

@@ -4,7 +4,7 @@ use models::bundle::Pooling;
 use models::graph::{ModelProto, check};
 use models::heads::attention;
 use models::runtime::Probe;
-use models::weights::Weights;
+use models::weights::{Checkpoint, Weights};
 use models::zoo::{ALL, Family, Frozen, LOGITS, MAP, Order, Random, Tensors};
 
 const SIZE: usize = 64;
@@ -18,14 +18,27 @@ fn run(model: &ModelProto, size: usize, input: &[f32], value: &str) -> Vec<f32> 
 
 #[test]
 fn every_family_has_a_map_of_cells_of_32_pixels() {
-    for family in ALL {
-        let size = family.size.next_multiple_of(32).min(family.least.max(96));
-        // Without weights the map's size is known: nothing is built.
-        let refused = family.freeze(size, &mut Weights::default()).unwrap_err();
-        assert!(refused.to_string().starts_with("the weights hold no tensor"), "{}: {refused}", family.name);
-    }
-    let refused = Family::find("efficientnet_b0").unwrap().freeze(100, &mut Random(1)).unwrap_err();
-    assert!(refused.to_string().contains("multiples of 32"), "{refused}");
+    let channels = ALL.iter().map(|family| {
+        let size = family.least.max(96);
+        let frozen = family.freeze(size, &mut Random(1)).unwrap();
+        let map = frozen.model.graph().output[0].static_shape().unwrap();
+        assert_eq!(map, [1, frozen.channels, size / 32, size / 32], "{}", family.name);
+        (family.name, frozen.channels)
+    });
+    let channels: Vec<_> = channels.filter(|(name, _)| ["resnet50", "vgg19", "vit_b_16"].contains(name)).collect();
+    assert_eq!(channels, [("resnet50", 2048), ("vgg19", 512), ("vit_b_16", 768)]);
+}
+
+#[test]
+fn trunks_that_cannot_be_are_refused_in_words() {
+    let family = Family::find("efficientnet_b0").unwrap();
+    let refused = |size, weights: &mut dyn Tensors| family.freeze(size, weights).unwrap_err().to_string();
+    assert!(refused(100, &mut Random(1)).contains("multiples of 32"));
+    assert!(refused(64, &mut Weights::default()).starts_with("the weights hold no tensor `features.0.0.weight`"));
+    // Our own graph has its batch norms folded, as most exporters' have.
+    let folded = family.build(64, &mut Random(1)).unwrap();
+    let words = refused(64, &mut Checkpoint::open(&folded).unwrap());
+    assert!(words.contains("`features.0.1.weight`") && words.contains("do_constant_folding=False"), "{words}");
 }
 
 /// The classifier on the frozen trunk's map, computed here, gives the logits of the whole network.

@@ -156,7 +156,7 @@ impl Prepare<'_> {
         [self.preprocess.height as usize / STRIDE, self.preprocess.width as usize / STRIDE]
     }
 
-    /// The same, each input tensor (`3 x height x width`) by itself.
+    /// As [`batch`](Self::batch), each input tensor (`3 x height x width`) by itself.
     ///
     /// # Errors
     /// When a sample cannot be loaded; what `see` says.
