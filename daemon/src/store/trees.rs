@@ -308,20 +308,19 @@ impl Trees {
         Ok(())
     }
 
-    /// The trigger of the oldest record that is left.
+    /// The trigger of the oldest record that is left. It need not lie in the first block: a part that was open for long is written late.
     pub(crate) fn oldest(&self, gone: &Gone) -> Result<Option<jiff::Timestamp>> {
-        let mut oldest = None;
-        for (block, _) in self.rows.blocks(|zone| zone.ids.1 >= gone.low()) {
-            self.rows.each_of(block, |row| {
-                if !gone.has(row.id) {
-                    oldest = Some(oldest.map_or(row.at_us, |at: i64| at.min(row.at_us)));
-                }
-            })?;
-            if oldest.is_some() {
-                break;
+        let mut oldest = i64::MAX;
+        for (block, zone) in self.rows.blocks(|zone| zone.ids.1 >= gone.low()) {
+            if zone.at_us.0 < oldest {
+                self.rows.each_of(block, |row| {
+                    if !gone.has(row.id) {
+                        oldest = oldest.min(row.at_us);
+                    }
+                })?;
             }
         }
-        Ok(oldest.and_then(|at| jiff::Timestamp::from_microsecond(at).ok()))
+        Ok(jiff::Timestamp::from_microsecond(oldest).ok())
     }
 
     /// Number of the oldest file whose records the hours count.
