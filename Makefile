@@ -7,7 +7,7 @@ export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package setup-book book
+.PHONY: help demo build lite test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package setup-book book
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -35,6 +35,11 @@ setup-book:
 # The dashboard is embedded into the program, so it is built first.
 web-ui/dist/index.html: daemon/openapi.json $(shell find web-ui -path web-ui/node_modules -prune -o -path web-ui/dist -prune -o -path web-ui/src/lib/schema.ts -prune -o -type f -print 2>/dev/null) | setup
 	cd web-ui && npm run --silent build
+
+# Alone, so that it has the fewest features; the workspace's own build gives it all.
+lite: ## the small program for small devices: a release build, and its size (docs/EDGE.md)
+	cargo build -q --profile lite -p inspect-lite
+	@stat -c '%n: %s bytes' $(TARGET)/lite/inspect-lite
 
 test: setup-test web-ui/dist/index.html ## every test; the time of each suite at the end
 	@tests/run-suites

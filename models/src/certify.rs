@@ -12,6 +12,7 @@ use crate::bundle::{Bundle, Disposition, Expectation, Figures, Label};
 use crate::image::ImageView;
 use crate::prediction::HeatMap;
 use crate::predictor;
+use crate::reproduce;
 use crate::runtime::{Outputs, Provider, RuntimeError, Session, SessionOptions};
 
 /// From scores to what they mean for the part.
@@ -147,7 +148,7 @@ impl Contender {
         let started = Instant::now();
         let outputs = self.session.run(tensor)?;
         self.took_ms.push(started.elapsed().as_secs_f64() * 1000.0);
-        predictor::finite(&outputs)?;
+        reproduce::finite(&outputs)?;
         Ok(outputs)
     }
 

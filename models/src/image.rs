@@ -6,6 +6,7 @@
 //! EXIF orientation is ignored on purpose: an industrial camera writes none, and a heat map must lie over the pixels as
 //! they are stored.
 
+#[cfg(feature = "turbojpeg")]
 mod reduced;
 mod structure;
 
@@ -22,6 +23,7 @@ use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options:
 /// Most pixels a picture may have, in millions: above any area camera in use on a line.
 pub const MAX_MEGAPIXELS: u32 = 64;
 /// The longest side that libjpeg-turbo encodes; the format itself would allow 65,535.
+#[cfg(feature = "turbojpeg")]
 const MAX_JPEG_SIDE: u32 = 65_500;
 
 /// How the bytes of a pixel are laid out.
@@ -158,6 +160,7 @@ pub fn decode_into(bytes: &[u8], out: &mut Image) -> Result<(), ImageError> {
 ///
 /// # Errors
 /// As [`decode_into`].
+#[cfg(feature = "turbojpeg")]
 pub fn decode_reduced_into(
     bytes: &[u8],
     enough: impl Fn([u32; 2]) -> bool,
@@ -341,6 +344,7 @@ fn refusal(error: Refusal) -> ImageError {
 ///
 /// # Errors
 /// [`ImageError::Encode`] when the view contradicts itself or a side is longer than 65,500 pixels.
+#[cfg(feature = "turbojpeg")]
 pub fn encode_jpeg(view: ImageView<'_>, quality: u8) -> Result<Vec<u8>, ImageError> {
     let refuse = |reason: String| ImageError::Encode { width: view.width, height: view.height, reason };
     if !view.is_consistent() {

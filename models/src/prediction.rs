@@ -1,15 +1,16 @@
 //! What a network says about one image.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{Manifest, Reference};
+use crate::bundle::{Heads, Manifest, MemorySpec, PrototypeSpec, Reference};
 use crate::heads::memory::STEEPNESS;
 use crate::heads::prototypes::Likeness;
 use crate::preprocess::Preprocess;
 use crate::ruling::Beside;
-use crate::runtime::{Provider, RuntimeError};
+use crate::runtime::{NamedOutput, Outputs, Provider, RuntimeError};
 
 /// Scores and heat map of one image, with what produced them.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,17 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// What one run gives, read as the manifest's heads say. The outputs' shapes were checked when the graph was loaded.
+    pub fn new(outputs: Outputs, heads: &Heads, provider: Provider, model_digest: Arc<str>) -> Prediction {
+        let Outputs { scores, heat, heat_size: [height, width], mut named } = outputs;
+        let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
+        let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
+        let likeness = |spec: &PrototypeSpec| Some(Likeness::new(spec, named.remove(&spec.output)?.data));
+        let prototypes = heads.prototypes.as_ref().and_then(likeness);
+        let anomaly = heads.memory.as_ref().and_then(|memory| Anomaly::read(memory, &mut named));
+        Prediction { scores, heat, embedding, prototypes, anomaly, provider, model_digest }
+    }
+
     /// What the heads beside the classifier say.
     pub fn beside(&self) -> Beside<'_> {
         Beside { anomalous: self.anomaly.as_ref().map(Anomaly::is_anomalous), likeness: self.prototypes.as_ref() }
@@ -95,6 +107,14 @@ pub struct Anomaly {
 }
 
 impl Anomaly {
+    /// What the memory's outputs say.
+    fn read(memory: &MemorySpec, named: &mut BTreeMap<String, NamedOutput>) -> Option<Anomaly> {
+        let share = *named.remove(&memory.anomaly)?.data.first()?;
+        let NamedOutput { shape, data } = named.remove(&memory.distances)?;
+        let [.., height, width] = *shape.as_slice() else { return None };
+        Some(Anomaly { share, height, width, cells: data })
+    }
+
     /// Whether the part is anomalous.
     pub fn is_anomalous(&self) -> bool {
         self.share >= 1.0

@@ -1,18 +1,14 @@
 //! A bundle made ready to run: provider chosen, expected scores reproduced, sessions pooled.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bundle::{Bundle, Expectation, Manifest, MemorySpec, PrototypeSpec, Reference};
+use crate::bundle::{Bundle, Expectation, Manifest, Reference};
 use crate::graph;
-use crate::heads::prototypes::Likeness;
 use crate::image::Image;
-use crate::precision::{self, Precision};
-use crate::prediction::{Anomaly, HeatMap, Model, Prediction};
-use crate::runtime::{NamedOutput, Outputs, Provider, RuntimeError, Session, SessionOptions};
-
-/// How far a calibration image's probabilities may sum from 1 before they are no probabilities.
-const SUM_TOLERANCE: f32 = 1e-2;
+use crate::precision;
+use crate::prediction::{Model, Prediction};
+use crate::reproduce::{self, Difference, finite};
+use crate::runtime::{Provider, RuntimeError, Session, SessionOptions};
 
 /// A verified model with a pool of sessions, one per thread that predicts at once.
 pub struct Predictor {
@@ -127,15 +123,7 @@ impl Model for Predictor {
         let outputs = session.run(tensor)?;
         self.put_back(session);
         finite(&outputs)?;
-        let Outputs { scores, heat, heat_size: [height, width], mut named } = outputs;
-        let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
-        let heads = &self.bundle.manifest.heads;
-        let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
-        let likeness = |spec: &PrototypeSpec| Some(Likeness::new(spec, named.remove(&spec.output)?.data));
-        let prototypes = heads.prototypes.as_ref().and_then(likeness);
-        let anomaly = heads.memory.as_ref().and_then(|memory| anomaly(memory, &mut named));
-        let (provider, model_digest) = (self.provider, Arc::clone(&self.digest));
-        Ok(Prediction { scores, heat, embedding, prototypes, anomaly, provider, model_digest })
+        Ok(Prediction::new(outputs, &self.bundle.manifest.heads, self.provider, Arc::clone(&self.digest)))
     }
 }
 
@@ -157,14 +145,6 @@ pub fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectati
     images.into_iter().map(expect).collect()
 }
 
-/// What the memory's outputs say; their shapes were checked when the session was made.
-fn anomaly(memory: &MemorySpec, named: &mut BTreeMap<String, NamedOutput>) -> Option<Anomaly> {
-    let share = *named.remove(&memory.anomaly)?.data.first()?;
-    let NamedOutput { shape, data } = named.remove(&memory.distances)?;
-    let [.., height, width] = *shape.as_slice() else { return None };
-    Some(Anomaly { share, height, width, cells: data })
-}
-
 /// A session, its provider, and the providers that did not work before it.
 type Rung = (Session, Provider, Vec<(Provider, String)>);
 
@@ -184,120 +164,16 @@ fn climb(bundle: &Bundle, options: &SessionOptions) -> Result<Rung, RuntimeError
     Err(RuntimeError::NoProvider { tried })
 }
 
-/// Replays the calibration images: probabilities, the heat map's probabilities cell by cell, and the heads' outputs, whose
-/// differences are relative to the largest value expected of each.
+/// Replays the calibration images and refuses the first difference that is too large.
 pub(crate) fn verify(bundle: &Bundle, provider: Provider, session: &mut Session) -> Result<(), RuntimeError> {
-    if bundle.expectations.is_empty() {
-        return Err(RuntimeError::GraphRefused("the bundle has no calibration images to verify it with".to_owned()));
-    }
-    let preprocess = &bundle.manifest.preprocess;
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
-    for (image, expectation) in bundle.expectations.iter().enumerate() {
-        if !expectation.image.view().is_consistent() {
-            return Err(RuntimeError::GraphRefused(format!("calibration image {image} contradicts its own size")));
+    let tolerance = reproduce::tolerance(&bundle.manifest, provider.precision());
+    let judge = |found: Difference| {
+        let difference = found.size();
+        if difference <= tolerance {
+            return Ok(());
         }
-        preprocess.fill(expectation.image.view(), &mut tensor);
-        let outputs = session.run(&tensor)?;
-        finite(&outputs)?;
-        check_probabilities(&outputs.scores)?;
-        compare(bundle, provider, image, expectation, outputs)?;
-    }
-    Ok(())
-}
-
-fn compare(
-    bundle: &Bundle,
-    provider: Provider,
-    image: usize,
-    expectation: &Expectation,
-    outputs: Outputs,
-) -> Result<(), RuntimeError> {
-    let labels = &bundle.manifest.labels;
-    if expectation.scores.len() != outputs.scores.len() || expectation.heat.len() != outputs.heat.len() {
-        return Err(RuntimeError::GraphRefused(format!(
-            "calibration image {image} expects {} scores and {} heat values; the graph gives {} and {}",
-            expectation.scores.len(),
-            expectation.heat.len(),
-            outputs.scores.len(),
-            outputs.heat.len()
-        )));
-    }
-    let expected = expectation.named.iter().map(|(name, values)| (name, values.len()));
-    if !expected.eq(outputs.named.iter().map(|(name, output)| (name, output.data.len()))) {
-        let names: Vec<&String> = expectation.named.keys().collect();
-        return Err(RuntimeError::GraphRefused(format!(
-            "calibration image {image} expects other values of the further outputs {names:?} than the manifest's heads name"
-        )));
-    }
-    // The coarser of what the graph is in and what the provider computes with.
-    let tolerance = match bundle.manifest.precision.max(provider.precision()) {
-        Precision::Fp32 => bundle.manifest.tolerance.fp32,
-        Precision::Fp16 | Precision::Int8 => bundle.manifest.tolerance.fp16,
+        let Difference { image, what, expected, got } = found;
+        Err(RuntimeError::Mismatch { provider, image, what, expected, got, difference, tolerance })
     };
-    let mismatch = |what: String, expected: f32, got: f32| RuntimeError::Mismatch {
-        provider,
-        image,
-        what,
-        expected,
-        got,
-        difference: (got - expected).abs(),
-        tolerance,
-    };
-    if let Some(label) = worst_beyond(&expectation.scores, &outputs.scores, tolerance) {
-        let what = format!("probability of `{}`", labels[label].name);
-        return Err(mismatch(what, expectation.scores[label], outputs.scores[label]));
-    }
-    let [height, width] = outputs.heat_size;
-    let map = |logits| HeatMap { labels: labels.len(), height, width, logits }.probabilities();
-    let (expected, got) = (map(expectation.heat.clone()), map(outputs.heat));
-    if let Some(at) = worst_beyond(&expected, &got, tolerance) {
-        let (label, row, column) = (at / (height * width), at / width % height, at % width);
-        let what = format!("heat map's probability of `{}` at row {row}, column {column}", labels[label].name);
-        return Err(mismatch(what, expected[at], got[at]));
-    }
-    for (name, expected) in &expectation.named {
-        let got = &outputs.named[name].data;
-        let scale = expected.iter().fold(f32::MIN_POSITIVE, |top, value| top.max(value.abs()));
-        let relative = |values: &[f32]| values.iter().map(|value| value / scale).collect::<Vec<_>>();
-        let (expected, got) = (relative(expected), relative(got));
-        if let Some(at) = worst_beyond(&expected, &got, tolerance) {
-            let what = format!("value {at} of output `{name}`, as a share of its largest");
-            return Err(mismatch(what, expected[at], got[at]));
-        }
-    }
-    Ok(())
-}
-
-/// Index of the largest difference, if it is beyond `tolerance`. A difference that is no number is beyond any.
-fn worst_beyond(expected: &[f32], got: &[f32], tolerance: f32) -> Option<usize> {
-    let difference = |at: &usize| {
-        let difference = (got[*at] - expected[*at]).abs();
-        if difference.is_nan() { f32::INFINITY } else { difference }
-    };
-    let worst = (0..expected.len()).max_by(|a, b| difference(a).total_cmp(&difference(b)))?;
-    let within = difference(&worst) <= tolerance;
-    (!within).then_some(worst)
-}
-
-fn check_probabilities(scores: &[f32]) -> Result<(), RuntimeError> {
-    let sum: f32 = scores.iter().sum();
-    if scores.iter().any(|score| !(0.0..=1.0 + SUM_TOLERANCE).contains(score)) || (sum - 1.0).abs() > SUM_TOLERANCE {
-        return Err(RuntimeError::GraphRefused(format!(
-            "its scores {scores:?} are not probabilities: they sum to {sum}"
-        )));
-    }
-    Ok(())
-}
-
-pub(crate) fn finite(outputs: &Outputs) -> Result<(), RuntimeError> {
-    if !outputs.scores.iter().all(|value| value.is_finite()) {
-        return Err(RuntimeError::NotFinite("scores"));
-    }
-    if !outputs.heat.iter().all(|value| value.is_finite()) {
-        return Err(RuntimeError::NotFinite("heat map's values"));
-    }
-    if !outputs.named.values().flat_map(|output| &output.data).all(|value| value.is_finite()) {
-        return Err(RuntimeError::NotFinite("further outputs' values"));
-    }
-    Ok(())
+    reproduce::replay(bundle, |tensor| session.run(tensor), judge)
 }

@@ -56,7 +56,11 @@ pub fn loaded_library() -> Option<&'static Path> {
     LOADED.get().map(|(_, path)| path.as_path())
 }
 
-fn environment(library: Option<&Path>) -> Result<&'static Environment, RuntimeError> {
+/// The same, and what ONNX Runtime calls its environment: for programs that extend the runtime (`models/examples/custom_operator.rs`).
+///
+/// # Errors
+/// As [`init`].
+pub fn environment(library: Option<&Path>) -> Result<&'static Environment, RuntimeError> {
     static LOADING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((environment, _)) = LOADED.get() {

@@ -2,6 +2,7 @@
 //! in the recipe; a refused picture is `NoDecision` with its cause, never a guess.
 
 use models::image::{self, Image, ImageError, ImageView};
+use models::levels::Levels;
 use opencv::core;
 
 use crate::frame::{Content, View};
@@ -18,8 +19,6 @@ mod sharpness;
 use golden::Golden;
 use sharpness::Sharpness;
 
-/// Grey levels are counted on about this many pixels of a picture, spread evenly.
-const SAMPLED_PIXELS: usize = 1 << 16;
 /// Share of the parts whose sharpness is measured for the trend where the recipe has no limit for it: it alone looks at every pixel.
 const SHARPNESS_SHARE: f32 = 0.1;
 
@@ -202,38 +201,6 @@ impl Worker {
         let sharpness = wanted.then(|| self.sharpness.of(view));
         let health = ImageHealth { brightness: mean, contrast: deviation, sharpness };
         (health, check(captured, &health, saturated, limits))
-    }
-}
-
-/// What the grey levels of a picture say.
-struct Levels {
-    /// Mean, grey levels.
-    mean: f32,
-    /// Standard deviation, grey levels.
-    deviation: f32,
-    /// Share of pixels at 0 or 255 in every channel, 0 to 1.
-    saturated: f32,
-}
-
-impl Levels {
-    fn of(view: ImageView<'_>) -> Levels {
-        let channels = view.format.channels();
-        let pixels = view.width as usize * view.height as usize;
-        // Odd, so that the samples do not stand in columns of a picture whose width is a power of two.
-        let step = (pixels / SAMPLED_PIXELS) | 1;
-        let (mut count, mut saturated, mut sum, mut squares) = (0_u64, 0_u64, 0_u64, 0_u64);
-        for pixel in view.data.chunks_exact(channels).step_by(step) {
-            let level = pixel.iter().map(|&value| u64::from(value)).sum::<u64>();
-            count += 1;
-            saturated += u64::from(level == 0 || level == 255 * channels as u64);
-            sum += level;
-            squares += level * level;
-        }
-        let n = count.max(1) as f64;
-        let mean = sum as f64 / n;
-        let variance = (squares as f64 / n - mean * mean).max(0.0);
-        let [mean, deviation] = [mean, variance.sqrt()].map(|levels| (levels / channels as f64) as f32);
-        Levels { mean, deviation, saturated: (saturated as f64 / n) as f32 }
     }
 }
 

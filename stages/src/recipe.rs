@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use models::bundle::{Label, Manifest};
 use models::image::Image;
+use models::levels::{MAX_SATURATED, MIN_DEVIATION};
 use models::prediction::Model;
 use models::prepare::Prepare;
 use models::runtime::Provider;
@@ -118,7 +119,14 @@ pub struct Quality {
 impl Default for Quality {
     fn default() -> Self {
         let decode = Decoding::Whole;
-        Quality { size: None, decode, min_deviation: 2.0, max_saturated: 0.5, min_sharpness: 0.0, golden: None }
+        Quality {
+            size: None,
+            decode,
+            min_deviation: MIN_DEVIATION,
+            max_saturated: MAX_SATURATED,
+            min_sharpness: 0.0,
+            golden: None,
+        }
     }
 }
 
