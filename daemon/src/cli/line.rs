@@ -37,6 +37,15 @@ impl LineArgs {
         self.ask(path, Method::Get)
     }
 
+    /// As [`get`](Self::get), for somebody who looks at the screen meanwhile.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), or nothing came in time.
+    pub(super) fn get_within(&self, path: &str, patience: Duration) -> anyhow::Result<Value> {
+        let mut answer = self.send_within(path, Method::Get, patience)?;
+        Ok(answer.body_mut().read_json().unwrap_or(Value::Null))
+    }
+
     /// A file that is there.
     ///
     /// # Errors
@@ -77,8 +86,11 @@ impl LineArgs {
     }
 
     fn send(&self, path: &str, method: Method<'_>) -> anyhow::Result<Response<Body>> {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false);
+        self.send_within(path, method, Duration::from_secs(60))
+    }
+
+    fn send_within(&self, path: &str, method: Method<'_>, patience: Duration) -> anyhow::Result<Response<Body>> {
+        let config = ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
         let agent: ureq::Agent = config.proxy(None).build().into();
         let url = format!("{}/api/v1/{path}", self.url.trim_end_matches('/'));
         let token = self.token()?;

@@ -38,6 +38,7 @@ pub mod simulate;
 pub mod status;
 pub mod support_bundle;
 pub mod tokens;
+pub mod top;
 pub mod train;
 pub mod users;
 pub mod worker;
@@ -134,6 +135,8 @@ pub enum Command {
     Models(models::Args),
     /// How the line that runs is, at a glance: state, rates, last alarms.
     Status(status::Args),
+    /// Watch the line that runs, in this terminal: the same and more, twice a second.
+    Top(top::Args),
     /// Put what helps to understand a line from far away into one file, without pictures, secrets and names.
     SupportBundle(support_bundle::Args),
     /// Add, list and remove users.
@@ -197,6 +200,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::SupportBundle(args) => support_bundle::run(&args),
         Command::Users(args) => users::run(args),
         Command::Tokens(args) => tokens::run(args),

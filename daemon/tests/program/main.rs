@@ -33,4 +33,5 @@ mod run;
 mod setup;
 mod status;
 mod support;
+mod top;
 mod training;

@@ -144,11 +144,23 @@ impl Program {
         Program::spawn(inspectd(arguments))
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Program {
+    pub(crate) fn spawn(command: Command) -> Program {
+        Program::spawn_read_by(command, collect)
+    }
+
+    /// The same for what draws on a terminal, where no line ever ends.
+    pub(crate) fn spawn_drawing(command: Command) -> Program {
+        Program::spawn_read_by(command, collect_drawing)
+    }
+
+    fn spawn_read_by(
+        mut command: Command,
+        read: fn(std::process::ChildStdout, Arc<Mutex<String>>) -> std::thread::JoinHandle<()>,
+    ) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (stdout, stderr) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new())));
         let readers = vec![
-            collect(child.stdout.take().expect("piped"), stdout.clone()),
+            read(child.stdout.take().expect("piped"), stdout.clone()),
             collect(child.stderr.take().expect("piped"), stderr.clone()),
         ];
         Program { child, stdout, stderr, readers }
@@ -220,6 +232,16 @@ fn collect(pipe: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> std::t
             let mut text = into.lock().expect("nobody panics with it");
             text.push_str(&line);
             text.push('\n');
+        }
+    })
+}
+
+fn collect_drawing(mut pipe: std::process::ChildStdout, into: Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(read @ 1..) = pipe.read(&mut piece) {
+            // A sign that is cut in two is no word that a test looks for.
+            into.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&piece[..read]));
         }
     })
 }
