@@ -28,6 +28,7 @@ pub mod models;
 pub mod openapi;
 mod out;
 pub mod plc;
+pub mod pretrain;
 pub mod queue;
 mod recipe;
 pub mod records;
@@ -113,6 +114,8 @@ pub enum Command {
     Data(data::Args),
     /// Learn a bundle from labelled images, or from the synthetic line.
     Train(Box<train::Args>),
+    /// Learn to see from pictures without labels: a trunk to train from.
+    Pretrain(Box<pretrain::Args>),
     /// List parts that wait for a person's look.
     Queue(queue::Args),
     /// Say what a part is.
@@ -189,6 +192,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => eval::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use models::bundle::{Bundle, Provenance};
-use models::weights::{self, Weights};
+use models::weights::{self, TrunkFile, Weights};
 use models::zoo::{Family, mobilenet_v3_small};
 use models_train::checkpoint::Checkpoint;
 use models_train::evaluation::operating_point::Aim;
@@ -28,6 +28,7 @@ use models_train::loss::Score;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
+pub(super) use self::options::augment;
 use self::signals::Signals;
 use self::tensorboard::{Log, Watch};
 use super::eval::share;
@@ -121,17 +122,42 @@ pub struct Args {
 
 /// How a training shares the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Priority {
+pub(super) enum Priority {
     Idle,
     Normal,
 }
 
 /// What a training starts from.
-struct Origin {
-    trunk: Weights,
+pub(super) struct Origin {
+    pub(super) trunk: Weights,
     /// What the provenance says of it.
-    name: String,
-    licences: Vec<String>,
+    pub(super) name: String,
+    pub(super) licences: Vec<String>,
+}
+
+impl Origin {
+    /// The weights in a file, or those of the model that ships with inspectd; or, from scratch, random ones.
+    pub(super) fn of(file: Option<&Path>, from_scratch: bool, seed: u64) -> anyhow::Result<Origin> {
+        if from_scratch {
+            let trunk = weights::kaiming(&mobilenet_v3_small::layers(), seed);
+            return Ok(Origin { trunk, name: "random weights (--from-scratch)".into(), licences: Vec::new() });
+        }
+        let Some(path) = file else {
+            let bundle = shipped_bundle().context("no trunk to start from: name one with --trunk")?;
+            let weights = Weights::from_graph(&bundle.graph)?.only(&mobilenet_v3_small::layers())?;
+            let name = format!("the trunk of `{}`, which ships with inspectd", bundle.manifest.name);
+            return Ok(Origin { trunk: weights, name, licences: bundle.manifest.provenance.licences });
+        };
+        let trunk = weights::load_trunk(path)?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        // A bundle and a trunk of ours hand their notices on. Of another file nothing is known; the usual one descends from torchvision's.
+        let provenance = match Bundle::open(path) {
+            Ok(bundle) => Some(bundle.manifest.provenance),
+            Err(_) => TrunkFile::provenance_in(&std::fs::read(path)?)?,
+        };
+        let licences = provenance.map_or_else(trunk::torchvision_licences, |provenance| provenance.licences);
+        Ok(Origin { trunk, name, licences })
+    }
 }
 
 /// What a training from either source gives.
@@ -162,7 +188,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         memory_ceiling_mib: args.memory_ceiling.map_or_else(worker::usual_ceiling_mib, Ok)?,
         idle: args.priority == Priority::Idle,
     };
-    let worker = Worker::spawn(&job)?;
+    in_worker(&job, args.json)
+}
+
+/// Has work done by a worker process, and shows how far it is and what came out.
+pub(super) fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
+    let worker = Worker::spawn(job)?;
     let signals = Signals::pass_on(worker.stopper())?;
     let mut bar = bar::Bar::new();
     let ended = worker.wait(&mut |progress| bar.show(progress));
@@ -175,18 +206,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    match args.json {
+    match as_json {
         true => out::json(&result["summary"])?,
         false => out::line(result["text"].as_str().unwrap_or_default())?,
     }
     Ok(ExitCode::from(SUCCESS))
 }
 
+/// `--minutes` as a time.
+pub(super) fn minutes(given: f64) -> anyhow::Result<Duration> {
+    let time = Duration::try_from_secs_f64(60.0 * given).ok().filter(|time| !time.is_zero());
+    time.with_context(|| format!("--minutes {given}: give a positive number"))
+}
+
 /// The training itself, in the worker.
 pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
-    if let Some(minutes) = args.minutes {
-        anyhow::ensure!(minutes.is_finite() && minutes > 0.0, "--minutes {minutes}: give a positive number");
-    }
+    args.minutes.map(minutes).transpose()?;
     if let Some(weight) = args.distill {
         anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
     }
@@ -228,25 +263,9 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
 
 impl Args {
     fn origin(&self) -> anyhow::Result<Origin> {
-        if self.fit.from_scratch {
-            let trunk = weights::kaiming(&mobilenet_v3_small::layers(), self.seed);
-            return Ok(Origin { trunk, name: "random weights (--from-scratch)".into(), licences: Vec::new() });
-        }
         // Beside a network of the zoo the shipped trunk still tells which images are alike.
-        let Some(path) = self.trunk.as_ref().filter(|_| self.network.is_none()) else {
-            let bundle = shipped_bundle().context("no trunk to start from: name one with --trunk")?;
-            let weights = Weights::from_graph(&bundle.graph)?.only(&mobilenet_v3_small::layers())?;
-            let name = format!("the trunk of `{}`, which ships with inspectd", bundle.manifest.name);
-            return Ok(Origin { trunk: weights, name, licences: bundle.manifest.provenance.licences });
-        };
-        let weights = weights::load_trunk(path)?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        // A bundle hands its notices on. Of another file nothing is known; the usual one descends from torchvision's.
-        let licences = match Bundle::open(path) {
-            Ok(bundle) => bundle.manifest.provenance.licences,
-            Err(_) => trunk::torchvision_licences(),
-        };
-        Ok(Origin { trunk: weights, name, licences })
+        let file = self.trunk.as_deref().filter(|_| self.network.is_none());
+        Origin::of(file, self.fit.from_scratch, self.seed)
     }
 
     /// What is asked of the thresholds.
@@ -255,7 +274,7 @@ impl Args {
     }
 
     fn limit(&self) -> Option<Duration> {
-        self.minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes))
+        self.minutes.and_then(|given| minutes(given).ok())
     }
 
     fn threads(&self) -> Option<usize> {
@@ -304,7 +323,7 @@ fn summary(outcome: &Outcome, path: &Path) -> Value {
     let Trained { stage_one, stage_two, finish, spent, .. } = &outcome.trained;
     let manifest = &outcome.bundle.manifest;
     json!({
-        "bundle": path,
+        "bundle": path.to_string_lossy(),
         "labels": manifest.labels,
         "size": [manifest.preprocess.width, manifest.preprocess.height],
         "seconds": spent.as_secs_f64(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use super::{FAILURE, SUCCESS, replay, train};
+use super::{FAILURE, SUCCESS, pretrain, replay, train};
 use crate::features;
 use crate::learning::{self, Case};
 use crate::words;
@@ -42,6 +42,8 @@ struct Asked {
 enum Task {
     /// As `inspectd train`.
     Train(Box<train::Args>),
+    /// As `inspectd pretrain`.
+    Pretrain(Box<pretrain::Args>),
     /// Champion and candidate on the same parts.
     Judge {
         /// What is to be compared.
@@ -89,6 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let ended = match task {
         Task::Train(task) => train::work(*task, &reporter),
+        Task::Pretrain(task) => pretrain::work(*task, &reporter),
         Task::Judge { case, identity } => judge(&case, &identity, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),
         Task::Map { question } => map(&question, &reporter),

@@ -25,6 +25,7 @@ mod manual;
 mod models;
 mod past;
 mod plc;
+mod pretrain;
 mod quality;
 mod regions;
 mod replay;

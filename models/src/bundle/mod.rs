@@ -15,7 +15,7 @@ mod memory;
 mod prototypes;
 mod reference;
 mod signature;
-mod write;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes beside the target, syncs, renames, and syncs the folder.
-pub(super) fn atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -11,6 +11,7 @@ mod strided;
 mod torch;
 mod torch_file;
 mod torch_plain;
+mod trunk_file;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::graph::{GraphBuilder, GraphError};
 pub use checkpoint::Checkpoint;
 pub use init::kaiming;
 pub use load::{load_trunk, trunk_from_bytes};
+pub use trunk_file::TrunkFile;
 
 /// A dense tensor, row-major.
 #[derive(Debug, Clone, PartialEq)]

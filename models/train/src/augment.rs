@@ -46,10 +46,14 @@ pub struct Augment {
 }
 
 /// The presets, with what each means.
-pub const PRESETS: [(&str, &str); 4] = [
+pub const PRESETS: [(&str, &str); 5] = [
     ("standard", "turned a little, mirrored, a little nearer or brighter: a part that may lie either way round"),
     ("any-orientation", "turned by any angle and mirrored as well"),
     ("fixed-pose", "always lies the same way and has a left and a right: moved by a few pixels, never mirrored"),
+    (
+        "views",
+        "changed so much that two of a picture are told to be the same by what matters: for learning without labels",
+    ),
     ("none", "pictures as they are"),
 ];
 
@@ -91,6 +95,22 @@ impl Augment {
         Augment { flip_horizontal: true, flip_vertical: true, ..Augment::none() }
     }
 
+    /// Two views of a picture that shall be known as the same (see [`crate::pretrain`]): nearer or farther, turned, brighter, in parts hidden. Less
+    /// than SimCLR does to photographs: a scratch must survive it.
+    pub fn views() -> Augment {
+        Augment {
+            rotation_deg: 180.0,
+            zoom: 0.5,
+            translation: 0.15,
+            contrast: 0.4,
+            brightness: 0.15,
+            blur_px: 1.0,
+            noise: 0.02,
+            cutout: 0.25,
+            ..Augment::default()
+        }
+    }
+
     /// One of [`PRESETS`] by its name.
     pub fn preset(name: &str) -> Option<Augment> {
         match name {
@@ -104,6 +124,7 @@ impl Augment {
                 flip_vertical: false,
                 ..Augment::default()
             }),
+            "views" => Some(Augment::views()),
             "none" => Some(Augment::none()),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What an interrupted training leaves behind, and how it goes on.
 //!
 //! ONE file beside the bundle, `OUT.partial`: the state as a line of JSON, then the present weights and the best ones as ONNX
-//! models and the optimiser's moments, all under one SHA-256. It is written whole beside the old one, synced, and put in its
+//! models and the optimiser's moments (of a pretraining: its weights and moments), all under one SHA-256. It is written whole beside the old one, synced, and put in its
 //! place by one rename, so that a training that dies at any moment leaves the older checkpoint or the newer, never a mixture.
 
 use std::fs::{File, TryLockError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use models::bundle::Pooling;
 use models::heads::attention;
 use models::weights::Weights;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -63,8 +64,8 @@ pub struct Snapshot {
 /// The state and the lengths of what follows it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    state: State,
+struct Header<S> {
+    state: S,
     lengths: [usize; 3],
 }
 
@@ -115,8 +116,13 @@ impl Checkpoint {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, snapshot: &Snapshot, labels: usize) -> Result<(), TrainError> {
-        let parts = [model(&snapshot.present, labels)?, model(&snapshot.best, labels)?, snapshot.moments.clone()];
-        let header = Header { state: snapshot.state.clone(), lengths: [0, 1, 2].map(|part| parts[part].len()) };
+        let (present, best) = (model(&snapshot.present, labels)?, model(&snapshot.best, labels)?);
+        self.write(&snapshot.state, [&present, &best, &snapshot.moments])
+    }
+
+    /// The same for a state and parts of any kind.
+    pub(crate) fn write<S: Serialize>(&self, state: &S, parts: [&[u8]; 3]) -> Result<(), TrainError> {
+        let header = Header { state, lengths: parts.map(<[u8]>::len) };
         let mut body = serde_json::to_vec(&header).expect("a state is plain numbers and text");
         body.push(b'\n');
         parts.iter().for_each(|part| body.extend_from_slice(part));
@@ -132,6 +138,13 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, it is damaged, or it belongs to another training than `fingerprint` says.
     pub fn load(&self, fingerprint: &str) -> Result<Snapshot, TrainError> {
+        let (state, [present, best, moments]) = self.read(|state: &State| state.fingerprint == fingerprint)?;
+        let (present, best) = (Weights::from_graph(&present)?, Weights::from_graph(&best)?);
+        Ok(Snapshot { state, present, best, moments })
+    }
+
+    /// The same for a state and parts of any kind; `ours` says whether the state is that of the training that asks.
+    pub(crate) fn read<S: DeserializeOwned>(&self, ours: impl Fn(&S) -> bool) -> Result<(S, [Vec<u8>; 3]), TrainError> {
         let path = self.path.display();
         let refuse = |reason: &str| Err(TrainError::Settings(reason.to_owned()));
         let bytes = match std::fs::read(&self.path) {
@@ -141,19 +154,18 @@ impl Checkpoint {
             }
             Err(source) => return Err(TrainError::Io { path: self.path.clone(), source }),
         };
-        let Some((header, [present, best, moments])) = open(&bytes) else {
+        let Some((header, parts)) = open::<S>(&bytes) else {
             return refuse(&format!(
                 "checkpoint `{path}` is damaged, or another version's; start without `--resume` (it will be replaced)"
             ));
         };
-        if header.state.fingerprint != fingerprint {
+        if !ours(&header.state) {
             return refuse(&format!(
                 "checkpoint `{path}` belongs to a training with other data, labels, trunk, size or settings; start without \
                  `--resume`"
             ));
         }
-        let (present, best) = (Weights::from_graph(present)?, Weights::from_graph(best)?);
-        Ok(Snapshot { state: header.state, present, best, moments: moments.to_vec() })
+        Ok((header.state, parts.map(<[u8]>::to_vec)))
     }
 
     /// Removes it, once the bundle is written.
@@ -194,13 +206,13 @@ fn digest_line(body: &[u8]) -> String {
 }
 
 /// The parts of a checkpoint; `None` where a byte of it is not what was written.
-fn open(bytes: &[u8]) -> Option<(Header, [&[u8]; 3])> {
+fn open<S: DeserializeOwned>(bytes: &[u8]) -> Option<(Header<S>, [&[u8]; 3])> {
     let (digest, body) = bytes.strip_prefix(MAGIC.as_bytes())?.split_at_checked(DIGEST_LEN)?;
     if digest != digest_line(body).as_bytes() {
         return None;
     }
     let end = body.iter().position(|&byte| byte == b'\n')?;
-    let header: Header = serde_json::from_slice(&body[..end]).ok()?;
+    let header: Header<S> = serde_json::from_slice(&body[..end]).ok()?;
     let (present, rest) = body[end + 1..].split_at_checked(header.lengths[0])?;
     let (best, moments) = rest.split_at_checked(header.lengths[1])?;
     (moments.len() == header.lengths[2]).then_some((header, [present, best, moments]))

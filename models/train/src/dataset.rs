@@ -60,6 +60,17 @@ impl Folder {
         Ok(Folder { root: root.into(), classes, format, notes, entries, preparation: None, hashes: OnceLock::new() })
     }
 
+    /// Every picture below a folder, to learn from without labels: what the folders are called says nothing.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or there is no picture.
+    pub fn unlabelled(root: &Path) -> Result<Folder, TrainError> {
+        let entries = formats::unlabelled(root)?;
+        let classes = vec![Class::named(formats::UNLABELLED)];
+        let (format, notes) = (Format::Folders, Vec::new());
+        Ok(Folder { root: root.into(), classes, format, notes, entries, preparation: None, hashes: OnceLock::new() })
+    }
+
     /// Takes the places of defects from Pascal VOC files in another folder, by the names of the images. Gives the number of images
     /// for which there is one. Boxes of a label that their image does not have are left out, with a note.
     ///

@@ -49,6 +49,11 @@ impl Workers {
         self.pool.install(|| items.par_chunks(size.max(1)).map(f).collect())
     }
 
+    /// Runs `f` on these threads; what it shares out by rayon is shared among them.
+    pub(crate) fn install<O: Send>(&self, f: impl FnOnce() -> O + Send) -> O {
+        self.pool.install(f)
+    }
+
     /// One step. `f` gives the loss of a part (`size` items) of the batch, already divided by the whole batch's weight, and its
     /// score.
     ///

@@ -23,7 +23,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    fn load(layer: &Layer, weights: &Weights, device: &Device) -> Result<Conv, WeightsError> {
+    pub(crate) fn load(layer: &Layer, weights: &Weights, device: &Device) -> Result<Conv, WeightsError> {
         let [(weight, shape), (bias, bias_shape)] = layer.tensors();
         let inputs = shape[1..].iter().product();
         let values = transpose(&weights.expect(&weight, &shape)?.data, layer.outputs, inputs);
@@ -32,7 +32,7 @@ impl Conv {
         Ok(Conv { weight, bias: parameter(&bias, values, [layer.outputs], device) })
     }
 
-    fn save(&self, layer: &Layer, weights: &mut Weights) {
+    pub(crate) fn save(&self, layer: &Layer, weights: &mut Weights) {
         let [(weight, shape), (bias, bias_shape)] = layer.tensors();
         let inputs = shape[1..].iter().product();
         let data = transpose(&numbers(self.weight.val()), inputs, layer.outputs);
@@ -40,7 +40,7 @@ impl Conv {
         weights.insert(bias, Array { shape: bias_shape, data: numbers(self.bias.val()) });
     }
 
-    fn pointwise(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    pub(crate) fn pointwise(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         ops::pointwise(x, self.weight.val(), self.bias.val(), activation)
     }
 
@@ -116,7 +116,7 @@ impl Trunk {
         Ok(Trunk { stem: load(&zoo::stem())?, blocks, last: load(&zoo::last())? })
     }
 
-    fn save(&self, weights: &mut Weights) {
+    pub(crate) fn save(&self, weights: &mut Weights) {
         self.stem.save(&zoo::stem(), weights);
         for (index, block) in self.blocks.iter().enumerate() {
             let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);

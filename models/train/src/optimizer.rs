@@ -9,7 +9,7 @@ use burn::optim::{AdamW, AdamWConfig, AdamWState, ModuleOptimizer, Optimizer};
 use burn::tensor::{Bytes, Device, Tensor};
 
 use crate::error::TrainError;
-use crate::net::Net;
+use crate::net::{Net, Trunk};
 
 /// AdamW at a share of the learning rate.
 #[derive(Clone)]
@@ -39,13 +39,18 @@ impl Optimizer for Share {
 /// The optimiser of a network. The head learns at the full rate, each depth below at `layer_decay` times the one above: the
 /// last convolution, then each block, then the first convolution.
 pub(crate) fn optimizer(net: &Net, weight_decay: f32, layer_decay: f64) -> ModuleOptimizer {
+    of_trunk(&net.trunk, weight_decay, layer_decay)
+}
+
+/// The same of a trunk with whatever stands on it.
+pub(crate) fn of_trunk(trunk: &Trunk, weight_decay: f32, layer_decay: f64) -> ModuleOptimizer {
     let adam = AdamWConfig::new().with_weight_decay(weight_decay).build();
     let clipping = GradientClippingConfig::Norm(1.0).init();
     let full = ModuleOptimizer::from(Share { adam: adam.clone(), share: 1.0 }).with_grad_clipping(clipping.clone());
     if layer_decay == 1.0 {
         return full;
     }
-    (1..).zip(net.trunk.depths()).fold(full, |all, (depth, group)| {
+    (1..).zip(trunk.depths()).fold(full, |all, (depth, group)| {
         all.with_group(group, Share { adam: adam.clone(), share: layer_decay.powi(depth) }, Some(clipping.clone()))
     })
 }

@@ -362,7 +362,7 @@ fn set_learning(net: Net, settings: &StageTwo) -> Net {
 }
 
 /// Images per thread and pass: as many as keep the activations of one pass near the size of the cache.
-fn together(tensor_len: usize) -> usize {
+pub(crate) fn together(tensor_len: usize) -> usize {
     (TOGETHER * 3 * 256 * 256 / tensor_len).clamp(1, TOGETHER)
 }
 

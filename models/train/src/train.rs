@@ -215,7 +215,7 @@ pub(crate) fn knows_places(samples: &dyn Samples) -> Result<bool, TrainError> {
 }
 
 /// SHA-256 of weights, by name.
-fn digest_of(weights: &Weights) -> String {
+pub(crate) fn digest_of(weights: &Weights) -> String {
     let mut digest = Sha256::new();
     for (name, tensor) in &weights.0 {
         digest.update(name.as_bytes());

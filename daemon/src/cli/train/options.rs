@@ -19,7 +19,7 @@ pub(super) struct Options {
     /// How often each label is drawn: balanced (each as often), plain (each image as often) or effective[:BETA] (between them).
     #[arg(long, value_name = "HOW", default_value = "balanced", requires = "data", conflicts_with = "class_weights")]
     pub(super) sampling: Sampling,
-    /// Random changes of the images: standard, any-orientation, fixed-pose, none, or a TOML file; docs/DATA.md has the keys.
+    /// Random changes of the images: standard, any-orientation, fixed-pose, views, none, or a TOML file; docs/DATA.md has the keys.
     #[arg(long, value_name = "PRESET|FILE", default_value = "standard", requires = "data")]
     augment: String,
     /// Draw hard images again within a round over a label's images: this share of the round's places goes to images with a high loss,
@@ -46,6 +46,18 @@ fn boost(text: &str) -> Result<f32, String> {
     }
 }
 
+/// Random changes by the name of a preset or of a file.
+pub(in crate::cli) fn augment(given: &str) -> Result<Augment, TrainError> {
+    if let Some(preset) = Augment::preset(given) {
+        return Ok(preset);
+    }
+    let text = std::fs::read_to_string(given).map_err(|error| {
+        let presets = models_train::augment::PRESETS.map(|(name, _)| name).join(", ");
+        TrainError::Settings(format!("--augment `{given}` is none of {presets}, and no file: {error}"))
+    })?;
+    Augment::from_toml(&text).map_err(|error| TrainError::Settings(format!("`{given}`: {error}")))
+}
+
 impl Options {
     /// See [`models_train::Settings::boost`].
     pub(super) fn boost(&self) -> f32 {
@@ -65,14 +77,7 @@ impl Options {
 
     /// What the product is invariant to.
     pub(super) fn augment(&self) -> Result<Augment, TrainError> {
-        if let Some(preset) = Augment::preset(&self.augment) {
-            return Ok(preset);
-        }
-        let text = std::fs::read_to_string(&self.augment).map_err(|error| {
-            let presets = models_train::augment::PRESETS.map(|(name, _)| name).join(", ");
-            TrainError::Settings(format!("--augment `{}` is none of {presets}, and no file: {error}", self.augment))
-        })?;
-        Augment::from_toml(&text).map_err(|error| TrainError::Settings(format!("`{}`: {error}", self.augment)))
+        augment(&self.augment)
     }
 
     /// What the random changes are called: a preset or a file's name.

@@ -22,6 +22,10 @@ const MOST_BYTES: u64 = 1 << 30;
 const MOST_ENTRIES: usize = 5_000_000;
 /// Longest label, in bytes.
 const LONGEST_LABEL: usize = 200;
+/// Label of an image whose label is not looked at.
+pub(crate) const UNLABELLED: &str = "unlabelled";
+/// Folders within folders that are looked into for pictures without labels.
+const DEPTH: usize = 64;
 /// Label of an image on which boxes were looked for and none was drawn.
 pub const NO_BOX: &str = "good";
 
@@ -265,6 +269,21 @@ pub(crate) fn stays_below(path: &Path) -> bool {
 
 /// Image file endings that a folder is searched for.
 pub(crate) const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "pgm", "ppm", "pnm"];
+
+/// Every picture below a folder, whatever its folders are called.
+///
+/// # Errors
+/// When a folder cannot be read, or there is no picture.
+pub(crate) fn unlabelled(root: &Path) -> Result<Vec<Entry>, TrainError> {
+    if !root.is_dir() {
+        return Err(TrainError::Data(format!("`{}` is not a folder", root.display())));
+    }
+    let found = below(root, DEPTH, &is_image)?;
+    if found.is_empty() {
+        return Err(TrainError::Data(format!("`{}` holds no pictures ({})", root.display(), ENDINGS.join(", "))));
+    }
+    found.iter().map(|path| Ok(Entry::new(relative(root, path)?, UNLABELLED))).collect()
+}
 
 fn is_image(path: &Path) -> bool {
     has_ending(path, ENDINGS) && path.is_file()

@@ -1,7 +1,7 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
-//!            [teach-boxes] [align]
+//!            [teach-boxes] [align] [pretrain]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -11,6 +11,7 @@ mod elpv;
 mod good;
 mod imbalance;
 mod pointing;
+mod pretrain;
 mod small_defects;
 mod teach_boxes;
 
@@ -81,6 +82,13 @@ fn main() -> ExitCode {
             Some(data) => pointing::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: pointing (INSPECTD_DATA is not set)"),
         }
+    }
+    if wants("pretrain") {
+        match system_tests::data() {
+            Some(data) => pretrain::neu(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: pretrain on steel (INSPECTD_DATA is not set)"),
+        }
+        pretrain::elpv(&binary, &mut bounds);
     }
     if wants("attack") {
         attack::run(&binary, &mut bounds);
