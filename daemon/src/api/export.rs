@@ -67,6 +67,8 @@ pub(super) struct How {
 #[serde(rename_all = "snake_case")]
 #[schema(as = ExportState)]
 enum StateWord {
+    /// Nothing has come with this ticket: the request is still under way, was refused, or is long forgotten.
+    Unknown,
     Running,
     Done,
     /// Nobody took it any more, or it could not be read.
@@ -141,12 +143,22 @@ pub(super) async fn export(State(api): State<Api>, query: axum::http::Uri) -> Re
 #[utoipa::path(get, path = "/api/v1/exports/{ticket}", operation_id = "export_progress",
     params(("ticket" = String, Path, description = "As it was given")), responses(
     (status = 200, body = ExportView),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn progress(State(api): State<Api>, At(ticket): At<String>) -> Result<Json<ExportView>, Problem> {
+    check(&ticket)?;
     let running = api.exports.lock();
     let found = running.iter().find(|it| it.ticket == ticket).map(|it| it.view.clone());
-    found.map(Json).ok_or_else(|| Problem::not_found(format!("no export has the ticket `{ticket}`")))
+    // Who made the ticket up asks as soon as it has, and a browser sends the request itself when it likes: that is no error.
+    Ok(Json(found.unwrap_or(ExportView { state: StateWord::Unknown, done: 0, of: 0, reason: None })))
+}
+
+/// Refuses what can be no ticket.
+fn check(ticket: &str) -> Result<(), Problem> {
+    let plain = ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match plain && (8..=64).contains(&ticket.len()) {
+        true => Ok(()),
+        false => Err(Problem::bad_request("`ticket`: give 8 to 64 letters, digits and `-`")),
+    }
 }
 
 /// Both halves refuse what neither knows, so the query is cut in two.
@@ -168,12 +180,7 @@ impl Exports {
     }
 
     fn begin(&self, ticket: Option<String>, of: u64) -> Result<Ticket, Problem> {
-        let plain = |ticket: &String| {
-            (8..=64).contains(&ticket.len()) && ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        if ticket.as_ref().is_some_and(|ticket| !plain(ticket)) {
-            return Err(Problem::bad_request("`ticket`: give 8 to 64 letters, digits and `-`"));
-        }
+        ticket.as_deref().map(check).transpose()?;
         let mut running = self.lock();
         if running.iter().filter(|it| it.view.state == StateWord::Running).count() >= AT_ONCE {
             return Err(Problem::later(format!("{AT_ONCE} exports are being written already: wait for one of them")));

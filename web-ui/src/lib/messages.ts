@@ -962,6 +962,7 @@ export const messages = {
   'history.exporting': { en: 'Exporting, {percent}', de: 'Export läuft, {percent}', zh: '正在导出，{percent}' },
   'history.exported': { en: '{n} parts exported', de: '{n} Teile exportiert', zh: '已导出 {n} 件' },
   'history.export-failed': { en: 'The export failed: {reason}', de: 'Der Export ist fehlgeschlagen: {reason}', zh: '导出失败：{reason}' },
+  'history.export-never': { en: 'the browser did not ask for the file, or it was refused', de: 'Der Browser hat die Datei nicht angefordert, oder sie wurde verweigert', zh: '浏览器未请求该文件，或请求被拒绝' },
   'history.export-csv': { en: 'Table (CSV)', de: 'Tabelle (CSV)', zh: '表格 (CSV)' },
   'history.export-parquet': { en: 'Table (Parquet)', de: 'Tabelle (Parquet)', zh: '表格 (Parquet)' },
   'history.export-zip': { en: 'Pictures (zip)', de: 'Bilder (zip)', zh: '图像 (zip)' },
