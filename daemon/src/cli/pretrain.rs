@@ -19,9 +19,8 @@ use models_train::{Start, TrainError};
 use serde_json::{Value, json};
 
 use super::recipe::{Preparing, RecipeArg, prepared};
-use super::train::{self, Ended, Origin, Priority};
+use super::train::{self, Ended, Origin, Running};
 use crate::worker::child::Reporter;
-use crate::worker::{self, Job};
 
 /// Pictures of each label that the few-shot probe sees, and draws.
 const SHOTS: usize = 5;
@@ -81,34 +80,13 @@ pub struct Args {
     /// Decides every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Time for all of it; the learning rate falls to its end within it.
-    #[arg(long, value_name = "N")]
-    minutes: Option<f64>,
-    /// Threads; default: one per core.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
-    /// Private memory that it may take, in MiB; default: half of the machine's, 2048 at least.
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
-    memory_ceiling: Option<u64>,
-    /// `idle`: it runs when nothing else wants the processor or the disk, so that a line beside it keeps its deadlines.
-    #[arg(long, value_enum, default_value = "idle")]
-    priority: Priority,
-    /// Go on from the checkpoint of an interrupted run, where there is one.
-    #[arg(long)]
-    resume: bool,
-    /// One JSON line with the result.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// Learns in a worker process, and shows how far it is. Exit code 0 when the trunk is written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let job = Job {
-        arguments: std::env::args_os().skip(1).collect(),
-        memory_ceiling_mib: args.memory_ceiling.map_or_else(worker::usual_ceiling_mib, Ok)?,
-        idle: args.priority == Priority::Idle,
-    };
-    train::in_worker(&job, args.json)
+    args.running.in_worker()
 }
 
 /// The work itself, in the worker.
@@ -118,10 +96,7 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     args.preparing = args.recipe.preparation()?;
     let checkpoint = Checkpoint::beside(&args.out);
     let _claim = checkpoint.claim()?;
-    if args.resume && !checkpoint.exists() {
-        tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
-        args.resume = false;
-    }
+    args.running.settle(&checkpoint, &args.out);
     let origin = Origin::of(args.trunk.as_deref(), args.from_scratch, args.seed)?;
     let folder = prepared(Folder::unlabelled(&args.data)?, &args.preparing)?;
     let files = folder.files(None, &folder.classes)?;
@@ -135,8 +110,12 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     // Before, so that a probe that cannot be is known now and not in an hour.
     let before = args.probe(&origin.trunk, &settings)?;
     let digest = folder.digest()?;
-    let start =
-        Start { trunk: &origin.trunk, data_digest: &digest, checkpoint: Some(&checkpoint), resume: args.resume };
+    let start = Start {
+        trunk: &origin.trunk,
+        data_digest: &digest,
+        checkpoint: Some(&checkpoint),
+        resume: args.running.resume,
+    };
     let learned = match learn(&settings, &start, &files, &mut |progress| reporter.progress(progress)) {
         Ok(learned) => learned,
         Err(error @ TrainError::Stopped) => return Ok(Ended::Stopped(error.to_string())),
@@ -158,8 +137,8 @@ impl Args {
         let augment = train::augment(&self.augment)?;
         Ok(Settings {
             seed: self.seed,
-            threads: self.threads.map(usize::from),
-            limit: self.minutes.map(train::minutes).transpose()?,
+            threads: self.running.threads(),
+            limit: self.running.limit()?,
             batch: self.batch as usize,
             rounds: self.rounds as usize,
             temperature: self.temperature,
@@ -209,7 +188,7 @@ impl Args {
         add("rate", self.rate.to_string());
         add("layer-decay", self.layer_decay.to_string());
         add("augment", file(Path::new(&self.augment)));
-        self.minutes.iter().for_each(|minutes| add("minutes", minutes.to_string()));
+        self.running.minutes.iter().for_each(|minutes| add("minutes", minutes.to_string()));
         add("seed", self.seed.to_string());
         add("out", file(&self.out));
         if self.from_scratch {

@@ -86,27 +86,11 @@ pub struct Args {
     /// Decides every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Time for the whole training; the learning rate falls to its end within it.
-    #[arg(long, value_name = "N")]
-    minutes: Option<f64>,
     /// How strongly the trunk is held to the features that it starts with while all layers learn; 0 lets it go.
     #[arg(long, value_name = "WEIGHT")]
     distill: Option<f32>,
-    /// Threads; default: one per core.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
-    /// Private memory that the training may take, in MiB; default: half of the machine's, 2048 at least.
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
-    memory_ceiling: Option<u64>,
-    /// `idle`: the training runs when nothing else wants the processor or the disk, so that a line beside it keeps its deadlines.
-    #[arg(long, value_enum, default_value = "idle")]
-    priority: Priority,
-    /// Go on from the checkpoint of an interrupted training, where there is one.
-    #[arg(long)]
-    resume: bool,
-    /// One JSON line with the result.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    running: Running,
     /// Choose the thresholds: at most this share of bad parts may pass (`0.5%`), then as few good parts held back as possible. It is
     /// chosen on the selection set; where that is too small for it, the output says what is missing.
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["good", "preview"])]
@@ -120,9 +104,70 @@ pub struct Args {
     good: good::GoodArgs,
 }
 
+/// How heavy work runs: in which time, on what, and what is said of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Running {
+    /// Time for all of it; the learning rate falls to its end within it.
+    #[arg(long, value_name = "N")]
+    pub(super) minutes: Option<f64>,
+    /// Threads; default: one per core.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) threads: Option<u16>,
+    /// Private memory that it may take, in MiB; default: half of the machine's, 2048 at least.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
+    memory_ceiling: Option<u64>,
+    /// `idle`: it runs when nothing else wants the processor or the disk, so that a line beside it keeps its deadlines.
+    #[arg(long, value_enum, default_value = "idle")]
+    priority: Priority,
+    /// Go on from the checkpoint of an interrupted run, where there is one.
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// One JSON line with the result.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Running {
+    /// Has it done by a worker process, and shows how far it is and what came out.
+    pub(super) fn in_worker(&self) -> anyhow::Result<ExitCode> {
+        in_worker(
+            &Job {
+                arguments: std::env::args_os().skip(1).collect(),
+                memory_ceiling_mib: self.memory_ceiling.map_or_else(worker::usual_ceiling_mib, Ok)?,
+                idle: self.priority == Priority::Idle,
+            },
+            self.json,
+        )
+    }
+
+    /// The time that there is, if any is said.
+    ///
+    /// # Errors
+    /// When no clock can count it.
+    pub(super) fn limit(&self) -> anyhow::Result<Option<Duration>> {
+        let time = |given: f64| {
+            let time = Duration::try_from_secs_f64(60.0 * given).ok().filter(|time| !time.is_zero());
+            time.with_context(|| format!("--minutes {given}: give a positive number"))
+        };
+        self.minutes.map(time).transpose()
+    }
+
+    pub(super) fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+
+    /// Takes `--resume` back where there is nothing to go on from.
+    pub(super) fn settle(&mut self, checkpoint: &Checkpoint, out: &Path) {
+        if self.resume && !checkpoint.exists() {
+            tracing::info!("no checkpoint beside `{}`: starting from the beginning", out.display());
+            self.resume = false;
+        }
+    }
+}
+
 /// How a training shares the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Priority {
+enum Priority {
     Idle,
     Normal,
 }
@@ -183,16 +228,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let (Some(folder), Some(data)) = (&args.preview, &args.data) {
         return preview::run(args, data, folder);
     }
-    let job = Job {
-        arguments: std::env::args_os().skip(1).collect(),
-        memory_ceiling_mib: args.memory_ceiling.map_or_else(worker::usual_ceiling_mib, Ok)?,
-        idle: args.priority == Priority::Idle,
-    };
-    in_worker(&job, args.json)
+    args.running.in_worker()
 }
 
-/// Has work done by a worker process, and shows how far it is and what came out.
-pub(super) fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
+fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
     let worker = Worker::spawn(job)?;
     let signals = Signals::pass_on(worker.stopper())?;
     let mut bar = bar::Bar::new();
@@ -213,15 +252,9 @@ pub(super) fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(SUCCESS))
 }
 
-/// `--minutes` as a time.
-pub(super) fn minutes(given: f64) -> anyhow::Result<Duration> {
-    let time = Duration::try_from_secs_f64(60.0 * given).ok().filter(|time| !time.is_zero());
-    time.with_context(|| format!("--minutes {given}: give a positive number"))
-}
-
 /// The training itself, in the worker.
 pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
-    args.minutes.map(minutes).transpose()?;
+    args.running.limit()?;
     if let Some(weight) = args.distill {
         anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
     }
@@ -235,12 +268,9 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     }
     let checkpoint = Checkpoint::beside(&args.out);
     let _claim = checkpoint.claim()?;
-    if args.resume && !checkpoint.exists() {
-        tracing::info!("no checkpoint beside `{}`: starting from the beginning", args.out.display());
-        args.resume = false;
-    }
+    args.running.settle(&checkpoint, &args.out);
     let origin = args.origin()?;
-    let mut watch = Watch { reporter, log: Log::open(&args, args.resume)? };
+    let mut watch = Watch { reporter, log: Log::open(&args, args.running.resume)? };
     let outcome = match &args.data {
         Some(data) => folder::train(&args, data, origin, &checkpoint, &mut watch),
         None => synthetic::train(&args, origin, &checkpoint, &mut watch),
@@ -274,11 +304,12 @@ impl Args {
     }
 
     fn limit(&self) -> Option<Duration> {
-        self.minutes.and_then(|given| minutes(given).ok())
+        // Looked at before anything is done.
+        self.running.limit().unwrap_or_default()
     }
 
     fn threads(&self) -> Option<usize> {
-        self.threads.map(usize::from)
+        self.running.threads()
     }
 
     /// Where the bundle comes from, with the command in its portable form: no paths of this machine but file names.
@@ -301,7 +332,7 @@ impl Args {
         add("network", self.network.map(|network| network.name.to_owned()));
         add("size", self.size.map(|size| size.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
-        add("minutes", self.minutes.map(|minutes| minutes.to_string()));
+        add("minutes", self.running.minutes.map(|minutes| minutes.to_string()));
         add("escapes-at-most", self.escapes_at_most.map(|share| share.to_string()));
         add("confidence", self.escapes_at_most.map(|_| self.confidence.to_string()));
         self.fit.given().into_iter().for_each(|(option, value)| add(option, Some(value)));

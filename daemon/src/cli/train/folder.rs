@@ -73,7 +73,8 @@ pub(super) fn train(
     }
 
     let digest = folder.digest()?;
-    let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
+    let start =
+        Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.running.resume };
     let learning: &dyn Samples = weighted.as_ref().map_or(&learn, |(_, samples)| samples);
     let data = Data { learn: learning, select: &select };
     let standing = zoo.as_ref().map(Network::words);

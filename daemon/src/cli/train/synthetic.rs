@@ -52,7 +52,8 @@ pub(super) fn train(
 
     let settings = settings(args, classes.len())?;
     let digest = format!("synthetic line of inspectd {}, seed {}", env!("CARGO_PKG_VERSION"), args.seed);
-    let start = Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.resume };
+    let start =
+        Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.running.resume };
     let data = Data { learn: &learn, select: &select };
     let preprocess = Preprocess::imagenet(part_size);
     let finish = Finish { preprocess: &preprocess, data: Data { learn: &learn_parts, select: &select_parts } };
