@@ -277,14 +277,15 @@ fn the_description_names_what_answers() {
         if path == "/api/v1/events" || item["get"].is_null() {
             continue; // it never ends; it cannot be looked at
         }
-        let names = [("{id}", "1"), ("{number}", "1"), ("{digest}", model.as_str()), ("{tag}", "demo%401")];
-        let known = names.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+        let named = [("{id}", "1"), ("{number}", "1"), ("{digest}", model.as_str()), ("{tag}", "demo%401")];
+        let names = named.into_iter().chain([("{ticket}", "made-up-1")]);
+        let known = names.fold(path.clone(), |path, (name, value)| path.replace(name, value));
         let (status, _, _) = get(&format!("{}{known}", demo.url));
-        // The first part's picture may not have been kept, and nobody has started a training, a replay, an export or a study.
+        // The first part's picture may not have been kept, and nobody has started a training, a replay or a study.
         let may_lack = path.ends_with("/image")
             || path.ends_with("/plc")
             || path.ends_with("/features/points")
-            || ["jobs", "replays", "exports", "gauge"].iter().any(|it| path.contains(&format!("/{it}/")));
+            || ["jobs", "replays", "gauge"].iter().any(|it| path.contains(&format!("/{it}/")));
         // What has to be told which thing is meant says so.
         let parameters = item["get"]["parameters"].as_array();
         let needs = parameters.is_some_and(|all| all.iter().any(|it| it["in"] == "query" && it["required"] == true));
