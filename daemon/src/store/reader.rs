@@ -7,17 +7,31 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use super::entry::{Entry, FRAME_HEAD, MARKER, MAX_PAYLOAD, checksum};
 use super::error::StoreError;
 use super::segment::{self, Found, Header, HeaderRead, Position, Scanner, split_head};
 
 /// Files kept open for reading. A query touches few.
 const OPEN_FILES: usize = 8;
+/// Bytes that are read at once: most records are shorter.
+const AT_ONCE: usize = 2048;
+/// Bytes that the disk is asked for beforehand where records are read one after another. The kernel does so by itself only upwards, and
+/// the record is mostly read downwards.
+const AHEAD: u64 = 1 << 20;
 
 /// Reads single records.
 pub(crate) struct Reader {
     dir: PathBuf,
-    files: Mutex<VecDeque<(u32, Arc<File>)>>,
+    files: Mutex<VecDeque<OpenFile>>,
+}
+
+struct OpenFile {
+    number: u32,
+    file: Arc<File>,
+    /// Where it was read last, in steps of [`AHEAD`].
+    last: u64,
 }
 
 impl Reader {
@@ -32,7 +46,7 @@ impl Reader {
 
     /// A file was removed: the room that it takes is given back when nobody has it open.
     pub(crate) fn forget(&self, number: u32) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| *of != number);
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|open| open.number != number);
     }
 
     /// The entry whose frame starts at `position`.
@@ -42,30 +56,46 @@ impl Reader {
             offset: u64::from(position.offset),
             reason,
         };
-        let file = self.file(position.segment).map_err(|e| damaged(e.to_string()))?;
-        let mut head = [0; FRAME_HEAD];
         let at = u64::from(position.offset);
-        file.read_exact_at(&mut head, at).map_err(|e| damaged(e.to_string()))?;
-        let (marker, length, crc) = split_head(&head);
+        let file = self.file(position).map_err(|e| damaged(e.to_string()))?;
+        let mut bytes = vec![0; AT_ONCE];
+        let here = file.read_at(&mut bytes, at).map_err(|e| damaged(e.to_string()))?;
+        bytes.truncate(here);
+        let Some((head, begun)) = bytes.split_first_chunk::<FRAME_HEAD>() else {
+            return Err(damaged("the file ends there".into()));
+        };
+        let (marker, length, crc) = split_head(head);
         let size = u32::from_le_bytes(length) as usize;
         if marker != MARKER || size > MAX_PAYLOAD {
             return Err(damaged("no record starts there".into()));
         }
-        let mut payload = vec![0; size];
-        file.read_exact_at(&mut payload, at + FRAME_HEAD as u64).map_err(|e| damaged(e.to_string()))?;
+        let mut payload = begun[..size.min(begun.len())].to_vec();
+        let (begun, rest) = (payload.len(), at + (FRAME_HEAD + payload.len()) as u64);
+        payload.resize(size, 0);
+        file.read_exact_at(&mut payload[begun..], rest).map_err(|e| damaged(e.to_string()))?;
         if checksum(length, &payload) != crc {
             return Err(damaged("its checksum does not match".into()));
         }
         rmp_serde::from_slice(&payload).map_err(|e| damaged(format!("not understood: {e}")))
     }
 
-    fn file(&self, number: u32) -> io::Result<Arc<File>> {
+    /// The file of a position that is read now.
+    fn file(&self, at: Position) -> io::Result<Arc<File>> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, file)) = files.iter().find(|(n, _)| *n == number) {
-            return Ok(file.clone());
+        let step = u64::from(at.offset) / AHEAD;
+        if let Some(open) = files.iter_mut().find(|open| open.number == at.segment) {
+            let last = std::mem::replace(&mut open.last, step);
+            let file = open.file.clone();
+            drop(files);
+            if step.abs_diff(last) == 1 {
+                let from = if step > last { step } else { step.saturating_sub(1) };
+                let (from, length) = ((from * AHEAD).cast_signed(), 2 * AHEAD.cast_signed());
+                let _it_is_only_slower = posix_fadvise(&file, from, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+            }
+            return Ok(file);
         }
-        let file = Arc::new(segment::open(&self.dir, number)?);
-        files.push_front((number, file.clone()));
+        let file = Arc::new(segment::open(&self.dir, at.segment)?);
+        files.push_front(OpenFile { number: at.segment, file: file.clone(), last: step });
         files.truncate(OPEN_FILES);
         Ok(file)
     }
