@@ -239,6 +239,7 @@ fn options_that_do_not_fit_are_refused_in_words() {
         (&["--layer-decay", "1.5"], 1, "at most 1"),
         (&["--class-weights", "1"], 1, "0.999"),
         (&["--accumulate", "0"], 1, "at least one image"),
+        (&["--mixed"], 1, "this build has none"),
         (&["--from-scratch", "--trunk", "x"], 2, "cannot be used with"),
         (&["--epochs", "3"], 2, "cannot be used with"),
     ] {

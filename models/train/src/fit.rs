@@ -4,6 +4,8 @@
 //! How work is cut into parts, and the order in which their results are added, follow from the data and never from the number of
 //! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
@@ -11,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::error::TrainError;
 use crate::loss::Score;
+use crate::mixed::{Factor, Precision};
 
 /// Parts of a step whose gradients are held at once.
 const WAVE: usize = 16;
@@ -20,6 +23,8 @@ pub struct Workers {
     pool: rayon::ThreadPool,
     /// The device of all tensors, its operations recorded.
     pub device: Device,
+    /// On the loss, in mixed precision.
+    factor: Option<Mutex<Factor>>,
 }
 
 impl Workers {
@@ -33,7 +38,18 @@ impl Workers {
         let name = |index| format!("train-{index}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
         let pool = pool.map_err(|error| TrainError::Settings(format!("{threads} training threads: {error}")))?;
-        Ok(Workers { pool, device: device() })
+        Ok(Workers { pool, device: device(), factor: None })
+    }
+
+    /// The same, with steps in this precision.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Workers {
+        Workers { factor: (precision == Precision::Mixed).then(Mutex::default), ..self }
+    }
+
+    /// In which floats a step's trunk computes.
+    pub fn precision(&self) -> Precision {
+        if self.factor.is_some() { Precision::Mixed } else { Precision::Full }
     }
 
     /// Runs `f` on parts of `items` of `size` each (the last may be smaller), on all threads; the results come in order.
@@ -54,7 +70,7 @@ impl Workers {
         self.pool.install(f)
     }
 
-    /// One step. `f` gives the loss of a part (`size` items) of the batch, already divided by the whole batch's weight, and its
+    /// One step. In mixed precision one whose gradients overflow leaves the model as it is. `f` gives the loss of a part (`size` items) of the batch, already divided by the whole batch's weight, and its
     /// score.
     ///
     /// # Errors
@@ -71,6 +87,8 @@ impl Workers {
         M: Module + Sync,
         I: Sync,
     {
+        let mut factor = self.factor.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        let times = factor.as_ref().map(|it| it.now());
         let learn = |part: &[I]| {
             // A fork has leaves of its own, so that threads record on separate tapes.
             let own = model.clone().fork(&self.device);
@@ -78,6 +96,10 @@ impl Workers {
             if !score.loss.is_finite() {
                 return Err(TrainError::Diverged(score.loss));
             }
+            let loss = match times {
+                Some(factor) => loss * factor,
+                None => loss,
+            };
             Ok((GradientsParams::from_grads(loss.backward(), &own), score))
         };
         let mut total = Score::default();
@@ -88,9 +110,19 @@ impl Workers {
                 total.add(score);
             }
         }
-        Ok((optimizer.step(rate, model, sum.grads()), total))
+        let gradients = match &mut factor {
+            None => sum.grads(),
+            Some(factor) => match factor.take_out(&model, sum.grads())? {
+                Some(gradients) => gradients,
+                None => return Ok((model, total)),
+            },
+        };
+        Ok((optimizer.step(rate, model, gradients), total))
     }
 }
+
+/// Whether training runs on a GPU: in a build with CUDA (the feature `cuda`).
+pub const ON_GPU: bool = cfg!(feature = "cuda");
 
 /// Where training runs: the processor, or the first GPU of a build with CUDA.
 fn device() -> Device {

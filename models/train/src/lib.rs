@@ -20,6 +20,7 @@ pub mod good;
 pub mod input;
 pub mod loss;
 pub mod mask;
+pub mod mixed;
 pub mod near;
 pub mod net;
 pub mod ops;

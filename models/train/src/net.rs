@@ -5,13 +5,14 @@
 //! training and inference. Layout: channels last.
 
 use burn::module::{Module, Param, ParamGroup, ParamId};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use models::heads::attention;
 use models::weights::{Layer, Tensor as Array, Weights, WeightsError};
 use models::zoo::mobilenet_v3_small::{self as zoo, BLOCKS, BlockLayers};
 use sha2::{Digest, Sha256};
 
 use crate::input::Batch;
+use crate::mixed::Precision;
 use crate::ops::{self, Activation, Depthwise};
 
 /// A convolution with bias. The weight is `in x out` for a 1x1 convolution and the stem (whose "in" is a 3x3 patch of
@@ -41,7 +42,17 @@ impl Conv {
     }
 
     pub(crate) fn pointwise(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-        ops::pointwise(x, self.weight.val(), self.bias.val(), activation)
+        let (weight, bias) = self.like(x.dtype());
+        ops::pointwise(x, weight, bias, activation)
+    }
+
+    /// Weight and bias in the floats of what they meet: in 16 bits where the trunk computes so.
+    fn like(&self, floats: DType) -> (Tensor<2>, Tensor<1>) {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        match floats == weight.dtype() {
+            true => (weight, bias),
+            false => (weight.cast(floats), bias.cast(floats)),
+        }
     }
 
     fn cells(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
@@ -75,7 +86,8 @@ impl Block {
             x = expand.cells(x, activation);
         }
         let geometry = Depthwise { kernel: block.kernel, stride: block.stride };
-        x = ops::depthwise(x, self.depthwise.weight.val(), self.depthwise.bias.val(), geometry, activation);
+        let (weight, bias) = self.depthwise.like(x.dtype());
+        x = ops::depthwise(x, weight, bias, geometry, activation);
         if let (Some(reduce), Some(excite)) = (&self.reduce, &self.excite) {
             x = gated(x, |average| {
                 excite.pointwise(reduce.pointwise(average, Activation::Relu), Activation::HardSigmoid)
@@ -165,9 +177,20 @@ impl Trunk {
 
     /// The last feature map of a batch, `images x height/32 x width/32 x 576`.
     pub fn forward(&self, batch: &Batch, device: &Device) -> Tensor<4> {
-        let stem = self.stem.pointwise(batch.patches(device), Activation::HardSwish);
+        self.forward_in(Precision::Full, batch, device)
+    }
+
+    /// The same in a precision; the map is in 32 bits in any.
+    pub fn forward_in(&self, precision: Precision, batch: &Batch, device: &Device) -> Tensor<4> {
+        let patches = batch.patches(device);
+        let patches = match precision {
+            Precision::Full => patches,
+            Precision::Mixed => patches.cast(FloatDType::F16),
+        };
+        let stem = self.stem.pointwise(patches, Activation::HardSwish);
         let map = stem.reshape([batch.images, batch.height / 2, batch.width / 2, zoo::STEM]);
-        self.forward_from(0, map)
+        let map = self.forward_from(0, map);
+        if precision == Precision::Full { map } else { map.cast(FloatDType::F32) }
     }
 
     /// The same from the input of block `first` on, `images x height x width x channels` as [`BLOCKS`] has them: for maps that

@@ -304,7 +304,7 @@ impl<'a> Run<'a> {
         let hardness = Hardness::default();
         let learn = |net: &Net, part: &[(u64, usize)]| {
             let (batch, targets) = task.learn.batch(part)?;
-            let map = net.trunk.forward(&batch, &workers.device);
+            let map = net.trunk.forward_in(workers.precision(), &batch, &workers.device);
             let outputs = net.head.forward(map.clone());
             if task.boost > 0.0 {
                 let losses = losses(&numbers(outputs.logits.clone()), &targets, task.learn.classes);

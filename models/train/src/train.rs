@@ -15,6 +15,7 @@ use crate::choice::Choice;
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score};
+use crate::mixed::Precision;
 use crate::net::{Head, Net, Trunk};
 use crate::optimizer;
 use crate::progress::Observer;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub sharpness: Option<f32>,
     /// The loss.
     pub loss: Loss,
+    /// In which floats stage two computes.
+    pub precision: Precision,
     /// Random changes of the training samples.
     pub augment: Augment,
     /// How often each label is drawn.
@@ -78,6 +81,7 @@ impl Settings {
             limit: None,
             sharpness: Some(2.0),
             loss: Loss::default(),
+            precision: Precision::Full,
             augment: Augment::default(),
             sampling: Sampling::Balanced,
             shares: Vec::new(),
@@ -96,9 +100,10 @@ impl Settings {
         let StageTwo { batch, accumulate, schedule, decay, last_layers, layer_decay, distill, .. } = &self.two;
         let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
         let trunk = digest_of(start.trunk);
+        let precision = if self.precision == Precision::Mixed { " mixed" } else { "" };
         format!(
             "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {boost} {sharpness:?} {learn} {select} \
-             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill} {choice:?}"
+             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill} {choice:?}{precision}"
         )
     }
 }
@@ -152,7 +157,7 @@ pub fn train(
     observe: &mut Observer<'_>,
 ) -> Result<Trained, TrainError> {
     check(settings, data)?;
-    let workers = Workers::new(settings.threads)?;
+    let workers = Workers::new(settings.threads)?.in_precision(settings.precision);
     let checkpoint = start.checkpoint;
     let mut run = Run { settings, data, workers, checkpoint, before: Duration::ZERO, clock: Instant::now() };
     let fingerprint = settings.fingerprint(start, data);

@@ -1,5 +1,7 @@
 //! The options of fitting: how long, how fast, which layers, which loss.
 
+use models_train::fit::ON_GPU;
+use models_train::mixed::Precision;
 use models_train::schedule::Schedule;
 use models_train::stage_two::Length;
 use models_train::{Settings, TrainError};
@@ -53,6 +55,10 @@ pub(super) struct FitArgs {
     /// drawing each label as often as the others. BETA from 0 (all alike) to below 1; 0.999 is usual.
     #[arg(long, value_name = "BETA")]
     pub(super) class_weights: Option<f64>,
+    /// Compute the trunk in 16-bit floats while all layers learn, with a scale on the loss; weights stay in 32 bits. For GPUs: refused
+    /// by a build without CUDA, as a processor only gets slower by it.
+    #[arg(long)]
+    mixed: bool,
     /// The control: start from random weights instead of a trunk that has learned to see.
     #[arg(long, conflicts_with = "trunk")]
     pub(super) from_scratch: bool,
@@ -83,6 +89,14 @@ impl FitArgs {
         two.last_layers = self.last_layers.or(two.last_layers);
         two.layer_decay = self.layer_decay.unwrap_or(two.layer_decay);
         two.accumulate = self.accumulate.unwrap_or(two.accumulate);
+        if self.mixed {
+            if !ON_GPU {
+                return Err(TrainError::Settings(
+                    "--mixed is for training on a GPU, and this build has none (docs/TRAINING.md says how to make one): leave it out".into(),
+                ));
+            }
+            settings.precision = Precision::Mixed;
+        }
         settings.loss.smoothing = self.smoothing.unwrap_or(settings.loss.smoothing);
         settings.loss.focus = self.focal.unwrap_or(settings.loss.focus);
         if self.from_scratch {
@@ -136,6 +150,7 @@ impl FitArgs {
             ("smoothing", one(&self.smoothing)),
             ("focal", one(&self.focal)),
             ("class-weights", one(&self.class_weights)),
+            ("mixed", self.mixed.then(String::new)),
             ("from-scratch", self.from_scratch.then(String::new)),
         ];
         all.into_iter().filter_map(|(option, value)| Some((option, value?))).collect()

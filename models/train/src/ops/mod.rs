@@ -5,7 +5,8 @@
 //! the layout is channels-last (`images x height x width x channels`): a 1x1 convolution is then ONE matrix product over all
 //! cells, and a depthwise convolution runs along contiguous channels whatever the stride.
 //!
-//! On another backend (CUDA) each operation falls back to burn's own, which the tests also take as the reference.
+//! On another backend (CUDA) and in other floats (mixed precision) each operation falls back to burn's own, which the tests also take as the
+//! reference.
 
 mod activation;
 mod depthwise;
@@ -16,7 +17,7 @@ mod squeeze;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 
 pub use activation::Activation;
 pub use depthwise::{Depthwise, depthwise};
@@ -28,8 +29,11 @@ type Recorded = Autodiff<Flex>;
 /// A tensor on the tape.
 type Node = FloatTensor<Recorded>;
 
-/// The tensor on our backend's tape; `None` when it lives on another backend.
+/// The tensor on our backend's tape; `None` when it lives on another backend, or in other floats than 32 bits.
 fn node<const D: usize>(tensor: &Tensor<D>) -> Option<Node> {
+    if tensor.dtype() != DType::F32 {
+        return None;
+    }
     tensor.clone().try_into_primitive::<Recorded>().ok()
 }
 

@@ -7,14 +7,16 @@ use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::{Recorded, node, tensor, values};
 
 /// The average over the cells: `images x cells x channels` gives `images x channels`.
 pub fn average(x: Tensor<3>) -> Tensor<2> {
     let Some(x_node) = node(&x) else {
-        return x.mean_dim(1).squeeze_dim(1);
+        // The sum of some thousand cells is too large for 16 bits.
+        let floats = x.dtype();
+        return x.cast(FloatDType::F32).mean_dim(1).squeeze_dim::<2>(1).cast(floats);
     };
     let [images, cells, channels] = x.dims();
     let (x, guard) = x_node.into_parts();
