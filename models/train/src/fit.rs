@@ -1,8 +1,10 @@
 //! One step of learning: a batch is shared out over threads, each with its own copy of the weights; the gradients are added
-//! up and the optimiser moves the weights once.
+//! up and the optimiser moves the weights once. Where several processes learn together, each takes its share of the parts, and the
+//! gradients are added up over all of them ([`Peers`]).
 //!
 //! How work is cut into parts, and the order in which their results are added, follow from the data and never from the number of
-//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads.
+//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads. On
+//! several processes it is their number that decides the order of the last sums.
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
@@ -11,6 +13,8 @@ use rayon::prelude::*;
 
 use crate::error::TrainError;
 use crate::loss::Score;
+use crate::peers::wire::Wire;
+use crate::peers::{Peers, gradients, wire};
 
 /// Parts of a step whose gradients are held at once.
 const WAVE: usize = 16;
@@ -20,6 +24,8 @@ pub struct Workers {
     pool: rayon::ThreadPool,
     /// The device of all tensors, its operations recorded.
     pub device: Device,
+    /// The processes that share the work of a step.
+    pub peers: Peers,
 }
 
 impl Workers {
@@ -33,7 +39,12 @@ impl Workers {
         let name = |index| format!("train-{index}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
         let pool = pool.map_err(|error| TrainError::Settings(format!("{threads} training threads: {error}")))?;
-        Ok(Workers { pool, device: device() })
+        Ok(Workers { pool, device: device(), peers: Peers::default() })
+    }
+
+    /// The same threads, at work with other processes.
+    pub fn among(self, peers: Peers) -> Workers {
+        Workers { peers, ..self }
     }
 
     /// Runs `f` on parts of `items` of `size` each (the last may be smaller), on all threads; the results come in order.
@@ -49,6 +60,29 @@ impl Workers {
         self.pool.install(|| items.par_chunks(size.max(1)).map(f).collect())
     }
 
+    /// The same, shared out over the processes that learn together: each does its share of the parts, and all have all results. `doing`
+    /// names it for them.
+    ///
+    /// # Errors
+    /// The first error of `f` here, another process's, or that one is lost.
+    pub(crate) fn map_among<I: Sync, O: Send + Wire>(
+        &self,
+        doing: &str,
+        (items, size): (&[I], usize),
+        f: impl Fn(&[I]) -> Result<O, TrainError> + Sync + Send,
+    ) -> Result<Vec<O>, TrainError> {
+        let mine = self.map(self.peers.share(items, size), size, f);
+        if self.peers.is_alone() {
+            return mine;
+        }
+        let mut all = Vec::new();
+        for (rank, bytes) in self.peers.gather(doing, mine.map(|mine| wire::bytes(&mine)))?.iter().enumerate() {
+            let theirs: Option<Vec<O>> = wire::value(bytes);
+            all.extend(theirs.ok_or_else(|| TrainError::Apart { rank, words: format!("its {doing} cannot be read") })?);
+        }
+        Ok(all)
+    }
+
     /// Runs `f` on these threads; what it shares out by rayon is shared among them.
     pub(crate) fn install<O: Send>(&self, f: impl FnOnce() -> O + Send) -> O {
         self.pool.install(f)
@@ -58,7 +92,7 @@ impl Workers {
     /// score.
     ///
     /// # Errors
-    /// The first error of `f`; [`TrainError::Diverged`] when a loss is not finite.
+    /// The first error of `f`; [`TrainError::Diverged`] when a loss is not finite; another process's error, or that one is lost.
     pub fn step<M, I>(
         &self,
         model: M,
@@ -80,15 +114,20 @@ impl Workers {
             }
             Ok((GradientsParams::from_grads(loss.backward(), &own), score))
         };
-        let mut total = Score::default();
-        let mut sum = GradientsAccumulator::new();
-        for wave in items.chunks(size.max(1) * WAVE) {
-            for (gradients, score) in self.map(wave, size, learn)? {
-                sum.accumulate(&model, gradients);
-                total.add(score);
+        let add_up = |share: &[I]| {
+            let mut total = Score::default();
+            let mut sum = GradientsAccumulator::new();
+            for wave in share.chunks(size.max(1) * WAVE) {
+                for (gradients, score) in self.map(wave, size, learn)? {
+                    sum.accumulate(&model, gradients);
+                    total.add(score);
+                }
             }
-        }
-        Ok((optimizer.step(rate, model, sum.grads()), total))
+            Ok((sum.grads(), total))
+        };
+        let mine = add_up(self.peers.share(items, size));
+        let (gradients, total) = gradients::sum(&self.peers, &model, mine)?;
+        Ok((optimizer.step(rate, model, gradients), total))
     }
 }
 
