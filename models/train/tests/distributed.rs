@@ -119,6 +119,32 @@ fn pretraining_on_two_and_three_is_that_on_one() {
     }
 }
 
+/// A stop between two looks reaches the first process alone; it keeps its checkpoint, and all end.
+#[test]
+fn a_pretraining_that_is_stopped_between_looks_keeps_its_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoint = Checkpoint::beside(&folder.path().join("line.trunk.onnx"));
+    let trunk = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
+    let preprocess = Preprocess::imagenet(SIDE as u32);
+    let settings = pretrain::Settings { threads: Some(1), batch: 20, rounds: 5, ..pretrain::Settings::new(preprocess) };
+    let errors = together(
+        2,
+        PATIENCE,
+        |_| Fate::Lives,
+        |peers: Peers| {
+            let settings = pretrain::Settings { peers: peers.clone(), ..settings.clone() };
+            let own = Some(&checkpoint).filter(|_| peers.is_first());
+            let start = Start { trunk: &trunk, data_digest: "lines", checkpoint: own, resume: false };
+            let observe = &mut |progress: &Progress| !(own.is_some() && progress.step == 3);
+            let error =
+                pretrain::run(&settings, &start, &Lines { len: 40, seed: 1 }, observe).expect_err("it was stopped");
+            peers.close(Some(error)).expect_err("it is told what it said")
+        },
+    );
+    assert!(errors.iter().all(|error| matches!(error, TrainError::Stopped)), "{errors:?}");
+    assert!(checkpoint.exists());
+}
+
 /// A time limit is that of one clock: no process sees another rate, or another end.
 #[test]
 fn one_clock_counts() {

@@ -298,7 +298,12 @@ impl<'a> Run<'a> {
             seen.add(self.step()?);
             self.state.last = seen;
             let go_on = observe(&self.report(seen));
-            if !go_on || self.state.steps.is_multiple_of(STEPS_A_LOOK) || self.course.done() >= 1.0 {
+            let due = self.state.steps.is_multiple_of(STEPS_A_LOOK) || self.course.done() >= 1.0;
+            // Of several processes one may be stopped in between: only here are all of them.
+            if due && !self.workers.peers.is_alone() {
+                self.workers.peers.agree("weights", &digest_of(&self.net.to_weights()))?;
+            }
+            if due || !go_on {
                 return Ok(!go_on);
             }
         }
@@ -306,9 +311,6 @@ impl<'a> Run<'a> {
 
     fn keep(&mut self, checkpoint: Option<&Checkpoint>) -> Result<(), TrainError> {
         let weights = self.net.to_weights();
-        if !self.workers.peers.is_alone() {
-            self.workers.peers.agree("weights", &digest_of(&weights))?;
-        }
         if let Some(checkpoint) = checkpoint {
             let state = State { spent: self.spent(), ..self.state.clone() };
             checkpoint.write(&state, [&model(&weights)?, &optimizer::moments(&self.optimizer)?, &[]])?;
