@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 
 /// How long the others are waited for where one may have much to do that they have not: before the first step (a slow disk with the data),
-/// and after the last (the bundle). A process that dies there is seen by `mpirun`.
-const APART: Duration = Duration::from_secs(3600);
+/// and after the last (the bundle, a large test side). A process that dies there is seen by `mpirun`.
+const APART: Duration = Duration::from_secs(24 * 3600);
 
 /// What carries words between processes. Each call is made by all of them, in the same order.
 pub trait Link: Send + Sync {
