@@ -5,6 +5,8 @@ BIN := $(abspath $(TARGET))/debug/inspectd
 export PATH := $(CURDIR)/.setup/node/bin:$(PATH)
 export INSPECTD_DATA ?= $(wildcard $(abspath ../shared/data))
 export INSPECTD_BIN := $(BIN)
+# As tests/run-suites has it: with MPI where it is. The package and what is measured never have it.
+MPI = $(if $(shell which mpicc 2>/dev/null),--features inspectd/mpi)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build lite test lint model eval-trunk bench bench-compare bench-train accept soak screenshots package offline-bundle accept-package setup setup-test setup-package setup-book book
@@ -46,7 +48,7 @@ test: setup-test web-ui/dist/index.html ## every test; the time of each suite at
 
 lint: setup web-ui/dist/index.html ## formatting and lints, as CI checks them
 	cargo fmt --all --check
-	cargo clippy -q --workspace --all-targets -- -D warnings
+	cargo clippy -q --workspace --all-targets $(MPI) -- -D warnings
 
 package: setup-package web-ui/dist/index.html ## a Debian package in target/debian (a release build; PACKAGE_BIN=FILE takes a program that is there)
 	@PACKAGE_BIN="$(PACKAGE_BIN)" systemd/package/build.sh

@@ -11,8 +11,9 @@ cd "$(dirname "$0")"
 
 # OpenCV and clang are for the `opencv` crate, cmake and nasm build libjpeg-turbo, Aravis and libusb for cameras, python3-pip fetches the two wheels below.
 PACKAGES_BUILD=(build-essential cmake nasm pkg-config clang libclang-dev libopencv-dev libaravis-dev libusb-1.0-0-dev python3 python3-pip)
-# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs, systemd scores the units and runs a line, groff reads the manual pages.
-PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils systemd groff)
+# aravis-tools has the fake GigE Vision camera, poppler-utils reads PDFs, systemd scores the units and runs a line, groff reads the manual pages,
+# Open MPI is for trainings on several processes, which only the tests' build has.
+PACKAGES_TEST=(chromium chromium-driver fonts-dejavu-core aravis-tools poppler-utils systemd groff libopenmpi-dev openmpi-bin)
 # The package is made by the first three and lives in a clean Debian of the others.
 PACKAGES_PACKAGE=(binutils dpkg-dev zstd debootstrap systemd-container)
 

@@ -28,6 +28,9 @@ program() {
     PACKAGE_BIN=${CARGO_TARGET_DIR:-target}/release/inspectd
   fi
   [ -x "$PACKAGE_BIN" ] || fail "there is no program \`$PACKAGE_BIN\`"
+  if objdump -p "$PACKAGE_BIN" | grep -q 'NEEDED *libmpi'; then
+    fail "\`$PACKAGE_BIN\` was built with MPI, which no line PC has: build it without \`--features inspectd/mpi\` (\`make build\` does)"
+  fi
   strip -o "$stage/inspectd" "$PACKAGE_BIN"
 }
 

@@ -17,10 +17,11 @@ const ARROWS: [(&str, &[&str]); 6] = [
 ];
 
 /// A dependency that belongs to one crate alone.
-const OWNERS: [(&str, &str); 9] = [
+const OWNERS: [(&str, &str); 10] = [
     ("ort", "models"),
     ("tract-onnx", "inspect-lite"),
     ("burn", "models-train"),
+    ("mpi", "models-train"),
     ("opencv", "stages"),
     ("aravis", "stages"),
     ("aravis-sys", "stages"),

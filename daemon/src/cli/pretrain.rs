@@ -9,11 +9,11 @@ use anyhow::{Context, ensure};
 use models::bundle::Provenance;
 use models::preprocess::Preprocess;
 use models::weights::{TrunkFile, Weights};
-use models_train::checkpoint::Checkpoint;
 use models_train::dataset::{Folder, input_size};
 use models_train::fit::Workers;
 use models_train::pretrain::probe::{Interval, Probe, Probed, interval, probe};
 use models_train::pretrain::{Pretrained, Settings, run as learn};
+use models_train::progress::Progress;
 use models_train::split::Side;
 use models_train::{Start, TrainError};
 use serde_json::{Value, json};
@@ -91,12 +91,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The work itself, in the worker.
 pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
-    let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
+    args.running.join()?;
+    let peers = args.running.peers().clone();
+    train::close(&peers, pretrain(args, reporter))
+}
+
+fn pretrain(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     args.preparing = args.recipe.preparation()?;
-    let checkpoint = Checkpoint::beside(&args.out);
-    let _claim = checkpoint.claim()?;
-    args.running.settle(&checkpoint, &args.out);
+    let kept = args.running.checkpoint(&args.out)?;
+    let checkpoint = kept.as_ref().map(|(checkpoint, _)| checkpoint);
     let origin = Origin::of(args.trunk.as_deref(), args.from_scratch, args.seed)?;
     let folder = prepared(Folder::unlabelled(&args.data)?, &args.preparing)?;
     let files = folder.files(None, &folder.classes)?;
@@ -108,19 +111,17 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     settings.check()?;
     let files = files.resized(&settings.preprocess);
     // Before, so that a probe that cannot be is known now and not in an hour.
-    let before = args.probe(&origin.trunk, &settings)?;
+    let before = checkpoint.map_or(Ok(None), |_| args.probe(&origin.trunk, &settings))?;
     let digest = folder.digest()?;
-    let start = Start {
-        trunk: &origin.trunk,
-        data_digest: &digest,
-        checkpoint: Some(&checkpoint),
-        resume: args.running.resume,
-    };
-    let learned = match learn(&settings, &start, &files, &mut |progress| reporter.progress(progress)) {
+    let start = Start { trunk: &origin.trunk, data_digest: &digest, checkpoint, resume: args.running.resume };
+    // Of several processes the first one speaks, and hears when to end.
+    let mut observe = |progress: &Progress| checkpoint.is_none() || reporter.progress(progress);
+    let learned = match learn(&settings, &start, &files, &mut observe) {
         Ok(learned) => learned,
         Err(error @ TrainError::Stopped) => return Ok(Ended::Stopped(error.to_string())),
         Err(error) => return Err(error.into()),
     };
+    let Some(checkpoint) = checkpoint else { return Ok(Ended::Done(Value::Null)) };
     let after = args.probe(&learned.trunk, &settings)?;
     let provenance = args.provenance(digest, origin);
     let file = TrunkFile { weights: learned.trunk.clone(), provenance };
@@ -138,6 +139,7 @@ impl Args {
         Ok(Settings {
             seed: self.seed,
             threads: self.running.threads(),
+            peers: self.running.peers().clone(),
             limit: self.running.limit()?,
             batch: self.batch as usize,
             rounds: self.rounds as usize,
@@ -177,7 +179,7 @@ impl Args {
     /// Where the trunk comes from, with the command in its portable form: no paths of this machine but file names.
     fn provenance(&self, data_digest: String, origin: Origin) -> Provenance {
         let file = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut command = format!("inspectd pretrain --data {}", file(&self.data));
+        let mut command = format!("{} --data {}", self.running.command("pretrain"), file(&self.data));
         let mut add = |option: &str, value: String| command.push_str(&format!(" --{option} {value}"));
         let files = [("trunk", self.trunk.as_deref()), ("recipe", self.recipe.path())];
         files.into_iter().for_each(|(option, path)| path.iter().for_each(|path| add(option, file(path))));

@@ -4,6 +4,7 @@
 //! result goes to standard output.
 
 mod bar;
+mod distributed;
 mod fit;
 mod folder;
 mod good;
@@ -22,12 +23,15 @@ use anyhow::Context;
 use models::bundle::{Bundle, Provenance};
 use models::weights::{self, TrunkFile, Weights};
 use models::zoo::{Family, mobilenet_v3_small};
-use models_train::checkpoint::Checkpoint;
+use models_train::checkpoint::{Checkpoint, Claim};
 use models_train::evaluation::operating_point::Aim;
 use models_train::loss::Score;
+use models_train::peers::Peers;
 use models_train::{Report, TrainError, Trained, trunk};
 use serde_json::{Value, json};
 
+use self::distributed::Distributed;
+pub(super) use self::distributed::close;
 pub(super) use self::options::augment;
 use self::signals::Signals;
 use self::tensorboard::{Log, Watch};
@@ -35,6 +39,7 @@ use super::eval::share;
 use super::models::zoo::family;
 use super::recipe::{Preparing, RecipeArg};
 use super::{FAILURE, SUCCESS, out};
+use crate::logs;
 use crate::supervise::shipped_bundle;
 use crate::worker::child::Reporter;
 use crate::worker::{self, Job, Worker, WorkerError};
@@ -110,9 +115,11 @@ pub(super) struct Running {
     /// Time for all of it; the learning rate falls to its end within it.
     #[arg(long, value_name = "N")]
     pub(super) minutes: Option<f64>,
-    /// Threads; default: one per core.
+    /// Threads; default: one per core, with --distributed shared among the processes of a host.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: Option<u16>,
+    #[command(flatten)]
+    together: Distributed,
     /// Private memory that it may take, in MiB; default: half of the machine's, 2048 at least.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     memory_ceiling: Option<u64>,
@@ -156,13 +163,59 @@ impl Running {
         self.threads.map(usize::from)
     }
 
-    /// Takes `--resume` back where there is nothing to go on from.
-    pub(super) fn settle(&mut self, checkpoint: &Checkpoint, out: &Path) {
+    /// Joins the other processes with --distributed. All but the first are silent from here on, and leave the checkpoint to it.
+    ///
+    /// # Errors
+    /// When there is no MPI, or another process has failed or is lost.
+    pub(super) fn join(&mut self) -> anyhow::Result<()> {
+        self.together.join()?;
+        if !self.peers().is_first() {
+            logs::prefer("error")?;
+            self.resume = false;
+        }
+        if self.threads.is_none() {
+            self.threads = self.together.threads()?;
+        }
+        Ok(())
+    }
+
+    /// The processes that learn together with this one.
+    pub(super) fn peers(&self) -> &Peers {
+        self.together.peers()
+    }
+
+    /// The beginning of the command that did this.
+    pub(super) fn command(&self, task: &str) -> String {
+        match self.peers().ranks() {
+            1 => format!("inspectd {task}"),
+            ranks => format!("mpirun -n {ranks} inspectd {task} --distributed"),
+        }
+    }
+
+    /// The checkpoint, claimed; `None` where another process keeps it. Takes `--resume` back where there is nothing to go on from.
+    ///
+    /// # Errors
+    /// When `out` cannot be written there, or another training is at work on it.
+    pub(super) fn checkpoint(&mut self, out: &Path) -> anyhow::Result<Option<(Checkpoint, Claim)>> {
+        if !self.peers().is_first() {
+            return Ok(None);
+        }
+        is_folder(out)?;
+        let checkpoint = Checkpoint::beside(out);
+        let claim = checkpoint.claim()?;
         if self.resume && !checkpoint.exists() {
             tracing::info!("no checkpoint beside `{}`: starting from the beginning", out.display());
             self.resume = false;
         }
+        Ok(Some((checkpoint, claim)))
     }
+}
+
+/// A folder that cannot be written should be known now, not in an hour.
+fn is_folder(out: &Path) -> anyhow::Result<()> {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
+    Ok(())
 }
 
 /// How a training shares the machine.
@@ -238,6 +291,8 @@ fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
     let ended = worker.wait(&mut |progress| bar.show(progress));
     drop((bar, signals));
     let result = match ended {
+        // One of several processes that learned together: the first one says what came out.
+        Ok(Value::Null) => return Ok(ExitCode::from(SUCCESS)),
         Ok(result) => result,
         Err(WorkerError::Stopped(words)) => {
             tracing::warn!("{words}");
@@ -254,29 +309,40 @@ fn in_worker(job: &Job, as_json: bool) -> anyhow::Result<ExitCode> {
 
 /// The training itself, in the worker.
 pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
+    args.running.join()?;
+    let peers = args.running.peers().clone();
+    close(&peers, train(args, reporter))
+}
+
+fn train(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     args.running.limit()?;
     if let Some(weight) = args.distill {
         anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
     }
     models::runtime::init(None).context("training ends with expected scores from ONNX Runtime")?;
-    // A folder that cannot be written should be known now, not in an hour.
-    let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(parent.is_dir(), "`{}` is not a folder: create it, or give another --out", parent.display());
     args.preparing = args.recipe.preparation()?;
     if let Some(folder) = &args.good.good {
+        anyhow::ensure!(
+            !args.running.together.is_asked(),
+            "--distributed: good parts are remembered, no gradients are shared out; leave it out with --good"
+        );
+        is_folder(&args.out)?;
         return good::run(&args, folder).map(Ended::Done);
     }
-    let checkpoint = Checkpoint::beside(&args.out);
-    let _claim = checkpoint.claim()?;
-    args.running.settle(&checkpoint, &args.out);
+    let kept = args.running.checkpoint(&args.out)?;
+    let checkpoint = kept.as_ref().map(|(checkpoint, _)| checkpoint);
+    if checkpoint.is_none() {
+        args.tensorboard = None;
+    }
     let origin = args.origin()?;
-    let mut watch = Watch { reporter, log: Log::open(&args, args.running.resume)? };
+    let mut watch = Watch { reporter, first: checkpoint.is_some(), log: Log::open(&args, args.running.resume)? };
     let outcome = match &args.data {
-        Some(data) => folder::train(&args, data, origin, &checkpoint, &mut watch),
-        None => synthetic::train(&args, origin, &checkpoint, &mut watch),
+        Some(data) => folder::train(&args, data, origin, checkpoint, &mut watch),
+        None => synthetic::train(&args, origin, checkpoint, &mut watch),
     };
     let mut outcome = match outcome {
-        Ok(outcome) => outcome,
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => return Ok(Ended::Done(Value::Null)),
         Err(error) => {
             watch.log.fail(&error.to_string(), tensorboard::is_final(&error));
             return match error {
@@ -286,7 +352,9 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
         }
     };
     outcome.bundle.save(&args.out)?;
-    checkpoint.remove();
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.remove();
+    }
     watch.log.end(&outcome);
     Ok(Ended::Done(json!({ "summary": summary(&outcome, &args.out), "text": text(&outcome, &args.out) })))
 }
@@ -315,7 +383,7 @@ impl Args {
     /// Where the bundle comes from, with the command in its portable form: no paths of this machine but file names.
     fn provenance(&self, data_digest: String, trunk: String, licences: Vec<String>) -> Provenance {
         let file = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut command = String::from("inspectd train");
+        let mut command = self.running.command("train");
         let mut add = |option: &str, value: Option<String>| {
             if let Some(value) = value {
                 // An option whose value may be left out takes it after a sign only.

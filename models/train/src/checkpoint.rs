@@ -18,8 +18,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::TrainError;
 use crate::loss::Score;
+use crate::peers::{Peers, wire};
 use crate::sampler::Standing;
 use crate::stage_two::Position;
+use crate::train::Start;
 
 /// First line of a checkpoint; the number is the format's.
 const MAGIC: &str = "inspectd checkpoint 2\n";
@@ -138,34 +140,18 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, it is damaged, or it belongs to another training than `fingerprint` says.
     pub fn load(&self, fingerprint: &str) -> Result<Snapshot, TrainError> {
-        let (state, [present, best, moments]) = self.read(|state: &State| state.fingerprint == fingerprint)?;
-        let (present, best) = (Weights::from_graph(&present)?, Weights::from_graph(&best)?);
-        Ok(Snapshot { state, present, best, moments })
+        self.read()?.snapshot(fingerprint)
     }
 
-    /// The same for a state and parts of any kind; `ours` says whether the state is that of the training that asks.
-    pub(crate) fn read<S: DeserializeOwned>(&self, ours: impl Fn(&S) -> bool) -> Result<(S, [Vec<u8>; 3]), TrainError> {
-        let path = self.path.display();
-        let refuse = |reason: &str| Err(TrainError::Settings(reason.to_owned()));
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
+    fn read(&self) -> Result<Saved, TrainError> {
+        let path = self.path.display().to_string();
+        match std::fs::read(&self.path) {
+            Ok(bytes) => Ok(Saved { path, bytes }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return refuse(&format!("nothing to resume: `{path}` is not there; start without `--resume`"));
+                Err(TrainError::Settings(format!("nothing to resume: `{path}` is not there; start without `--resume`")))
             }
-            Err(source) => return Err(TrainError::Io { path: self.path.clone(), source }),
-        };
-        let Some((header, parts)) = open::<S>(&bytes) else {
-            return refuse(&format!(
-                "checkpoint `{path}` is damaged, or another version's; start without `--resume` (it will be replaced)"
-            ));
-        };
-        if !ours(&header.state) {
-            return refuse(&format!(
-                "checkpoint `{path}` belongs to a training with other data, labels, trunk, size or settings; start without \
-                 `--resume`"
-            ));
+            Err(source) => Err(TrainError::Io { path: self.path.clone(), source }),
         }
-        Ok((header.state, parts.map(<[u8]>::to_vec)))
     }
 
     /// Removes it, once the bundle is written.
@@ -183,6 +169,64 @@ impl Checkpoint {
 
     fn lock_path(&self) -> PathBuf {
         with_ending(&self.path, ".lock")
+    }
+}
+
+/// A checkpoint's bytes, as they were read.
+pub(crate) struct Saved {
+    /// From where, in words.
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl Saved {
+    /// What a training goes on from, if it shall. Of several processes the first one alone decides and reads: only its disk holds the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read; another process's error, or that one is lost.
+    pub(crate) fn of(start: &Start<'_>, peers: &Peers) -> Result<Option<Saved>, TrainError> {
+        let read = || match (start.resume, start.checkpoint) {
+            (false, _) => Ok(Vec::new()),
+            (true, None) => Err(TrainError::Settings("nothing to resume: no checkpoint file".into())),
+            (true, Some(checkpoint)) => {
+                let Saved { path, bytes } = checkpoint.read()?;
+                Ok(wire::bytes(&(path.into_bytes(), bytes)))
+            }
+        };
+        let saved = peers.first_says("checkpoint", read)?;
+        let saved: Option<(Vec<u8>, Vec<u8>)> = wire::value(&saved);
+        Ok(saved.map(|(path, bytes)| Saved { path: String::from_utf8_lossy(&path).into_owned(), bytes }))
+    }
+
+    /// What a training of labelled images needs.
+    ///
+    /// # Errors
+    /// See [`Checkpoint::load`].
+    pub(crate) fn snapshot(&self, fingerprint: &str) -> Result<Snapshot, TrainError> {
+        let (state, [present, best, moments]) = self.open(|state: &State| state.fingerprint == fingerprint)?;
+        let (present, best) = (Weights::from_graph(&present)?, Weights::from_graph(&best)?);
+        Ok(Snapshot { state, present, best, moments })
+    }
+
+    /// A state and parts of any kind; `ours` says whether the state is that of the training that asks.
+    ///
+    /// # Errors
+    /// See [`Checkpoint::load`].
+    pub(crate) fn open<S: DeserializeOwned>(&self, ours: impl Fn(&S) -> bool) -> Result<(S, [Vec<u8>; 3]), TrainError> {
+        let path = &self.path;
+        let refuse = |reason: String| Err(TrainError::Settings(reason));
+        let Some((header, parts)) = open::<S>(&self.bytes) else {
+            return refuse(format!(
+                "checkpoint `{path}` is damaged, or another version's; start without `--resume` (it will be replaced)"
+            ));
+        };
+        if !ours(&header.state) {
+            return refuse(format!(
+                "checkpoint `{path}` belongs to a training with other data, labels, trunk, size or settings; start without \
+                 `--resume`"
+            ));
+        }
+        Ok((header.state, parts.map(<[u8]>::to_vec)))
     }
 }
 

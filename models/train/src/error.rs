@@ -85,9 +85,47 @@ pub enum TrainError {
     /// The observer stopped it.
     #[error("training was stopped; `--resume` goes on from the last checkpoint")]
     Stopped,
+    /// Another of the processes that learn together failed.
+    #[error("process {rank} of the training: {words}")]
+    Peer {
+        /// Its number.
+        rank: usize,
+        /// Its error.
+        words: String,
+    },
+    /// One of the processes that learn together is gone, or says nothing.
+    #[error(
+        "a process of the training is lost{at}: {reason}; what was learned until the last checkpoint holds: start the same command again \
+         with `--resume`, on any number of processes"
+    )]
+    Lost {
+        /// Where in the training this one was: empty, or ` at` and the step.
+        at: String,
+        /// What the link between them says.
+        reason: String,
+    },
+    /// The processes that learn together do not do the same.
+    #[error(
+        "process {rank} of the training does not do what the others do: {words}; start all with the same program, options and data, on \
+         processors of one kind, and go on with `--resume`"
+    )]
+    Apart {
+        /// The number of one that differs.
+        rank: usize,
+        /// In what.
+        words: String,
+    },
 }
 
 impl TrainError {
+    /// The same error, which says where the training was when a process was lost.
+    pub(crate) fn at(self, place: impl FnOnce() -> String) -> TrainError {
+        match self {
+            TrainError::Lost { reason, .. } => TrainError::Lost { at: format!(" at {}", place()), reason },
+            error => error,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.into();
         move |source| TrainError::Io { path, source }

@@ -1,8 +1,10 @@
 //! One step of learning: a batch is shared out over threads, each with its own copy of the weights; the gradients are added
-//! up and the optimiser moves the weights once.
+//! up and the optimiser moves the weights once. Where several processes learn together, each takes its share of the parts, and the
+//! gradients are added up over all of them ([`Peers`]).
 //!
 //! How work is cut into parts, and the order in which their results are added, follow from the data and never from the number of
-//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads.
+//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads. On
+//! several processes it is their number that decides the order of the last sums.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +16,8 @@ use rayon::prelude::*;
 use crate::error::TrainError;
 use crate::loss::Score;
 use crate::mixed::{Factor, Precision};
+use crate::peers::wire::Wire;
+use crate::peers::{Peers, gradients, wire};
 
 /// Parts of a step whose gradients are held at once.
 const WAVE: usize = 16;
@@ -25,6 +29,8 @@ pub struct Workers {
     pub device: Device,
     /// On the loss, in mixed precision.
     factor: Option<Mutex<Factor>>,
+    /// The processes that share the work of a step.
+    pub peers: Peers,
 }
 
 impl Workers {
@@ -38,7 +44,7 @@ impl Workers {
         let name = |index| format!("train-{index}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
         let pool = pool.map_err(|error| TrainError::Settings(format!("{threads} training threads: {error}")))?;
-        Ok(Workers { pool, device: device(), factor: None })
+        Ok(Workers { pool, device: device(), factor: None, peers: Peers::default() })
     }
 
     /// The same, with steps in this precision.
@@ -50,6 +56,12 @@ impl Workers {
     /// In which floats a step's trunk computes.
     pub fn precision(&self) -> Precision {
         if self.factor.is_some() { Precision::Mixed } else { Precision::Full }
+    }
+
+    /// The same threads, at work with other processes.
+    #[must_use]
+    pub fn among(self, peers: Peers) -> Workers {
+        Workers { peers, ..self }
     }
 
     /// Runs `f` on parts of `items` of `size` each (the last may be smaller), on all threads; the results come in order.
@@ -65,16 +77,39 @@ impl Workers {
         self.pool.install(|| items.par_chunks(size.max(1)).map(f).collect())
     }
 
+    /// The same, shared out over the processes that learn together: each does its share of the parts, and all have all results. `doing`
+    /// names it for them.
+    ///
+    /// # Errors
+    /// The first error of `f` here, another process's, or that one is lost.
+    pub(crate) fn map_among<I: Sync, O: Send + Wire>(
+        &self,
+        doing: &str,
+        (items, size): (&[I], usize),
+        f: impl Fn(&[I]) -> Result<O, TrainError> + Sync + Send,
+    ) -> Result<Vec<O>, TrainError> {
+        let mine = self.map(self.peers.share(items, size), size, f);
+        if self.peers.is_alone() {
+            return mine;
+        }
+        let mut all = Vec::new();
+        for (rank, bytes) in self.peers.gather(doing, mine.map(|mine| wire::bytes(&mine)))?.iter().enumerate() {
+            let theirs: Option<Vec<O>> = wire::value(bytes);
+            all.extend(theirs.ok_or_else(|| TrainError::Apart { rank, words: format!("its {doing} cannot be read") })?);
+        }
+        Ok(all)
+    }
+
     /// Runs `f` on these threads; what it shares out by rayon is shared among them.
     pub(crate) fn install<O: Send>(&self, f: impl FnOnce() -> O + Send) -> O {
         self.pool.install(f)
     }
 
-    /// One step. In mixed precision one whose gradients overflow leaves the model as it is. `f` gives the loss of a part (`size` items) of the batch, already divided by the whole batch's weight, and its
-    /// score.
+    /// One step. In mixed precision one whose gradients overflow leaves the model as it is. `f` gives the loss of a part (`size` items) of
+    /// the batch, already divided by the whole batch's weight, and its score.
     ///
     /// # Errors
-    /// The first error of `f`; [`TrainError::Diverged`] when a loss is not finite.
+    /// The first error of `f`; [`TrainError::Diverged`] when a loss is not finite; another process's error, or that one is lost.
     pub fn step<M, I>(
         &self,
         model: M,
@@ -102,21 +137,25 @@ impl Workers {
             };
             Ok((GradientsParams::from_grads(loss.backward(), &own), score))
         };
-        let mut total = Score::default();
-        let mut sum = GradientsAccumulator::new();
-        for wave in items.chunks(size.max(1) * WAVE) {
-            for (gradients, score) in self.map(wave, size, learn)? {
-                sum.accumulate(&model, gradients);
-                total.add(score);
+        let add_up = |share: &[I]| {
+            let mut total = Score::default();
+            let mut sum = GradientsAccumulator::new();
+            for wave in share.chunks(size.max(1) * WAVE) {
+                for (gradients, score) in self.map(wave, size, learn)? {
+                    sum.accumulate(&model, gradients);
+                    total.add(score);
+                }
+            }
+            Ok((sum.grads(), total))
+        };
+        let mine = add_up(self.peers.share(items, size));
+        let (mut gradients, total) = gradients::sum(&self.peers, &model, mine)?;
+        if let Some(factor) = &mut factor {
+            match factor.take_out(&model, gradients)? {
+                Some(sound) => gradients = sound,
+                None => return Ok((model, total)),
             }
         }
-        let gradients = match &mut factor {
-            None => sum.grads(),
-            Some(factor) => match factor.take_out(&model, sum.grads())? {
-                Some(gradients) => gradients,
-                None => return Ok((model, total)),
-            },
-        };
         Ok((optimizer.step(rate, model, gradients), total))
     }
 }

@@ -83,7 +83,12 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     check(settings, data)?;
     let start = Instant::now();
-    let workers = Workers::new(settings.threads)?;
+    let workers = Workers::new(settings.threads)?.among(settings.peers.clone());
+    let Settings { preprocess, seed, augment, loss, sampling, boost, choice, one, .. } = settings;
+    let (learn, select) = (data.learn.len(), data.select.len());
+    let words =
+        format!("{preprocess:?} {seed} {augment:?} {loss:?} {sampling} {boost} {choice:?} {one:?} {learn} {select}");
+    workers.peers.agree_at_start("settings", &words)?;
     let mut weights = attention::init_on(trunk.channels, settings.classes, settings.seed);
     if let Some(sharpness) = settings.sharpness {
         weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));

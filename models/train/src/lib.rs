@@ -25,6 +25,7 @@ pub mod near;
 pub mod net;
 pub mod ops;
 mod optimizer;
+pub mod peers;
 pub mod places;
 pub mod pretrain;
 pub mod preview;

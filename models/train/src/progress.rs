@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::TrainError;
 use crate::loss::Score;
+use crate::peers::{Peers, wire};
 
 /// The parts of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -61,20 +63,38 @@ pub struct Course {
     steps: usize,
     limit: Option<Duration>,
     step: usize,
+    /// The share of the time that is over by the clock of the first of several processes; `None`: this one's own clock counts.
+    told: Option<f64>,
 }
 
 impl Course {
     /// A course of `steps` steps that ends early when `limit` is over. `step` of them are done already.
     pub fn new(steps: usize, limit: Option<Duration>, step: usize) -> Course {
-        Course { start: Instant::now(), steps: steps.max(1), limit, step }
+        Course { start: Instant::now(), steps: steps.max(1), limit, step, told: None }
     }
 
     /// Share done, 0 to 1: of the steps or of the time, whichever is further.
     pub fn done(&self) -> f64 {
         let by_steps = self.step as f64 / self.steps as f64;
-        let by_time =
-            self.limit.map_or(0.0, |limit| self.start.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-3));
-        by_steps.max(by_time).min(1.0)
+        by_steps.max(self.told.unwrap_or_else(|| self.by_time())).min(1.0)
+    }
+
+    fn by_time(&self) -> f64 {
+        self.limit.map_or(0.0, |limit| self.start.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-3))
+    }
+
+    /// Has one clock count for all processes that learn together, until it is asked for again: no two may see the end, or a learning rate,
+    /// at different steps.
+    ///
+    /// # Errors
+    /// Another process's error, or that one is lost.
+    pub(crate) fn agree(&mut self, peers: &Peers) -> Result<(), TrainError> {
+        if peers.is_alone() || self.limit.is_none() {
+            return Ok(());
+        }
+        let told = peers.first_says("clock", || Ok(wire::bytes(&self.by_time())))?;
+        self.told = wire::value(&told);
+        Ok(())
     }
 
     /// Counts a step.

@@ -9,6 +9,7 @@ use burn::optim::AdamWConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use models::weights::Weights;
 use models::zoo::mobilenet_v3_small::{FEATURES, STRIDE};
 
 use crate::batch::{Prepare, Targets};
@@ -17,9 +18,11 @@ use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::{Loss, Score, losses, score};
 use crate::net::{Head, Trunk, numbers};
+use crate::peers::{Peers, wire};
 use crate::progress::{Course, Observer, Progress, Stage};
 use crate::sampler::{BalancedSampler, Plan, Sampling};
 use crate::schedule::cosine;
+use crate::train::digest_of;
 
 /// Bytes of feature maps that may be kept. At 512 px a map is 288 KiB in half precision.
 const MAP_BYTES: usize = 1 << 30;
@@ -122,7 +125,7 @@ impl Maps {
         let mut all = Maps { cells: [rows, columns], channels, maps: Vec::new(), targets: Vec::new() };
         let mut course = Course::new(tickets.len().div_ceil(64), None, 0);
         for some in tickets.chunks(64) {
-            let parts = workers.map(some, TOGETHER, |part| {
+            let parts = workers.map_among("feature maps", (some, TOGETHER), |part| {
                 let (values, targets) = trunk.look(prepare, part, &workers.device)?;
                 let halves = |map: &[f32]| map.iter().map(|&value| f16::from_f32(value)).collect::<Vec<_>>();
                 let maps: Vec<_> = values.chunks_exact(rows * columns * channels).map(halves).collect();
@@ -201,6 +204,7 @@ pub fn run(
     let mut optimizer = AdamWConfig::new().with_weight_decay(settings.decay).init();
     let per_epoch = tickets.len().div_ceil(settings.batch);
     let mut course = Course::new((per_epoch * settings.epochs).max(LEAST_STEPS), task.limit, 0);
+    course.agree(&workers.peers)?;
     // The head as it came counts too: a last pass may not end worse than it began.
     let mut best = (head.clone(), measure(&head, &selection, classes, workers)?);
     let mut epoch = 0;
@@ -219,11 +223,20 @@ pub fn run(
                     hardness.note(part.iter().copied(), losses(&numbers(outputs.logits.clone()), &targets, classes));
                 }
                 Ok(task.loss.of(outputs, &targets, total, &workers.device))
-            })?;
+            });
+            let step = step.map_err(|error| error.at(|| format!("step {} of the head", course.step() + 1)))?;
             head = step.0;
-            hardness.tell(&mut sampler);
+            if task.boost > 0.0 {
+                hardness.tell(&workers.peers, &mut sampler)?;
+            }
             seen.add(step.1);
             course.advance();
+            course.agree(&workers.peers)?;
+        }
+        if !workers.peers.is_alone() {
+            let mut weights = Weights::default();
+            head.save(&mut weights);
+            workers.peers.agree("weights", &digest_of(&weights))?;
         }
         let now = measure(&head, &selection, classes, workers)?;
         let progress = Progress {
@@ -248,7 +261,7 @@ pub fn run(
     Ok(best)
 }
 
-/// The losses of a step's images by themselves, gathered from its threads.
+/// The losses of a step's images by themselves, gathered from its threads, and from all processes.
 #[derive(Default)]
 pub(crate) struct Hardness(Mutex<Vec<(usize, f32)>>);
 
@@ -257,11 +270,16 @@ impl Hardness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(indices.zip(losses));
     }
 
-    /// Hands them on in an order that no thread decides.
-    pub(crate) fn tell(self, sampler: &mut BalancedSampler) {
+    /// Hands them on in an order that no thread and no process decides.
+    pub(crate) fn tell(self, peers: &Peers, sampler: &mut BalancedSampler) -> Result<(), TrainError> {
         let mut losses = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !peers.is_alone() {
+            let all = peers.gather("losses", Ok(wire::bytes(&losses)))?;
+            losses = all.iter().filter_map(|theirs| wire::value::<Vec<(usize, f32)>>(theirs)).flatten().collect();
+        }
         losses.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         losses.into_iter().for_each(|(index, loss)| sampler.learned(index, loss));
+        Ok(())
     }
 }
 
@@ -269,7 +287,7 @@ impl Hardness {
 fn measure(head: &Head, maps: &Maps, classes: usize, workers: &Workers) -> Result<Score, TrainError> {
     let indices: Vec<usize> = (0..maps.maps.len()).collect();
     let still = head.clone().no_grad();
-    let parts = workers.map(&indices, 32, |part| {
+    let parts = workers.map_among("selection scores", (&indices, 32), |part| {
         let (map, targets) = maps.batch(part, workers);
         let outputs = still.clone().fork(&workers.device).no_grad().forward(map);
         Ok(score(&numbers(outputs.logits), &targets, classes))

@@ -22,6 +22,7 @@ use crate::progress::{Course, Observer, Progress, Stage};
 use crate::sampler::{BalancedSampler, Plan, Sampling, Standing};
 use crate::schedule::Schedule;
 use crate::stage_one::Hardness;
+use crate::train::digest_of;
 
 /// Images of a step that one thread takes at a time, at an input of 256 px; fewer at larger inputs.
 const TOGETHER: usize = 8;
@@ -207,7 +208,11 @@ pub fn run(
     let mut best: Option<(Net, Score)> = None;
     let patience = settings.patience.filter(|_| task.choice == Choice::Best);
     let patient = |position: &Position| patience.is_none_or(|patience| position.waited < patience);
-    while run.course.done() < 1.0 && patient(&run.position) {
+    loop {
+        run.course.agree(&workers.peers)?;
+        if run.course.done() >= 1.0 || !patient(&run.position) {
+            break;
+        }
         let seen = run.until_look(observe)?;
         // Before it is kept, so that what is refused once is not taken after all where it goes on.
         if task.choice == Choice::Last && run.course.done() >= 1.0 {
@@ -287,9 +292,11 @@ impl<'a> Run<'a> {
             }
         }
         // Through the form that a checkpoint has, so that a training that was interrupted here goes on to the same bits.
-        let classes = self.task.learn.classes;
-        self.net =
-            set_learning(Net::from_weights(&self.net.to_weights(), classes, &self.workers.device)?, self.settings);
+        let (classes, weights) = (self.task.learn.classes, self.net.to_weights());
+        if !self.workers.peers.is_alone() {
+            self.workers.peers.agree("weights", &digest_of(&weights))?;
+        }
+        self.net = set_learning(Net::from_weights(&weights, classes, &self.workers.device)?, self.settings);
         Ok(seen)
     }
 
@@ -316,10 +323,15 @@ impl<'a> Run<'a> {
             let share = part.len() as f32 / images as f32;
             Ok((loss + distance(map, taught) * (distill * share), score))
         };
-        let (net, score) = workers.step(self.net.clone(), &mut self.optimizer, rate, (&tickets, together), learn)?;
+        let step = workers.step(self.net.clone(), &mut self.optimizer, rate, (&tickets, together), learn);
+        let at = || format!("step {} of all layers", self.position.steps + 1);
+        let (net, score) = step.map_err(|error| error.at(at))?;
         (self.net, self.rate) = (net, rate);
-        hardness.tell(&mut self.sampler);
+        if task.boost > 0.0 {
+            hardness.tell(&workers.peers, &mut self.sampler)?;
+        }
         self.course.advance();
+        self.course.agree(&workers.peers)?;
         self.position.steps += 1;
         Ok(score)
     }
@@ -373,7 +385,8 @@ pub(crate) fn together(tensor_len: usize) -> usize {
 pub fn measure(net: &Net, prepare: &Prepare<'_>, workers: &Workers) -> Result<Score, TrainError> {
     let tickets: Vec<(u64, usize)> = (0..prepare.samples.len()).map(|index| (0, index)).collect();
     let still = net.clone().no_grad();
-    let parts = workers.map(&tickets, together(prepare.preprocess.tensor_len()), |part| {
+    let together = together(prepare.preprocess.tensor_len());
+    let parts = workers.map_among("selection scores", (&tickets, together), |part| {
         let (batch, targets) = prepare.batch(part)?;
         let outputs = still.clone().fork(&workers.device).no_grad().forward(&batch, &workers.device);
         Ok(score(&numbers(outputs.logits), &targets, prepare.classes))

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::augment::Augment;
 use crate::batch::Prepare;
-use crate::checkpoint::{Checkpoint, Snapshot, State};
+use crate::checkpoint::{Checkpoint, Saved, Snapshot, State};
 use crate::choice::Choice;
 use crate::error::TrainError;
 use crate::fit::Workers;
@@ -18,6 +18,7 @@ use crate::loss::{Loss, Score};
 use crate::mixed::Precision;
 use crate::net::{Head, Net, Trunk};
 use crate::optimizer;
+use crate::peers::Peers;
 use crate::progress::Observer;
 use crate::sampler::Sampling;
 use crate::samples::Samples;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub seed: u64,
     /// Threads; `None`: one per core.
     pub threads: Option<usize>,
+    /// The processes that learn together with this one, all with the same settings, start and data.
+    pub peers: Peers,
     /// Time for everything. The learning rate falls to its end within it.
     pub limit: Option<Duration>,
     /// The log-mean-exp's sharpness at the start (it is learned); `None` for a plain mean.
@@ -78,6 +81,7 @@ impl Settings {
             preprocess,
             seed: 1,
             threads: None,
+            peers: Peers::default(),
             limit: None,
             sharpness: Some(2.0),
             loss: Loss::default(),
@@ -123,9 +127,9 @@ pub struct Start<'a> {
     pub trunk: &'a Weights,
     /// SHA-256 of the data.
     pub data_digest: &'a str,
-    /// Where checkpoints go; `None` for none.
+    /// Where checkpoints go; `None` for none. Of several processes the first one's counts, and the others have none.
     pub checkpoint: Option<&'a Checkpoint>,
-    /// Go on from the checkpoint.
+    /// Go on from the checkpoint. Of several processes the first one decides.
     pub resume: bool,
 }
 
@@ -157,18 +161,21 @@ pub fn train(
     observe: &mut Observer<'_>,
 ) -> Result<Trained, TrainError> {
     check(settings, data)?;
-    let workers = Workers::new(settings.threads)?.in_precision(settings.precision);
+    let peers = &settings.peers;
+    let workers = Workers::new(settings.threads)?.in_precision(settings.precision).among(peers.clone());
     let checkpoint = start.checkpoint;
     let mut run = Run { settings, data, workers, checkpoint, before: Duration::ZERO, clock: Instant::now() };
     let fingerprint = settings.fingerprint(start, data);
-    let snapshot = match (start.resume, start.checkpoint) {
-        (true, Some(checkpoint)) => checkpoint.load(&fingerprint)?,
-        (true, None) => return Err(TrainError::Settings("nothing to resume: no checkpoint file".into())),
-        (false, _) => run.begin(fingerprint, start.trunk, observe)?,
+    let Settings { one, two, finish: last, .. } = settings;
+    peers.agree_at_start("data and settings", &format!("{fingerprint} {one:?} {two:?} {last:?}"))?;
+    let snapshot = match Saved::of(start, peers)? {
+        Some(saved) => {
+            let snapshot = saved.snapshot(&fingerprint)?;
+            run.before = snapshot.state.spent;
+            snapshot
+        }
+        None => run.begin(fingerprint, start.trunk, observe)?,
     };
-    if start.resume {
-        run.before = snapshot.state.spent;
-    }
     let stage_one = snapshot.state.stage_one;
     let teacher = match settings.two.distill > 0.0 {
         true => Some(Trunk::load(start.trunk, &run.workers.device)?),

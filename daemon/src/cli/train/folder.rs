@@ -32,9 +32,9 @@ pub(super) fn train(
     args: &Args,
     root: &Path,
     origin: Origin,
-    checkpoint: &Checkpoint,
+    checkpoint: Option<&Checkpoint>,
     watch: &mut Watch<'_>,
-) -> Result<Outcome, TrainError> {
+) -> Result<Option<Outcome>, TrainError> {
     let folder = args.options.open(root, args.split.as_deref(), &args.preparing)?;
     folder.check_trainable()?;
     let augment = args.options.augment()?;
@@ -64,6 +64,7 @@ pub(super) fn train(
     settings.boost = args.options.boost();
     settings.choice = choice;
     settings.threads = args.threads();
+    settings.peers = args.running.peers().clone();
     settings.limit = args.limit();
     settings.two.distill = args.distill.unwrap_or(settings.two.distill);
     args.fit.apply(&mut settings)?;
@@ -73,8 +74,10 @@ pub(super) fn train(
     }
 
     let digest = folder.digest()?;
-    let start =
-        Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.running.resume };
+    // What looks alike is computed, and processors of another kind compute a little otherwise.
+    let cut = format!("{digest} {:?} {:?}", learn.indices, select.indices);
+    settings.peers.agree_at_start("data and selection cut", &cut)?;
+    let start = Start { trunk: &trunk, data_digest: &digest, checkpoint, resume: args.running.resume };
     let learning: &dyn Samples = weighted.as_ref().map_or(&learn, |(_, samples)| samples);
     let data = Data { learn: learning, select: &select };
     let standing = zoo.as_ref().map(Network::words);
@@ -94,6 +97,9 @@ pub(super) fn train(
         Some(zoo) => models_train::frozen::train(&settings, zoo.frozen(), &data, observe)?,
         None => models_train::train(&settings, &start, &data, None, observe)?,
     };
+    if !watch.first {
+        return Ok(None);
+    }
     let mut how = "First the head on the frozen trunk, then all layers.".to_owned();
     if let Some(zoo) = &zoo {
         (name, licences, how) = (zoo.file(), zoo.licences(), format!("The head alone on {}.", zoo.words()));
@@ -115,7 +121,7 @@ pub(super) fn train(
     bundle.reference = reference::of(&bundle, &learn, &select)?;
     watch.log.embeddings(args, &bundle, &select);
     let test = folder.has_test_side().then(|| measure(&folder, &bundle)).transpose()?;
-    Ok(Outcome { trained, bundle, selection, test })
+    Ok(Some(Outcome { trained, bundle, selection, test }))
 }
 
 /// The learning side, cut.

@@ -36,9 +36,9 @@ const LIMIT: Duration = Duration::from_secs(40 * 60);
 pub(super) fn train(
     args: &Args,
     origin: Origin,
-    checkpoint: &Checkpoint,
+    checkpoint: Option<&Checkpoint>,
     watch: &mut Watch<'_>,
-) -> Result<Outcome, TrainError> {
+) -> Result<Option<Outcome>, TrainError> {
     let Origin { trunk, name: trunk_name, licences } = origin;
     let classes: Vec<Class> = LABELS.iter().map(|label| Class::named(label)).collect();
     let part_size = args.size.unwrap_or(PART);
@@ -52,8 +52,7 @@ pub(super) fn train(
 
     let settings = settings(args, classes.len())?;
     let digest = format!("synthetic line of inspectd {}, seed {}", env!("CARGO_PKG_VERSION"), args.seed);
-    let start =
-        Start { trunk: &trunk, data_digest: &digest, checkpoint: Some(checkpoint), resume: args.running.resume };
+    let start = Start { trunk: &trunk, data_digest: &digest, checkpoint, resume: args.running.resume };
     let data = Data { learn: &learn, select: &select };
     let preprocess = Preprocess::imagenet(part_size);
     let finish = Finish { preprocess: &preprocess, data: Data { learn: &learn_parts, select: &select_parts } };
@@ -70,6 +69,9 @@ pub(super) fn train(
     );
     let observe = &mut |progress: &Progress| watch.progress(progress);
     let trained = models_train::train(&settings, &start, &data, Some(&finish), observe)?;
+    if !watch.first {
+        return Ok(None);
+    }
 
     let story = format!(
         "Drawn surfaces with drawn defects: all layers on windows of {WINDOW} px, then the head on parts of {part_size} px. The \
@@ -89,13 +91,14 @@ pub(super) fn train(
     let (mut bundle, selection) = export::bundle(&trained.weights, ingredients)?;
     bundle.reference = reference::of(&bundle, &learn_parts, &select_parts)?;
     watch.log.embeddings(args, &bundle, &select_parts);
-    Ok(Outcome { trained, bundle, selection, test: None })
+    Ok(Some(Outcome { trained, bundle, selection, test: None }))
 }
 
 fn settings(args: &Args, classes: usize) -> Result<Settings, TrainError> {
     let mut settings = Settings::new(classes, Preprocess::imagenet(WINDOW));
     settings.seed = args.seed;
     settings.threads = args.threads();
+    settings.peers = args.running.peers().clone();
     settings.limit = args.limit().or(Some(LIMIT));
     settings.augment = Augment::flips();
     // Good parts vary more than any one defect, and are what an overkill is made of.

@@ -19,6 +19,8 @@ const SHOWN: usize = 16;
 /// Who is told how far a training is: its parent, and the log.
 pub(super) struct Watch<'a> {
     pub(super) reporter: &'a Reporter,
+    /// Of several processes the first one speaks, and hears when to end.
+    pub(super) first: bool,
     pub(super) log: Log,
 }
 
@@ -26,7 +28,7 @@ impl Watch<'_> {
     /// `false` when the training should end.
     pub(super) fn progress(&mut self, progress: &Progress) -> bool {
         self.log.tell(|run| run.progress(progress));
-        self.reporter.progress(progress)
+        !self.first || self.reporter.progress(progress)
     }
 }
 

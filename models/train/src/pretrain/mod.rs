@@ -6,7 +6,7 @@
 //! memory. So each step passes twice (gradient caching: Gao, Zhang, Han and Callan, "Scaling Deep Contrastive Learning Batch Size under
 //! Memory Limited Setup", RepL4NLP 2021): all views without a tape, for their projections and the loss's gradient at these
 //! ([`nt_xent::nt_xent`]); then part by part with a tape, which carries that gradient on into the weights. The sum is the gradient of the whole
-//! batch, and memory that of one part.
+//! batch, and memory that of one part. Several processes share out both passes: each has the projections of all, and so the loss that counts all.
 
 mod net;
 pub mod nt_xent;
@@ -29,12 +29,13 @@ use self::net::{DIMENSIONS, Learner, model};
 use self::nt_xent::{Contrast, chance, nt_xent};
 use crate::augment::Augment;
 use crate::batch::Prepare;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Saved};
 use crate::error::TrainError;
 use crate::fit::Workers;
 use crate::loss::Score;
 use crate::net::numbers;
 use crate::optimizer;
+use crate::peers::Peers;
 use crate::progress::{Course, Observer, Progress, Stage};
 use crate::samples::{Sample, Samples};
 use crate::schedule::cosine;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub seed: u64,
     /// Threads; `None`: one per core.
     pub threads: Option<usize>,
+    /// The processes that learn together with this one, all with the same settings, start and pictures.
+    pub peers: Peers,
     /// Time for everything. The learning rate falls to its end within it.
     pub limit: Option<Duration>,
     /// Pictures of a step; each gives two views.
@@ -80,6 +83,7 @@ impl Settings {
             preprocess,
             seed: 1,
             threads: None,
+            peers: Peers::default(),
             limit: None,
             batch: 256,
             rounds: 20,
@@ -181,13 +185,18 @@ pub fn run(
     if samples.len() < 2 {
         return Err(TrainError::Data("there are fewer than two pictures: nothing can be told apart".into()));
     }
-    let workers = Workers::new(settings.threads)?;
+    let workers = Workers::new(settings.threads)?.among(settings.peers.clone());
     let fingerprint = settings.fingerprint(start, samples);
+    workers.peers.agree_at_start("data and settings", &format!("{fingerprint} {}", settings.rounds))?;
     let hidden = Hidden(samples);
     let mut run = Run::begin(settings, start, &hidden, &workers, fingerprint)?;
     let (batch, _) = settings.steps(samples.len());
     let chance = chance(2 * batch);
-    while run.course.done() < 1.0 {
+    loop {
+        run.course.agree(&workers.peers)?;
+        if run.course.done() >= 1.0 {
+            break;
+        }
         let stopped = run.until_look(observe)?;
         let loss = run.state.last.mean_loss();
         // Before it is kept, so that what is refused once is not taken after all where it goes on.
@@ -254,14 +263,12 @@ impl<'a> Run<'a> {
         workers: &'a Workers,
         fingerprint: String,
     ) -> Result<Run<'a>, TrainError> {
-        let (weights, state, moments) = match (start.resume, start.checkpoint) {
-            (true, None) => return Err(TrainError::Settings("nothing to resume: no checkpoint file".into())),
-            (true, Some(checkpoint)) => {
-                let (state, [weights, moments, _]) =
-                    checkpoint.read(|state: &State| state.fingerprint == fingerprint)?;
+        let (weights, state, moments) = match Saved::of(start, &workers.peers)? {
+            Some(saved) => {
+                let (state, [weights, moments, _]) = saved.open(|state: &State| state.fingerprint == fingerprint)?;
                 (Weights::from_graph(&weights)?, state, Some(moments).filter(|moments| !moments.is_empty()))
             }
-            (false, _) => {
+            None => {
                 let state = State { fingerprint, steps: 0, spent: Duration::ZERO, last: Score::default() };
                 (Learner::begin(start.trunk, settings.seed)?, state, None)
             }
@@ -291,7 +298,12 @@ impl<'a> Run<'a> {
             seen.add(self.step()?);
             self.state.last = seen;
             let go_on = observe(&self.report(seen));
-            if !go_on || self.state.steps.is_multiple_of(STEPS_A_LOOK) || self.course.done() >= 1.0 {
+            let due = self.state.steps.is_multiple_of(STEPS_A_LOOK) || self.course.done() >= 1.0;
+            // Of several processes one may be stopped in between: only here are all of them.
+            if due && !self.workers.peers.is_alone() {
+                self.workers.peers.agree("weights", &digest_of(&self.net.to_weights()))?;
+            }
+            if due || !go_on {
                 return Ok(!go_on);
             }
         }
@@ -340,7 +352,9 @@ impl<'a> Run<'a> {
             let batch = batch_of(part)?;
             Ok(numbers(still.clone().fork(&workers.device).no_grad().project(&batch, &workers.device)))
         };
-        let projections = workers.map(&views, together, look)?.concat();
+        let at = || format!("step {}", self.state.steps + 1);
+        let projections = workers.map_among("projections", (&views, together), look);
+        let projections = projections.map_err(|error| error.at(at))?.concat();
         let temperature = self.settings.temperature;
         let Contrast { loss, right, gradient } = workers.install(|| nt_xent(&projections, DIMENSIONS, temperature));
         if !loss.is_finite() {
@@ -355,9 +369,11 @@ impl<'a> Run<'a> {
             Ok(((projections * gradient).sum(), Score::default()))
         };
         let rate = cosine(self.course.done(), self.settings.rate);
-        let (net, _) = workers.step(self.net.clone(), &mut self.optimizer, rate, (&views, together), learn)?;
+        let step = workers.step(self.net.clone(), &mut self.optimizer, rate, (&views, together), learn);
+        let (net, _) = step.map_err(|error| error.at(at))?;
         (self.net, self.rate) = (net, rate);
         self.course.advance();
+        self.course.agree(&self.workers.peers)?;
         self.state.steps += 1;
         let count = views.len();
         Ok(Score { loss: loss * count as f32, weight: count as f32, right, count })
