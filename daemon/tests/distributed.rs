@@ -179,9 +179,10 @@ fn options_that_differ_end_all() {
     stripes(folder);
     let mut command = Command::new("mpirun");
     command.args(["--oversubscribe", "--bind-to", "none"]);
-    for (at, seed) in ["1", "2"].iter().enumerate() {
+    for (at, seed) in ["1", "2"].into_iter().enumerate() {
         command.args([":"].iter().take(at)).args(["-n", "1", env!("CARGO_BIN_EXE_inspectd"), "train", "--data"]);
         command.args(["stripes", "--no-near", "--seed", seed, "--out", "s.bundle", "--distributed"]);
+        command.args(["--priority", "normal"]);
     }
     started_anywhere(&mut command);
     let output = command.current_dir(folder).stdin(Stdio::null()).output().expect("mpirun starts");
