@@ -12,6 +12,7 @@ use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::weights::{Weights, load_trunk};
 use models_train::checkpoint::Checkpoint;
+use models_train::choice::Choice;
 use models_train::peers::Peers;
 use models_train::progress::{Progress, Stage};
 use models_train::samples::{Sample, Samples};
@@ -31,6 +32,8 @@ fn settings() -> Settings {
     settings.one.epochs = 1;
     settings.two.length = Length::Steps(10);
     settings.two.look_every = Some(5);
+    // What is compared are the weights after all steps, whichever the selection set would have kept.
+    settings.choice = Choice::Last;
     settings
 }
 
@@ -180,8 +183,13 @@ fn one_clock_counts() {
     settings.two.length = Length::Steps(100_000);
     settings.two.patience = None;
     settings.limit = Some(Duration::from_secs(6));
-    let all = undisturbed(&settings, 2);
-    assert!(all[0].weights == all[1].weights && all[0].stage_two == all[1].stage_two, "the same bits");
+    // On a busy machine six seconds may teach nothing: an end as good as any other, if it is that of both.
+    let run = |peers: Peers| {
+        let trained = learn(&settings, (peers, &lines()), (None, false), &mut |_| true);
+        trained.map(|trained| trained.weights).map_err(|error| error.to_string())
+    };
+    let all = together(2, PATIENCE, |_| Fate::Lives, run);
+    assert!(all[0] == all[1], "the same bits, or the same words");
 }
 
 /// Lines; with `true` the second half of them cannot be loaded, so that every share has some of them.
@@ -237,7 +245,7 @@ fn who_is_lost_ends_the_others_who_go_on_from_the_checkpoint_on_any_number() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkpoint = Checkpoint::beside(&folder.path().join("lines.bundle"));
     let whole = undisturbed(&settings(), 2);
-    let saved = || learn_from(&checkpoint, false, Duration::from_secs(2), Fate::Dies { after_sums: 248 });
+    let saved = || learn_from(&checkpoint, false, Duration::from_secs(5), Fate::Dies { after_sums: 248 });
     let errors: Vec<String> = saved().into_iter().map(|ended| ended.expect_err("one is lost").to_string()).collect();
     assert!(errors[0].contains("lost at step 8 of all layers") && errors[0].contains("--resume"), "{}", errors[0]);
 
