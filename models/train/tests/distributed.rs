@@ -8,9 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use lines::{Lines, SHIPPED, SIDE};
+use models::image::{Image, PixelFormat};
 use models::preprocess::Preprocess;
 use models::weights::{Weights, load_trunk};
 use models_train::checkpoint::Checkpoint;
+use models_train::choice::Choice;
 use models_train::peers::Peers;
 use models_train::progress::{Progress, Stage};
 use models_train::samples::{Sample, Samples};
@@ -30,6 +32,8 @@ fn settings() -> Settings {
     settings.one.epochs = 1;
     settings.two.length = Length::Steps(10);
     settings.two.look_every = Some(5);
+    // What is compared are the weights after all steps, whichever the selection set would have kept.
+    settings.choice = Choice::Last;
     settings
 }
 
@@ -96,16 +100,44 @@ fn hard_images_are_the_same_for_all() {
     assert!(off < 1e-2, "{off}");
 }
 
+/// Stripes of a pitch and a direction of their own, which even ten steps tell apart better than a guess.
+struct Pitches;
+
+impl Samples for Pitches {
+    fn len(&self) -> usize {
+        24
+    }
+
+    fn label(&self, _: usize) -> usize {
+        0
+    }
+
+    fn load(&self, index: usize) -> Result<Sample, TrainError> {
+        let pixel = |at: usize| {
+            let (x, y) = (at % SIDE, at / SIDE);
+            let along = if index.is_multiple_of(2) { x + index * y / 9 } else { y + index * x / 9 };
+            (90 + 60 * ((along / (3 + index % 7)) % 2) + (at * 7919 + index * 31) % 17) as u8
+        };
+        let data = (0..SIDE * SIDE).map(pixel).collect();
+        let image = Image { width: SIDE as u32, height: SIDE as u32, format: PixelFormat::Mono8, data };
+        Ok(Sample { image, labels: vec![0], weight: 1.0, mask: None })
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("stripes {index}")
+    }
+}
+
 #[test]
 fn pretraining_on_two_and_three_is_that_on_one() {
     let trunk = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     let preprocess = Preprocess::imagenet(SIDE as u32);
-    // Forty views a step, in five parts, for ten steps.
-    let settings = pretrain::Settings { threads: Some(1), batch: 20, rounds: 5, ..pretrain::Settings::new(preprocess) };
+    // 24 views a step, in three parts, for ten steps.
+    let settings = pretrain::Settings { threads: Some(1), batch: 12, rounds: 5, ..pretrain::Settings::new(preprocess) };
     let run = |peers: Peers| {
         let settings = pretrain::Settings { peers: peers.clone(), ..settings.clone() };
         let start = Start { trunk: &trunk, data_digest: "lines", checkpoint: None, resume: false };
-        let learned = pretrain::run(&settings, &start, &Lines { len: 40, seed: 1 }, &mut |_| true);
+        let learned = pretrain::run(&settings, &start, &Pitches, &mut |_| true);
         peers.close(None).expect("all end well");
         learned.expect("it learns")
     };
@@ -126,7 +158,7 @@ fn a_pretraining_that_is_stopped_between_looks_keeps_its_checkpoint() {
     let checkpoint = Checkpoint::beside(&folder.path().join("line.trunk.onnx"));
     let trunk = load_trunk(Path::new(SHIPPED)).expect("the shipped bundle is in the tree");
     let preprocess = Preprocess::imagenet(SIDE as u32);
-    let settings = pretrain::Settings { threads: Some(1), batch: 20, rounds: 5, ..pretrain::Settings::new(preprocess) };
+    let settings = pretrain::Settings { threads: Some(1), batch: 12, rounds: 5, ..pretrain::Settings::new(preprocess) };
     let errors = together(
         2,
         PATIENCE,
@@ -136,8 +168,7 @@ fn a_pretraining_that_is_stopped_between_looks_keeps_its_checkpoint() {
             let own = Some(&checkpoint).filter(|_| peers.is_first());
             let start = Start { trunk: &trunk, data_digest: "lines", checkpoint: own, resume: false };
             let observe = &mut |progress: &Progress| !(own.is_some() && progress.step == 3);
-            let error =
-                pretrain::run(&settings, &start, &Lines { len: 40, seed: 1 }, observe).expect_err("it was stopped");
+            let error = pretrain::run(&settings, &start, &Pitches, observe).expect_err("it was stopped");
             peers.close(Some(error)).expect_err("it is told what it said")
         },
     );
@@ -152,12 +183,17 @@ fn one_clock_counts() {
     settings.two.length = Length::Steps(100_000);
     settings.two.patience = None;
     settings.limit = Some(Duration::from_secs(6));
-    let all = undisturbed(&settings, 2);
-    assert!(all[0].weights == all[1].weights && all[0].stage_two == all[1].stage_two, "the same bits");
+    // On a busy machine six seconds may teach nothing: an end as good as any other, if it is that of both.
+    let run = |peers: Peers| {
+        let trained = learn(&settings, (peers, &lines()), (None, false), &mut |_| true);
+        trained.map(|trained| trained.weights).map_err(|error| error.to_string())
+    };
+    let all = together(2, PATIENCE, |_| Fate::Lives, run);
+    assert!(all[0] == all[1], "the same bits, or the same words");
 }
 
-/// Lines of which one cannot be loaded by one process.
-struct Damaged(Option<usize>);
+/// Lines; with `true` the second half of them cannot be loaded, so that every share has some of them.
+struct Damaged(bool);
 
 impl Samples for Damaged {
     fn len(&self) -> usize {
@@ -169,9 +205,9 @@ impl Samples for Damaged {
     }
 
     fn load(&self, index: usize) -> Result<Sample, TrainError> {
-        match self.0 {
-            Some(damaged) if damaged == index => Err(TrainError::Data(format!("line {index} is torn"))),
-            _ => lines().load(index),
+        match self.0 && index >= self.len() / 2 {
+            true => Err(TrainError::Data(format!("line {index} is torn"))),
+            false => lines().load(index),
         }
     }
 
@@ -183,12 +219,12 @@ impl Samples for Damaged {
 #[test]
 fn an_image_that_one_cannot_load_ends_all_with_that_error() {
     let run = |peers: Peers| {
-        let samples = Damaged((peers.rank() == 1).then_some(17));
+        let samples = Damaged(peers.rank() == 1);
         learn(&settings(), (peers, &samples), (None, false), &mut |_| true).expect_err("it cannot be learned from")
     };
     let errors = together(3, PATIENCE, |_| Fate::Lives, run);
     for (rank, error) in errors.iter().enumerate() {
-        assert!(error.to_string().contains("line 17 is torn"), "{rank}: {error}");
+        assert!(error.to_string().contains("is torn"), "{rank}: {error}");
         assert_eq!(matches!(error, TrainError::Peer { rank: 1, .. }), rank != 1, "{rank}: {error}");
     }
 }
@@ -209,7 +245,7 @@ fn who_is_lost_ends_the_others_who_go_on_from_the_checkpoint_on_any_number() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkpoint = Checkpoint::beside(&folder.path().join("lines.bundle"));
     let whole = undisturbed(&settings(), 2);
-    let saved = || learn_from(&checkpoint, false, Duration::from_secs(2), Fate::Dies { after_sums: 248 });
+    let saved = || learn_from(&checkpoint, false, Duration::from_secs(5), Fate::Dies { after_sums: 248 });
     let errors: Vec<String> = saved().into_iter().map(|ended| ended.expect_err("one is lost").to_string()).collect();
     assert!(errors[0].contains("lost at step 8 of all layers") && errors[0].contains("--resume"), "{}", errors[0]);
 
