@@ -9,7 +9,7 @@ use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
 use models::weights::{Tensor, Weights};
-use models::zoo::Frozen;
+use models::zoo::{Frozen, mobilenet_v3_small};
 
 use crate::certify::certify;
 use crate::checkpoint::pooling;
@@ -113,10 +113,10 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     }
     let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
     // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later. They compare what our
-    // trunk sees.
+    // trunk sees, the whole of it.
     let head = match from.frozen {
-        Some(_) => None,
-        None => few_shot::learn(&bundle, from.select, from.classes)?,
+        None if mobilenet_v3_small::is_whole(weights) => few_shot::learn(&bundle, from.select, from.classes)?,
+        _ => None,
     };
     if let Some(head) = head {
         prototypes::write(&mut bundle, &head)?;
