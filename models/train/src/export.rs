@@ -68,24 +68,7 @@ pub struct Ingredients<'a> {
 pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Report), TrainError> {
     let Preprocess { width, height, .. } = *from.preprocess;
     let pooling = pooling(weights);
-    let labels =
-        from.classes.iter().map(|class| Label { name: class.name.clone(), verdict: class.verdict, threshold: 0.5 });
-    let manifest = Manifest {
-        format: FORMAT,
-        name: from.name,
-        labels: labels.collect(),
-        preprocess: from.preprocess.clone(),
-        pooling,
-        input: attention::INPUT.into(),
-        scores: attention::SCORES.into(),
-        heat: attention::HEAT.into(),
-        heads: Heads { embedding: Some(attention::EMBEDDING.into()), ..Heads::default() },
-        precision: Default::default(),
-        graph_sha256: String::new(),
-        files_sha256: BTreeMap::new(),
-        tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
-        provenance: from.provenance,
-    };
+    let manifest = manifest(from.name, from.classes, from.preprocess, weights, from.provenance);
     let labels = from.classes.len();
     let build = |weights: &Weights| match from.frozen {
         Some(frozen) => attention::build_on(frozen, weights, labels, pooling),
@@ -126,6 +109,33 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
     Ok((bundle, report))
+}
+
+/// The manifest of a classifier with these weights, every threshold at 1/2.
+pub(crate) fn manifest(
+    name: String,
+    classes: &[Class],
+    preprocess: &Preprocess,
+    weights: &Weights,
+    provenance: Provenance,
+) -> Manifest {
+    let label = |class: &Class| Label { name: class.name.clone(), verdict: class.verdict, threshold: 0.5 };
+    Manifest {
+        format: FORMAT,
+        name,
+        labels: classes.iter().map(label).collect(),
+        preprocess: preprocess.clone(),
+        pooling: pooling(weights),
+        input: attention::INPUT.into(),
+        scores: attention::SCORES.into(),
+        heat: attention::HEAT.into(),
+        heads: Heads { embedding: Some(attention::EMBEDDING.into()), ..Heads::default() },
+        precision: Default::default(),
+        graph_sha256: String::new(),
+        files_sha256: BTreeMap::new(),
+        tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
+        provenance,
+    }
 }
 
 /// Sets the thresholds that keep to the aim, with the evidence. Where the selection set cannot prove so much they stay as they are, and

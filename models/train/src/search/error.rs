@@ -29,7 +29,9 @@ pub enum SearchError {
         reason: String,
     },
     /// The journal is a newer program's.
-    #[error("journal `{path}` has format {found}, this inspectd knows {known}: use the one that wrote it, or another --out")]
+    #[error(
+        "journal `{path}` has format {found}, this inspectd knows {known}: use the one that wrote it, or another --out"
+    )]
     NewerFormat {
         /// The file.
         path: PathBuf,

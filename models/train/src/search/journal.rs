@@ -327,8 +327,12 @@ mod tests {
         if let Entry::Measured { measured, .. } = &mut odd {
             measured.errors = 143;
         }
-        let outside =
-            Entry::Proposed { trial: 0, point: Point { size: 999, ..Point::usual(224) }, latency_ms: 1.0, seconds: 0.0 };
+        let outside = Entry::Proposed {
+            trial: 0,
+            point: Point { size: 999, ..Point::usual(224) },
+            latency_ms: 1.0,
+            seconds: 0.0,
+        };
         for entries in [
             vec![measured(0, 2)],
             vec![proposed(1)],

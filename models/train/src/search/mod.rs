@@ -7,9 +7,12 @@
 //! docs/SEARCH.md says how to use it.
 
 pub mod brackets;
+pub mod cut;
 pub mod error;
 pub mod front;
 pub mod journal;
+pub mod network;
+pub mod page;
 mod parzen;
 pub mod propose;
 pub mod schedule;

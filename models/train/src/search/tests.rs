@@ -112,8 +112,7 @@ fn found_at_random(seed: u64) -> f64 {
         let number = trials.len();
         let point = propose::propose(&space, &schedule, &trials, (Proposals::Random, seed));
         let latency_ms = World::latency(&point);
-        let results =
-            if latency_ms <= LIMIT_MS { vec![world.train(number, &point, 50).unwrap()] } else { Vec::new() };
+        let results = if latency_ms <= LIMIT_MS { vec![world.train(number, &point, 50).unwrap()] } else { Vec::new() };
         trials.push(Trial { number, point, latency_ms, results });
     }
     let past = Past { trials, ..Past::default() };
@@ -157,7 +156,8 @@ fn a_search_that_is_killed_goes_on_to_the_same_trials() {
         }
         resumed = true;
     };
-    let plain = |past: &Past| past.trials.iter().map(|t| (t.point, t.latency_ms, t.results.clone())).collect::<Vec<_>>();
+    let plain =
+        |past: &Past| past.trials.iter().map(|t| (t.point, t.latency_ms, t.results.clone())).collect::<Vec<_>>();
     assert_eq!(plain(&past), plain(&wanted));
     assert_eq!(past.rounds, wanted.rounds);
 }
