@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = budget)]
     budget: Budget,
     /// Longest time of a verdict on this machine, in milliseconds: resize, network, thresholds, on one thread.
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
     max_latency_ms: f64,
     /// Folder for what is found: bundles, `search.html`, TensorBoard's log, the journal by which it goes on.
     #[arg(long, value_name = "DIR")]
@@ -106,6 +106,13 @@ fn budget(text: &str) -> Result<Budget, String> {
     };
     let time = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(seconds * number).ok());
     time.filter(|time| !time.is_zero()).map(Budget::Time).ok_or_else(refuse)
+}
+
+fn milliseconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if ms.is_finite() && ms > 0.0 => Ok(ms),
+        _ => Err(format!("`{text}` is no time: give a positive number of milliseconds")),
+    }
 }
 
 /// Searches in a worker process, and shows how far it is. Exit code 0 when something was found and is written.

@@ -118,12 +118,12 @@ pub trait Train {
     /// When it cannot be built or does not run.
     fn latency_ms(&mut self, point: &Point) -> Result<f64, SearchError>;
 
-    /// Has a trial learn until it has `rounds` rounds in all, from where it stands, and measures it. It may end before. A network that
-    /// cannot be taught is no error but [`Measured::failed`].
+    /// Has a trial that has learned `rounds.0` rounds learn until it has `rounds.1` in all, and measures it. It may end before. Where it was interrupted
+    /// on that way it goes on from there. A network that cannot be taught is no error but [`Measured::failed`].
     ///
     /// # Errors
     /// [`SearchError::Stopped`] and [`SearchError::TimeOver`], or what would keep any network from learning.
-    fn train(&mut self, trial: usize, point: &Point, rounds: u32) -> Result<Measured, SearchError>;
+    fn train(&mut self, trial: usize, point: &Point, rounds: (u32, u32)) -> Result<Measured, SearchError>;
 }
 
 /// Told of each trial when it was proposed or measured.
@@ -159,7 +159,9 @@ pub fn run(
                 Entry::Proposed { trial, point, latency_ms, seconds: start.elapsed().as_secs_f64() }
             }
             Step::Train { trial, rounds } => {
-                let measured = match train.train(trial, &past.trials[trial].point, rounds) {
+                let of = &past.trials[trial];
+                let before = of.latest().map_or(0, |latest| latest.rounds);
+                let measured = match train.train(trial, &of.point, (before, rounds)) {
                     Err(SearchError::TimeOver) => return Ok(past),
                     measured => measured?,
                 };

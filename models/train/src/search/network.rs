@@ -30,7 +30,7 @@ use crate::progress::Observer;
 use crate::reference;
 use crate::samples::{Class, Samples, Subset};
 use crate::schedule::Schedule;
-use crate::stage_two::Length;
+use crate::stage_two::{Length, Position};
 use crate::train::{Data, Settings, Start, digest_of, knows_places, train};
 
 /// Rounds without a new lowest loss that end a network's training.
@@ -172,7 +172,7 @@ impl Networks<'_> {
         Ok(latency::measure(&predictor(&mut draft)?, &some)?.verdict.p50)
     }
 
-    fn teach(&mut self, trial: usize, point: &Point, rounds: u32) -> Result<Measured, TrainError> {
+    fn teach(&mut self, trial: usize, point: &Point, (before, rounds): (u32, u32)) -> Result<Measured, TrainError> {
         let settings = self.settings(point, rounds);
         let samples = (self.samples)(&settings.preprocess)?;
         let learn = Subset { of: &*samples, indices: self.sides.0.clone() };
@@ -180,6 +180,9 @@ impl Networks<'_> {
         let trunk = cut(self.trunk, point.left_out, point.width)?;
         let checkpoint = self.checkpoint(trial);
         let resume = checkpoint.exists();
+        if resume {
+            begin_rung(&checkpoint, self.settings(point, before).two.steps(learn.len()))?;
+        }
         let start = Start { trunk: &trunk, data_digest: self.data_digest, checkpoint: Some(&checkpoint), resume };
         let (until, observe) = (self.until, &mut *self.observe);
         let mut watch = |progress: &_| observe(progress) && until.is_none_or(|until| Instant::now() < until);
@@ -218,17 +221,28 @@ impl Train for Networks<'_> {
         Ok(latency_ms)
     }
 
-    fn train(&mut self, trial: usize, point: &Point, rounds: u32) -> Result<Measured, SearchError> {
+    fn train(&mut self, trial: usize, point: &Point, rounds: (u32, u32)) -> Result<Measured, SearchError> {
         match self.teach(trial, point, rounds) {
             Err(TrainError::Stopped) if self.is_time_over() => Err(SearchError::TimeOver),
             Err(TrainError::Stopped) => Err(SearchError::Stopped),
             // Rates that are too high are found out so.
             Err(error @ (TrainError::Diverged(_) | TrainError::NothingLearned { .. })) => {
-                Ok(Measured::failed(rounds, error.to_string()))
+                Ok(Measured::failed(rounds.1, error.to_string()))
             }
             other => other.map_err(|error| SearchError::Train(error.into())),
         }
     }
+}
+
+/// Lets early stopping begin anew on a rung: the rate starts from its peak again, and the loss rises with it for a while. A checkpoint from
+/// the middle of a rung, beyond these steps, is left as it is.
+fn begin_rung(checkpoint: &Checkpoint, steps: usize) -> Result<(), TrainError> {
+    let (state, parts) = checkpoint.read(|_: &State| true)?;
+    if state.position.steps > steps {
+        return Ok(());
+    }
+    let position = Position { steps: state.position.steps, ..Position::default() };
+    checkpoint.write(&State { position, ..state }, parts.each_ref().map(Vec::as_slice))
 }
 
 /// The label that a network names.
