@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use models::bundle::Provenance;
+use models::preprocess::Preprocess;
 use models_train::TrainError;
 use models_train::choice::Choice;
 use models_train::dataset::{Folder, input_size};
@@ -149,9 +150,9 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
 
     let (settings, space) = (args.settings(), Space::up_to(largest));
     let digest = folder.digest()?;
-    let samples = |preprocess: &_| {
+    let samples = |preprocess: &Preprocess| -> Result<Box<dyn Samples + '_>, TrainError> {
         let files = folder.files(Some(Side::Train), &classes)?.resized(preprocess);
-        Ok(Box::new(files) as Box<dyn Samples + '_>)
+        Ok(Box::new(files))
     };
     let mut networks = Networks {
         samples: &samples,

@@ -22,11 +22,11 @@ const PAGE: &str = "search.html";
 const TENSORBOARD: &str = "tensorboard";
 
 /// See above.
-pub(super) struct Results<'a> {
+pub(super) struct Results<'a, 'n> {
     pub(super) out: &'a Path,
     pub(super) settings: &'a Settings,
     pub(super) past: &'a Past,
-    pub(super) networks: &'a Networks<'a>,
+    pub(super) networks: &'a Networks<'n>,
     pub(super) provenance: Provenance,
 }
 
@@ -39,7 +39,7 @@ struct Kept<'a> {
     test: Option<Report>,
 }
 
-impl Results<'_> {
+impl Results<'_, '_> {
     /// Writes everything; what there is to say of it.
     pub(super) fn write(&self, folder: &Folder) -> anyhow::Result<Value> {
         self.page()?;

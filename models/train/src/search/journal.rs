@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crc::{CRC_32_ISCSI, Crc};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ use super::trial::{Measured, Trial};
 
 /// The format's number.
 const FORMAT: u64 = 1;
+/// How often, and with what pause, the file is claimed.
+const CLAIM_TRIES: usize = 20;
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// CRC-32C.
 static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
@@ -126,11 +130,7 @@ impl Journal {
             .truncate(false)
             .open(path)
             .map_err(SearchError::io(path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SearchError::Busy(path.into())),
-            Err(TryLockError::Error(source)) => return Err(SearchError::Io { path: path.into(), source }),
-        }
+        claim(&file, path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(SearchError::io(path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
@@ -171,6 +171,19 @@ impl Journal {
         self.file.set_len(whole as u64)?;
         self.file.seek(SeekFrom::End(0)).map(drop)
     }
+}
+
+/// Makes sure that no other search writes the file.
+fn claim(file: &File, path: &Path) -> Result<(), SearchError> {
+    // A search that was killed just now may need a moment to go.
+    for _ in 0..CLAIM_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(CLAIM_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(SearchError::Io { path: path.into(), source }),
+        }
+    }
+    Err(SearchError::Busy(path.into()))
 }
 
 fn line(of: &impl Serialize) -> Vec<u8> {
