@@ -50,7 +50,7 @@ impl Results<'_, '_> {
         let mut kept = Vec::new();
         for trial in front(self.past) {
             let name = format!("trial-{:03}", trial.number);
-            let (bundle, selection) = self.networks.export(trial, name.clone(), self.provenance.clone())?;
+            let (mut bundle, selection) = self.networks.export(trial, name.clone(), self.provenance.clone())?;
             bundle.save(&self.out.join(format!("{name}.bundle")))?;
             if trial.number == best.number {
                 bundle.save(&self.out.join(BEST))?;
