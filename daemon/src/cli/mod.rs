@@ -35,6 +35,7 @@ pub mod records;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod search;
 pub mod simulate;
 pub mod status;
 pub mod support_bundle;
@@ -116,6 +117,8 @@ pub enum Command {
     Train(Box<train::Args>),
     /// Learn to see from pictures without labels: a trunk to train from.
     Pretrain(Box<pretrain::Args>),
+    /// Search for a network that errs little and is quick enough for this machine.
+    Search(Box<search::Args>),
     /// List parts that wait for a person's look.
     Queue(queue::Args),
     /// Say what a part is.
@@ -193,6 +196,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),

@@ -19,7 +19,7 @@ use models_train::{Start, TrainError};
 use serde_json::{Value, json};
 
 use super::recipe::{Preparing, RecipeArg, prepared};
-use super::train::{self, Ended, Origin, Running};
+use super::train::{self, Ended, Origin, Running, Time};
 use crate::worker::child::Reporter;
 
 /// Pictures of each label that the few-shot probe sees, and draws.
@@ -81,6 +81,8 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
+    time: Time,
+    #[command(flatten)]
     running: Running,
 }
 
@@ -140,7 +142,7 @@ impl Args {
             seed: self.seed,
             threads: self.running.threads(),
             peers: self.running.peers().clone(),
-            limit: self.running.limit()?,
+            limit: self.time.limit()?,
             batch: self.batch as usize,
             rounds: self.rounds as usize,
             temperature: self.temperature,
@@ -190,7 +192,7 @@ impl Args {
         add("rate", self.rate.to_string());
         add("layer-decay", self.layer_decay.to_string());
         add("augment", file(Path::new(&self.augment)));
-        self.running.minutes.iter().for_each(|minutes| add("minutes", minutes.to_string()));
+        self.time.minutes.iter().for_each(|minutes| add("minutes", minutes.to_string()));
         add("seed", self.seed.to_string());
         add("out", file(&self.out));
         if self.from_scratch {

@@ -6,7 +6,7 @@
 mod bar;
 mod distributed;
 mod fit;
-mod folder;
+pub(super) mod folder;
 mod good;
 mod network;
 mod options;
@@ -95,6 +95,8 @@ pub struct Args {
     #[arg(long, value_name = "WEIGHT")]
     distill: Option<f32>,
     #[command(flatten)]
+    time: Time,
+    #[command(flatten)]
     running: Running,
     /// Choose the thresholds: at most this share of bad parts may pass (`0.5%`), then as few good parts held back as possible. It is
     /// chosen on the selection set; where that is too small for it, the output says what is missing.
@@ -109,12 +111,31 @@ pub struct Args {
     good: good::GoodArgs,
 }
 
-/// How heavy work runs: in which time, on what, and what is said of it.
+/// In which time something is learned.
 #[derive(Debug, clap::Args)]
-pub(super) struct Running {
+pub(super) struct Time {
     /// Time for all of it; the learning rate falls to its end within it.
     #[arg(long, value_name = "N")]
     pub(super) minutes: Option<f64>,
+}
+
+impl Time {
+    /// The time that there is, if any is said.
+    ///
+    /// # Errors
+    /// When no clock can count it.
+    pub(super) fn limit(&self) -> anyhow::Result<Option<Duration>> {
+        let time = |given: f64| {
+            let time = Duration::try_from_secs_f64(60.0 * given).ok().filter(|time| !time.is_zero());
+            time.with_context(|| format!("--minutes {given}: give a positive number"))
+        };
+        self.minutes.map(time).transpose()
+    }
+}
+
+/// How heavy work runs: on what, and what is said of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Running {
     /// Threads; default: one per core, with --distributed shared among the processes of a host.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: Option<u16>,
@@ -147,18 +168,6 @@ impl Running {
         )
     }
 
-    /// The time that there is, if any is said.
-    ///
-    /// # Errors
-    /// When no clock can count it.
-    pub(super) fn limit(&self) -> anyhow::Result<Option<Duration>> {
-        let time = |given: f64| {
-            let time = Duration::try_from_secs_f64(60.0 * given).ok().filter(|time| !time.is_zero());
-            time.with_context(|| format!("--minutes {given}: give a positive number"))
-        };
-        self.minutes.map(time).transpose()
-    }
-
     pub(super) fn threads(&self) -> Option<usize> {
         self.threads.map(usize::from)
     }
@@ -176,6 +185,12 @@ impl Running {
         if self.threads.is_none() {
             self.threads = self.together.threads()?;
         }
+        Ok(())
+    }
+
+    /// Refuses `--distributed` where nothing is shared out, and says why.
+    pub(super) fn alone(&self, why: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.together.is_asked(), "--distributed: {why}");
         Ok(())
     }
 
@@ -315,17 +330,14 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
 }
 
 fn train(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
-    args.running.limit()?;
+    args.time.limit()?;
     if let Some(weight) = args.distill {
         anyhow::ensure!(weight.is_finite() && weight >= 0.0, "--distill {weight}: give a number from 0 on");
     }
     models::runtime::init(None).context("training ends with expected scores from ONNX Runtime")?;
     args.preparing = args.recipe.preparation()?;
     if let Some(folder) = &args.good.good {
-        anyhow::ensure!(
-            !args.running.together.is_asked(),
-            "--distributed: good parts are remembered, no gradients are shared out; leave it out with --good"
-        );
+        args.running.alone("good parts are remembered, no gradients are shared out; leave it out with --good")?;
         is_folder(&args.out)?;
         return good::run(&args, folder).map(Ended::Done);
     }
@@ -373,7 +385,7 @@ impl Args {
 
     fn limit(&self) -> Option<Duration> {
         // Looked at before anything is done.
-        self.running.limit().unwrap_or_default()
+        self.time.limit().unwrap_or_default()
     }
 
     fn threads(&self) -> Option<usize> {
@@ -400,7 +412,7 @@ impl Args {
         add("network", self.network.map(|network| network.name.to_owned()));
         add("size", self.size.map(|size| size.to_string()));
         add("distill", self.distill.map(|weight| weight.to_string()));
-        add("minutes", self.running.minutes.map(|minutes| minutes.to_string()));
+        add("minutes", self.time.minutes.map(|minutes| minutes.to_string()));
         add("escapes-at-most", self.escapes_at_most.map(|share| share.to_string()));
         add("confidence", self.escapes_at_most.map(|_| self.confidence.to_string()));
         self.fit.given().into_iter().for_each(|(option, value)| add(option, Some(value)));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use super::{FAILURE, SUCCESS, pretrain, replay, train};
+use super::{FAILURE, SUCCESS, pretrain, replay, search, train};
 use crate::features;
 use crate::learning::{self, Case};
 use crate::words;
@@ -44,6 +44,8 @@ enum Task {
     Train(Box<train::Args>),
     /// As `inspectd pretrain`.
     Pretrain(Box<pretrain::Args>),
+    /// As `inspectd search`.
+    Search(Box<search::Args>),
     /// Champion and candidate on the same parts.
     Judge {
         /// What is to be compared.
@@ -92,6 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let ended = match task {
         Task::Train(task) => train::work(*task, &reporter),
         Task::Pretrain(task) => pretrain::work(*task, &reporter),
+        Task::Search(task) => search::work(*task, &reporter),
         Task::Judge { case, identity } => judge(&case, &identity, &reporter),
         Task::Replay(task) => replay::work(&task, &reporter),
         Task::Map { question } => map(&question, &reporter),

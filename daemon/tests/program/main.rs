@@ -31,6 +31,7 @@ mod regions;
 mod replay;
 mod replays;
 mod run;
+mod search;
 mod setup;
 mod status;
 mod support;

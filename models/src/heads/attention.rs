@@ -15,7 +15,7 @@ use crate::zoo::{Frozen, MAP, STRIDE};
 
 /// The average that attention starts from, and that the embedding is.
 const AVERAGE: &str = "attention.average";
-/// Channels inside the attention.
+/// Channels inside the attention, unless its weights hold another number of them.
 pub const SQUEEZE: usize = 32;
 /// Name of the input: `1 x 3 x height x width`.
 pub const INPUT: &str = "image";
@@ -34,11 +34,22 @@ pub const INVERSE_TEMPERATURE: &str = "softmax.inverse_temperature";
 
 /// The head's layers on a map of this many channels for this many labels, in the order in which they run.
 pub fn layers(channels: usize, labels: usize) -> [Layer; 3] {
+    layers_with(channels, SQUEEZE, labels)
+}
+
+/// The same with so many channels inside the attention.
+pub fn layers_with(channels: usize, squeeze: usize, labels: usize) -> [Layer; 3] {
     [
-        Layer::pointwise("attention.reduce", channels, SQUEEZE),
-        Layer::pointwise("attention.expand", SQUEEZE, channels),
+        Layer::pointwise("attention.reduce", channels, squeeze),
+        Layer::pointwise("attention.expand", squeeze, channels),
         Layer::pointwise("classifier", channels, labels),
     ]
+}
+
+/// Channels inside the attention that these are the weights of.
+pub fn squeeze_of(weights: &Weights) -> usize {
+    let reduce = weights.0.get("attention.reduce.weight");
+    reduce.and_then(|weight| weight.shape.first()).copied().filter(|&squeeze| squeeze > 0).unwrap_or(SQUEEZE)
 }
 
 /// Random starting weights of the head on our trunk, from a seed (see [`kaiming`]).
@@ -48,7 +59,12 @@ pub fn init(labels: usize, seed: u64) -> Weights {
 
 /// The same on a map of this many channels.
 pub fn init_on(channels: usize, labels: usize, seed: u64) -> Weights {
-    kaiming(&layers(channels, labels), seed)
+    init_with(channels, SQUEEZE, labels, seed)
+}
+
+/// The same with so many channels inside the attention.
+pub fn init_with(channels: usize, squeeze: usize, labels: usize, seed: u64) -> Weights {
+    kaiming(&layers_with(channels, squeeze, labels), seed)
 }
 
 /// The whole network, trunk and head, as an ONNX model.
@@ -122,7 +138,7 @@ fn build_cells(
     labels: usize,
     map: &Map<'_>,
 ) -> Result<String, WeightsError> {
-    let [reduce, expand, classifier] = layers(map.channels, labels);
+    let [reduce, expand, classifier] = layers_with(map.channels, squeeze_of(weights), labels);
     let average = graph.global_average(map.name, AVERAGE);
     let squeezed = reduce.build(graph, weights, &average)?;
     let squeezed = graph.relu(&squeezed);

@@ -2,6 +2,8 @@
 //!
 //! Source: Howard et al., "Searching for MobileNetV3", ICCV 2019, table 2, with torchvision's channel counts. In: `1 x 3 x
 //! height x width` (RGB, torchvision's ImageNet recipe); out: `1 x 576 x height/32 x width/32`.
+//!
+//! A trunk may be cut: blocks with a shortcut may be left out, and channels inside a block. Its weights say which ([`blocks_of`]).
 
 use crate::graph::{Conv, GraphBuilder};
 use crate::weights::{Layer, Weights, WeightsError};
@@ -92,7 +94,11 @@ pub struct BlockLayers {
 impl BlockLayers {
     /// The layers of block `index` of [`BLOCKS`].
     pub fn of(index: usize) -> BlockLayers {
-        let block = &BLOCKS[index];
+        BlockLayers::of_block(index, &BLOCKS[index])
+    }
+
+    /// The same of what a cut left of it.
+    pub fn of_block(index: usize, block: &Block) -> BlockLayers {
         let name = |part: &str| format!("blocks.{index}.{part}");
         let conv = Conv { kernel: block.kernel, stride: block.stride, groups: block.expanded };
         BlockLayers {
@@ -112,11 +118,42 @@ pub fn last() -> Layer {
     Layer::pointwise("last", BLOCKS[BLOCKS.len() - 1].output, FEATURES)
 }
 
-/// All convolutions of the trunk, in the order in which they run.
+/// The blocks that weights hold, each with its place in [`BLOCKS`]: all as they stand there, or what a cut left of them. Of a block that
+/// is there only in part nothing is taken to be cut; its weights are then refused.
+pub fn blocks_of(weights: &Weights) -> Vec<(usize, Block)> {
+    let of = |(index, &whole): (usize, &Block)| {
+        let prefix = format!("blocks.{index}.");
+        let is_there = weights.0.range(prefix.clone()..).next().is_some_and(|(name, _)| name.starts_with(&prefix));
+        if whole.has_shortcut() && !is_there {
+            return None;
+        }
+        let depthwise = weights.0.get(&format!("{prefix}depthwise.weight"));
+        let expanded = depthwise.and_then(|weight| weight.shape.first()).copied().unwrap_or(whole.expanded);
+        let cut = whole.has_expansion() && (1..whole.expanded).contains(&expanded) && expanded != whole.input;
+        Some((index, if cut { Block { expanded, ..whole } } else { whole }))
+    };
+    BLOCKS.iter().enumerate().filter_map(of).collect()
+}
+
+/// Whether these are the weights of a whole trunk, of which nothing was cut.
+pub fn is_whole(weights: &Weights) -> bool {
+    blocks_of(weights).into_iter().eq(BLOCKS.iter().copied().enumerate())
+}
+
+/// All convolutions of the whole trunk, in the order in which they run.
 pub fn layers() -> Vec<Layer> {
+    layers_of_blocks(BLOCKS.iter().copied().enumerate())
+}
+
+/// All convolutions of the trunk that weights hold.
+pub fn layers_of(weights: &Weights) -> Vec<Layer> {
+    layers_of_blocks(blocks_of(weights))
+}
+
+fn layers_of_blocks(blocks: impl IntoIterator<Item = (usize, Block)>) -> Vec<Layer> {
     let mut all = vec![stem()];
-    for index in 0..BLOCKS.len() {
-        let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+    for (index, block) in blocks {
+        let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of_block(index, &block);
         all.extend(expand);
         all.push(depthwise);
         all.extend(squeeze.into_iter().flat_map(|(reduce, expand)| [reduce, expand]));
@@ -159,20 +196,24 @@ pub fn multiplications(size: [usize; 2]) -> usize {
 /// Name of the last feature map in a graph of ours.
 pub const LAST_MAP: &str = "last.hard_swish";
 
-/// Adds the trunk to a graph; returns the name of the last feature map.
+/// Adds the trunk to a graph, cut as its weights are; returns the name of the last feature map.
 pub fn build(graph: &mut GraphBuilder, weights: &Weights, input: &str) -> Result<String, WeightsError> {
     let x = stem().build(graph, weights, input)?;
     let mut x = graph.hard_swish(&x);
-    for index in 0..BLOCKS.len() {
-        x = build_block(graph, weights, index, &x)?;
+    for (index, block) in blocks_of(weights) {
+        x = build_block(graph, weights, (index, &block), &x)?;
     }
     let x = last().build(graph, weights, &x)?;
     Ok(graph.hard_swish(&x))
 }
 
-fn build_block(graph: &mut GraphBuilder, weights: &Weights, index: usize, input: &str) -> Result<String, WeightsError> {
-    let block = &BLOCKS[index];
-    let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+fn build_block(
+    graph: &mut GraphBuilder,
+    weights: &Weights,
+    (index, block): (usize, &Block),
+    input: &str,
+) -> Result<String, WeightsError> {
+    let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of_block(index, block);
     let mut x = input.to_owned();
     if let Some(expand) = expand {
         x = expand.build(graph, weights, &x)?;

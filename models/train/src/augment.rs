@@ -111,6 +111,23 @@ impl Augment {
         }
     }
 
+    /// The same so many times as strong, as far as a picture survives it. Whether it is mirrored is a matter of the product and stays.
+    pub fn times(&self, strength: f32) -> Augment {
+        let strength = strength.max(0.0);
+        Augment {
+            rotation_deg: (strength * self.rotation_deg).min(180.0),
+            zoom: (strength * self.zoom).min(1.0),
+            translation: (strength * self.translation).min(0.5),
+            perspective: (strength * self.perspective).min(0.8),
+            contrast: (strength * self.contrast).min(0.9),
+            brightness: (strength * self.brightness).min(0.5),
+            blur_px: (strength * self.blur_px).min(8.0),
+            noise: (strength * self.noise).min(0.3),
+            cutout: (strength * self.cutout).min(0.5),
+            ..*self
+        }
+    }
+
     /// One of [`PRESETS`] by its name.
     pub fn preset(name: &str) -> Option<Augment> {
         match name {

@@ -143,7 +143,7 @@ impl Checkpoint {
         self.read()?.snapshot(fingerprint)
     }
 
-    fn read(&self) -> Result<Saved, TrainError> {
+    pub(crate) fn read(&self) -> Result<Saved, TrainError> {
         let path = self.path.display().to_string();
         match std::fs::read(&self.path) {
             Ok(bytes) => Ok(Saved { path, bytes }),

@@ -9,7 +9,7 @@ use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
 use models::runtime::{Provider, SessionOptions};
 use models::weights::{Tensor, Weights};
-use models::zoo::Frozen;
+use models::zoo::{Frozen, mobilenet_v3_small};
 
 use crate::certify::certify;
 use crate::checkpoint::pooling;
@@ -68,24 +68,7 @@ pub struct Ingredients<'a> {
 pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Report), TrainError> {
     let Preprocess { width, height, .. } = *from.preprocess;
     let pooling = pooling(weights);
-    let labels =
-        from.classes.iter().map(|class| Label { name: class.name.clone(), verdict: class.verdict, threshold: 0.5 });
-    let manifest = Manifest {
-        format: FORMAT,
-        name: from.name,
-        labels: labels.collect(),
-        preprocess: from.preprocess.clone(),
-        pooling,
-        input: attention::INPUT.into(),
-        scores: attention::SCORES.into(),
-        heat: attention::HEAT.into(),
-        heads: Heads { embedding: Some(attention::EMBEDDING.into()), ..Heads::default() },
-        precision: Default::default(),
-        graph_sha256: String::new(),
-        files_sha256: BTreeMap::new(),
-        tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
-        provenance: from.provenance,
-    };
+    let manifest = manifest(from.name, from.classes, from.preprocess, weights, from.provenance);
     let labels = from.classes.len();
     let build = |weights: &Weights| match from.frozen {
         Some(frozen) => attention::build_on(frozen, weights, labels, pooling),
@@ -113,10 +96,10 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     }
     let report = Report::new(&scored, &classes, &Settings::of(&bundle.manifest), |index| from.select.name(index));
     // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later. They compare what our
-    // trunk sees.
+    // trunk sees, the whole of it.
     let head = match from.frozen {
-        Some(_) => None,
-        None => few_shot::learn(&bundle, from.select, from.classes)?,
+        None if mobilenet_v3_small::is_whole(weights) => few_shot::learn(&bundle, from.select, from.classes)?,
+        _ => None,
     };
     if let Some(head) = head {
         prototypes::write(&mut bundle, &head)?;
@@ -126,6 +109,33 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
     Ok((bundle, report))
+}
+
+/// The manifest of a classifier with these weights, every threshold at 1/2.
+pub(crate) fn manifest(
+    name: String,
+    classes: &[Class],
+    preprocess: &Preprocess,
+    weights: &Weights,
+    provenance: Provenance,
+) -> Manifest {
+    let label = |class: &Class| Label { name: class.name.clone(), verdict: class.verdict, threshold: 0.5 };
+    Manifest {
+        format: FORMAT,
+        name,
+        labels: classes.iter().map(label).collect(),
+        preprocess: preprocess.clone(),
+        pooling: pooling(weights),
+        input: attention::INPUT.into(),
+        scores: attention::SCORES.into(),
+        heat: attention::HEAT.into(),
+        heads: Heads { embedding: Some(attention::EMBEDDING.into()), ..Heads::default() },
+        precision: Default::default(),
+        graph_sha256: String::new(),
+        files_sha256: BTreeMap::new(),
+        tolerance: Tolerance { fp32: 1e-3, fp16: 2e-2 },
+        provenance,
+    }
 }
 
 /// Sets the thresholds that keep to the aim, with the evidence. Where the selection set cannot prove so much they stay as they are, and

@@ -34,6 +34,7 @@ pub mod reference;
 pub mod sampler;
 pub mod samples;
 pub mod schedule;
+pub mod search;
 pub mod split;
 pub mod stage_one;
 pub mod stage_two;

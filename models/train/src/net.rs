@@ -8,7 +8,7 @@ use burn::module::{Module, Param, ParamGroup, ParamId};
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use models::heads::attention;
 use models::weights::{Layer, Tensor as Array, Weights, WeightsError};
-use models::zoo::mobilenet_v3_small::{self as zoo, BLOCKS, BlockLayers};
+use models::zoo::mobilenet_v3_small::{self as zoo, BlockLayers};
 use sha2::{Digest, Sha256};
 
 use crate::input::Batch;
@@ -70,6 +70,12 @@ impl Conv {
 /// An inverted residual block.
 #[derive(Module, Debug)]
 pub struct Block {
+    /// Its place in [`zoo::BLOCKS`].
+    #[module(skip)]
+    index: usize,
+    /// What stands there, or what a cut left of it.
+    #[module(skip)]
+    table: zoo::Block,
     expand: Option<Conv>,
     depthwise: Conv,
     reduce: Option<Conv>,
@@ -78,8 +84,8 @@ pub struct Block {
 }
 
 impl Block {
-    fn forward(&self, index: usize, input: Tensor<4>) -> Tensor<4> {
-        let block = &BLOCKS[index];
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let block = &self.table;
         let activation = block.activation.into();
         let mut x = input.clone();
         if let Some(expand) = &self.expand {
@@ -107,16 +113,18 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Reads the trunk's weights; tensors that it does not know are left alone.
+    /// Reads the trunk's weights, cut as they are; tensors that it does not know are left alone.
     ///
     /// # Errors
     /// When a tensor is missing, of another shape or not finite.
     pub fn load(weights: &Weights, device: &Device) -> Result<Trunk, WeightsError> {
         let load = |layer: &Layer| Conv::load(layer, weights, device);
-        let block = |index| {
-            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+        let block = |(index, table)| {
+            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of_block(index, &table);
             let (reduce, excite) = squeeze.unzip();
             Ok::<_, WeightsError>(Block {
+                index,
+                table,
                 expand: expand.as_ref().map(load).transpose()?,
                 depthwise: load(&depthwise)?,
                 reduce: reduce.as_ref().map(load).transpose()?,
@@ -124,14 +132,14 @@ impl Trunk {
                 project: load(&project)?,
             })
         };
-        let blocks = (0..BLOCKS.len()).map(block).collect::<Result<_, _>>()?;
+        let blocks = zoo::blocks_of(weights).into_iter().map(block).collect::<Result<_, _>>()?;
         Ok(Trunk { stem: load(&zoo::stem())?, blocks, last: load(&zoo::last())? })
     }
 
     pub(crate) fn save(&self, weights: &mut Weights) {
         self.stem.save(&zoo::stem(), weights);
-        for (index, block) in self.blocks.iter().enumerate() {
-            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of(index);
+        for block in &self.blocks {
+            let BlockLayers { expand, depthwise, squeeze, project } = BlockLayers::of_block(block.index, &block.table);
             let (reduce, excite) = squeeze.unzip();
             let parts = [(&block.expand, expand), (&block.reduce, reduce), (&block.excite, excite)];
             for (conv, layer) in parts.iter().filter_map(|(conv, layer)| conv.as_ref().zip(layer.as_ref())) {
@@ -146,7 +154,7 @@ impl Trunk {
     /// The same trunk of which only the last `count` convolutions learn, counted from its end. What stands still before them is
     /// not recorded, so no gradient is computed for it.
     pub fn learning_last(self, count: usize) -> Trunk {
-        let mut still = zoo::layers().len().saturating_sub(count);
+        let mut still = self.convolutions().saturating_sub(count);
         let mut next = |conv: Conv| match still {
             0 => conv,
             _ => {
@@ -157,6 +165,8 @@ impl Trunk {
         // In the order in which they run.
         let stem = next(self.stem);
         let mut block = |block: Block| Block {
+            index: block.index,
+            table: block.table,
             expand: block.expand.map(&mut next),
             depthwise: next(block.depthwise),
             reduce: block.reduce.map(&mut next),
@@ -165,6 +175,14 @@ impl Trunk {
         };
         let blocks = self.blocks.into_iter().map(&mut block).collect();
         Trunk { stem, blocks, last: next(self.last) }
+    }
+
+    fn convolutions(&self) -> usize {
+        let of = |block: &Block| {
+            let optional = [&block.expand, &block.reduce, &block.excite];
+            2 + optional.iter().filter(|conv| conv.is_some()).count()
+        };
+        2 + self.blocks.iter().map(of).sum::<usize>()
     }
 
     /// Its parameters by depth below the head: the last convolution, each block from the last to the first, the first
@@ -193,11 +211,11 @@ impl Trunk {
         if precision == Precision::Full { map } else { map.cast(FloatDType::F32) }
     }
 
-    /// The same from the input of block `first` on, `images x height x width x channels` as [`BLOCKS`] has them: for maps that
-    /// were computed before.
+    /// The same from the input of block `first` on, `images x height x width x channels` as [`zoo::BLOCKS`] has them: for maps
+    /// that were computed before.
     pub fn forward_from(&self, first: usize, map: Tensor<4>) -> Tensor<4> {
-        let blocks = self.blocks.iter().enumerate().skip(first);
-        self.last.cells(blocks.fold(map, |map, (index, block)| block.forward(index, map)), Activation::HardSwish)
+        let blocks = self.blocks.iter().filter(|block| block.index >= first);
+        self.last.cells(blocks.fold(map, |map, block| block.forward(map)), Activation::HardSwish)
     }
 }
 
@@ -225,7 +243,7 @@ impl Head {
     /// # Errors
     /// When a tensor is missing, of another shape or not finite, or the sharpness is not positive.
     pub fn load(weights: &Weights, channels: usize, labels: usize, device: &Device) -> Result<Head, WeightsError> {
-        let layers = attention::layers(channels, labels);
+        let layers = attention::layers_with(channels, attention::squeeze_of(weights), labels);
         let [reduce, expand, classifier] = layers.map(|layer| Conv::load(&layer, weights, device));
         let log_sharpness = match weights.0.contains_key(attention::SHARPNESS) {
             false => None,
@@ -245,7 +263,8 @@ impl Head {
 
     pub(crate) fn save(&self, weights: &mut Weights) {
         let [channels, labels] = self.classifier.weight.val().dims();
-        let [reduce, expand, classifier] = attention::layers(channels, labels);
+        let [_, squeeze] = self.reduce.weight.val().dims();
+        let [reduce, expand, classifier] = attention::layers_with(channels, squeeze, labels);
         self.reduce.save(&reduce, weights);
         self.expand.save(&expand, weights);
         self.classifier.save(&classifier, weights);

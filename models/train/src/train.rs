@@ -49,6 +49,8 @@ pub struct Settings {
     pub peers: Peers,
     /// Time for everything. The learning rate falls to its end within it.
     pub limit: Option<Duration>,
+    /// Channels inside the attention.
+    pub attention: usize,
     /// The log-mean-exp's sharpness at the start (it is learned); `None` for a plain mean.
     pub sharpness: Option<f32>,
     /// The loss.
@@ -83,6 +85,7 @@ impl Settings {
             threads: None,
             peers: Peers::default(),
             limit: None,
+            attention: attention::SQUEEZE,
             sharpness: Some(2.0),
             loss: Loss::default(),
             precision: Precision::Full,
@@ -105,9 +108,14 @@ impl Settings {
         let (digest, learn, select) = (start.data_digest, data.learn.len(), data.select.len());
         let trunk = digest_of(start.trunk);
         let precision = if self.precision == Precision::Mixed { " mixed" } else { "" };
+        // Not said where it is as ever, so that checkpoints from before it could be another go on.
+        let attention = match self.attention {
+            attention::SQUEEZE => String::new(),
+            channels => format!(" attention {channels}"),
+        };
         format!(
             "{digest} {trunk} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {boost} {sharpness:?} {learn} {select} \
-             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill} {choice:?}{precision}"
+             {batch} {accumulate} {schedule:?} {decay} {last_layers:?} {layer_decay} {distill} {choice:?}{precision}{attention}"
         )
     }
 }
@@ -201,6 +209,9 @@ pub(crate) fn check(settings: &Settings, data: &Data<'_>) -> Result<(), TrainErr
     zoo::checked_size([height as usize, width as usize])?;
     if settings.classes < 2 {
         return Err(TrainError::Data("a classifier needs at least two labels".into()));
+    }
+    if settings.attention == 0 {
+        return Err(TrainError::Settings("the attention needs at least one channel inside".into()));
     }
     settings.two.check()?;
     if data.select.is_empty() {
@@ -300,8 +311,8 @@ impl Run<'_> {
 
     fn stage_one(&self, trunk: &Weights, observe: &mut Observer<'_>) -> Result<(Weights, Score), TrainError> {
         let settings = self.settings;
-        let mut weights = trunk.only(&zoo::layers())?;
-        weights.merge(attention::init(settings.classes, settings.seed));
+        let mut weights = trunk.only(&zoo::layers_of(trunk))?;
+        weights.merge(attention::init_with(zoo::FEATURES, settings.attention, settings.classes, settings.seed));
         if let Some(sharpness) = settings.sharpness {
             weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));
         }

@@ -14,7 +14,7 @@ use models_train::choice::Choice;
 use models_train::dataset::{Folder, input_size};
 use models_train::export::{self, Ingredients};
 use models_train::near::TrunkEmbed;
-use models_train::progress::{Course, Progress, Stage};
+use models_train::progress::{Course, Observer, Progress, Stage};
 use models_train::reference;
 use models_train::samples::{Samples, Subset};
 use models_train::split::{Side, cut_strictly};
@@ -49,7 +49,14 @@ pub(super) fn train(
     };
     let files = args.options.teach(files.resized(&preprocess))?;
     let labels: Vec<usize> = (0..files.len()).map(|index| files.label(index)).collect();
-    let Cut { learn, select, groups } = cut(args, &folder, &trunk, &labels, watch)?;
+    let how = Cutting {
+        // A trunk that has not learned to see finds nothing alike, or everything.
+        near: !args.options.no_near && !args.fit.from_scratch,
+        seed: args.seed,
+        threads: args.threads(),
+    };
+    let observe = &mut |progress: &Progress| watch.progress(progress);
+    let Cut { learn, select, groups } = cut(&how, &folder, &trunk, &labels, observe)?;
     let choice = Choice::by(&groups);
     let mut network = choice.note(&groups);
     if !network.is_empty() {
@@ -125,13 +132,21 @@ pub(super) fn train(
 }
 
 /// The learning side, cut.
-struct Cut {
+pub(in crate::cli) struct Cut {
     /// Indices to learn from.
-    learn: Vec<usize>,
+    pub(in crate::cli) learn: Vec<usize>,
     /// Indices to choose by.
-    select: Vec<usize>,
+    pub(in crate::cli) select: Vec<usize>,
     /// The group of each of the latter.
-    groups: Vec<usize>,
+    pub(in crate::cli) groups: Vec<usize>,
+}
+
+/// How the learning side is cut.
+pub(in crate::cli) struct Cutting {
+    /// Look for near duplicates.
+    pub(in crate::cli) near: bool,
+    pub(in crate::cli) seed: u64,
+    pub(in crate::cli) threads: Option<usize>,
 }
 
 impl Cut {
@@ -143,26 +158,25 @@ impl Cut {
 
 /// Images to learn from and to choose by, with nothing that belongs together on both sides: groups of the list, the same bytes, near
 /// duplicates.
-fn cut(
-    args: &Args,
+pub(in crate::cli) fn cut(
+    how: &Cutting,
     folder: &Folder,
     trunk: &Weights,
     labels: &[usize],
-    watch: &mut Watch<'_>,
+    observe: &mut Observer<'_>,
 ) -> Result<Cut, TrainError> {
     let named = folder.groups(Some(Side::Train))?;
-    // A trunk that has not learned to see finds nothing alike, or everything.
-    if args.options.no_near || args.fit.from_scratch {
-        return Ok(Cut::new(cut_strictly(labels, &[&named], SELECTION, args.seed).0, &named));
+    if !how.near {
+        return Ok(Cut::new(cut_strictly(labels, &[&named], SELECTION, how.seed).0, &named));
     }
-    let embed = TrunkEmbed::new(&trunk.only(&mobilenet_v3_small::layers())?, args.threads())?;
+    let embed = TrunkEmbed::new(&trunk.only(&mobilenet_v3_small::layers())?, how.threads)?;
     let look = Look { embed: Some(&embed), cosine: None };
     let mut course = Course::new(labels.len(), None, 0);
     let (near, alike) = near_groups(folder, Side::Train, &look, &mut |seen| {
         course.reach(seen);
-        watch.progress(&Progress::share(Stage::Features, course.done(), course.eta()))
+        observe(&Progress::share(Stage::Features, course.done(), course.eta()))
     })?;
-    let (sides, by) = cut_strictly(labels, &[&near, &named], SELECTION, args.seed);
+    let (sides, by) = cut_strictly(labels, &[&near, &named], SELECTION, how.seed);
     match by {
         0 if alike > 0 => {
             tracing::info!("{alike} images have near duplicates, which stay together in the selection cut");
@@ -185,7 +199,7 @@ fn weighted<'a>(learn: &'a dyn Samples, classes: usize, beta: f64) -> Result<(Ve
 }
 
 /// The finished bundle on the test side: a figure to report, by which nothing is chosen.
-fn measure(folder: &Folder, bundle: &Bundle) -> Result<Report, TrainError> {
+pub(in crate::cli) fn measure(folder: &Folder, bundle: &Bundle) -> Result<Report, TrainError> {
     let test = folder.files(Some(Side::Test), &folder.classes)?;
     let options = SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() };
     evaluate(&Predictor::load(bundle.clone(), &options)?, &test, None)

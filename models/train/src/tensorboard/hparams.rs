@@ -10,6 +10,7 @@ use super::proto::{
 };
 use super::writer::now;
 use crate::schedule::Schedule;
+use crate::search::Point;
 
 /// The tags under which the plugin looks.
 const EXPERIMENT: &str = "_hparams_/experiment";
@@ -23,7 +24,7 @@ const NUMBER: i32 = 3;
 
 /// The columns that settings have. TensorBoard takes them from whichever run it reads first, so every run names all of them, those of
 /// another kind of training too.
-const COLUMNS: [(&str, i32, &str); 27] = [
+const COLUMNS: [(&str, i32, &str); 32] = [
     ("network", TEXT, "what the trunk is"),
     ("seed", NUMBER, "decides every random choice"),
     ("size", NUMBER, "input pixels each way"),
@@ -51,16 +52,23 @@ const COLUMNS: [(&str, i32, &str); 27] = [
     ("from_scratch", FLAG, "random weights at the start"),
     ("overkill", NUMBER, "good parts: share that may be rejected"),
     ("fine", FLAG, "good parts: finer grids too"),
+    ("left_out", NUMBER, "search: blocks of the trunk that are left out"),
+    ("width", NUMBER, "search: share of the channels inside blocks"),
+    ("attention", NUMBER, "search: channels inside the attention"),
+    ("sharpness", NUMBER, "search: the pooling's sharpness at the start"),
+    ("augment_strength", NUMBER, "search: random changes, in multiples of the usual"),
 ];
 
 /// The columns that figures have: their tags among the scalars, and what they are called.
-const FIGURES: [(&str, &str); 6] = [
+const FIGURES: [(&str, &str); 8] = [
     (SELECTION_ACCURACY, "selection accuracy"),
     (SELECTION_LOSS, "selection loss"),
     (TEST_ACCURACY, "test accuracy"),
     (TEST_ESCAPES, "test escapes"),
     (PASTED_AUROC, "AUROC, pasted"),
     (HELD_OUT_OVERKILL, "overkill, held out"),
+    (SEARCH_MISSES, "search: misses"),
+    (SEARCH_LATENCY, "search: latency in ms"),
 ];
 /// Share of the selection set that the finished bundle has right.
 pub const SELECTION_ACCURACY: &str = "final/selection_accuracy";
@@ -74,6 +82,10 @@ pub const TEST_ESCAPES: &str = "final/test_escape_rate";
 pub const PASTED_AUROC: &str = "final/pasted_auroc";
 /// Good parts: share of held-out parts beyond the threshold.
 pub const HELD_OUT_OVERKILL: &str = "final/held_out_overkill";
+/// Search: share of bad parts that pass on the selection set, or of images that are named wrong where no label passes a part.
+pub const SEARCH_MISSES: &str = "final/search_misses";
+/// Search: time of a verdict on this machine.
+pub const SEARCH_LATENCY: &str = "final/search_latency_ms";
 
 /// A setting.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +135,20 @@ impl Settings {
             .with_number("hard_examples", Some(tidy(settings.boost)))
             .with_number("minutes", settings.limit.map(|limit| limit.as_secs_f64() / 60.0))
             .with("sampling", Setting::Text(settings.sampling.to_string()))
+    }
+
+    /// Those of a network that was searched for, after so many rounds.
+    pub fn of_point(point: &Point, rounds: u32) -> Settings {
+        Settings::default()
+            .with_number("size", Some(f64::from(point.size)))
+            .with_number("left_out", Some(point.left_out as f64))
+            .with_number("width", Some(point.width))
+            .with_number("attention", Some(point.attention as f64))
+            .with_number("sharpness", Some(point.sharpness))
+            .with_number("head_rate", Some(point.head_rate))
+            .with_number("rate", Some(point.rate))
+            .with_number("augment_strength", Some(point.augment))
+            .with_number("epochs", Some(f64::from(rounds)))
     }
 
     /// Adds what is about all layers learning.
@@ -218,7 +244,8 @@ mod tests {
         settings.limit = Some(std::time::Duration::from_secs(90));
         let Settings(all) = Settings::of(&settings, 60).with_all_layers(&settings, 60);
         assert!(all.len() > 18 && all["smoothing"] == Setting::Number(0.05) && all["minutes"] == Setting::Number(1.5));
-        for (name, setting) in all {
+        let Settings(searched) = Settings::of_point(&Point::usual(64), 50);
+        for (name, setting) in all.into_iter().chain(searched) {
             let kind = match setting {
                 Setting::Text(_) => TEXT,
                 Setting::Flag(_) => FLAG,
