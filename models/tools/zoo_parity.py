@@ -2,7 +2,7 @@
 random weights that `models/src/zoo/tensors.rs` makes as well. Run once for each new network or version:
 
     python3 -m venv venv
-    venv/bin/pip install torch torchvision keras efficientnet-lite-pytorch numpy
+    venv/bin/pip install torch torchvision keras efficientnet-lite-pytorch timm numpy
     venv/bin/python models/tools/zoo_parity.py models/tests/data/zoo.json [NAME ...]
 
 With names only those networks are computed anew. Everything runs in 64-bit floats on weights that are exact in 32 bits.
@@ -12,6 +12,11 @@ With names only those networks are computed anew. Everything runs in 64-bit floa
 
 writes the same weights as these programs save them, 1.5 GB of all formats that are read; with INSPECTD_ZOO_FILES=DIR the test
 `files_of_the_sources_give_their_logits` builds the graphs of them.
+
+    venv/bin/python models/tools/zoo_parity.py --timm models/tests/data/timm.txt DIR/timm [NAME ...]
+
+puts the same weights into timm's networks, shows that their logits are the sources' to 1e-9 of the largest one, writes the names and shapes
+of their tensors, and has timm save them; the test `files_that_timm_saved_give_the_sources_logits` reads these from INSPECTD_ZOO_FILES=DIR.
 """
 
 import json
@@ -22,6 +27,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 import numpy as np
+import timm
 import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet as EfficientNetLite
@@ -48,6 +54,21 @@ KERAS = {
     "vgg19": keras.applications.VGG19,
     "xception": keras.applications.Xception,
 }
+# What timm calls the networks that compute the same, and in which of its formats the weights are saved.
+TIMM = {
+    "efficientnet_b0": ("efficientnet_b0", True),
+    "efficientnet_b4": ("efficientnet_b4", False),
+    "efficientnet_b7": ("efficientnet_b7", True),
+    "efficientnet_lite0": ("tf_efficientnet_lite0", True),
+    "mobilenet_v2": ("mobilenetv2_100", False),
+    "mobilenet_v3_large": ("mobilenetv3_large_100", True),
+    "mobilenet_v3_small": ("mobilenetv3_small_100", False),
+    "resnet50": ("resnet50", True),
+    "vit_b_16": ("vit_base_patch16_224", True),
+}
+# What is subtracted from the pixels that torchvision's ViT takes, and by what they are divided then.
+MEAN = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)
+STD = torch.tensor([0.229, 0.224, 0.225], dtype=torch.float64)
 
 
 def uniform(name, count):
@@ -196,9 +217,108 @@ def save(folder, name):
         torch.save(model.state_dict(), path + ".pth")
 
 
+def of_source(name):
+    """The source's tensors in the order in which they are used, and what its batch norms add to the variance."""
+    model = torch_model(name).double()
+    epsilons = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} or {0.0}
+    state = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    if name == "vit_b_16":
+        state = {"conv_proj.weight": None, "conv_proj.bias": None, "class_token": None, **state}
+        state = {key: model.state_dict()[key] for key in state}
+    return list(state.items()), epsilons.pop()
+
+
+def in_order(model):
+    """The names of timm's tensors in the order in which they are used."""
+    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
+    if "pos_embed" in names:
+        first = ["patch_embed.proj.weight", "patch_embed.proj.bias", "cls_token", "pos_embed"]
+        names = first + [name for name in names if name not in first]
+    return names
+
+
+def timm_model(name):
+    """timm's network with the source's weights, in 64-bit floats."""
+    model = timm.create_model(TIMM[name][0], pretrained=False).double().eval()
+    epsilons = {module.eps for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} or {0.0}
+    (tensors, epsilon), names, own = of_source(name), in_order(model), epsilons.pop()
+    assert len(tensors) == len(names), f"{name}: {len(tensors)} tensors, timm has {len(names)}"
+    state = {}
+    for (source, value), theirs in zip(tensors, names):
+        wanted = model.state_dict()[theirs].shape
+        # A dense layer behind the average is a convolution on each cell.
+        assert value.shape == wanted or (*value.shape, 1, 1) == tuple(wanted), f"{source} {value.shape}, {theirs} {wanted}"
+        state[theirs] = value.reshape(wanted) + (epsilon - own if theirs.endswith("running_var") else 0.0)
+    mean, std = pixels(model)
+    if name == "vit_b_16":
+        kernel = state["patch_embed.proj.weight"]
+        state["patch_embed.proj.bias"] = state["patch_embed.proj.bias"] + (kernel.sum((2, 3)) * ((mean - MEAN) / STD)).sum(1)
+        state["patch_embed.proj.weight"] = kernel * (std / STD).reshape(1, 3, 1, 1)
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def pixels(model):
+    """Mean and deviation of the pixels that timm gives to these weights."""
+    return [torch.tensor(model.pretrained_cfg[it], dtype=torch.float64) for it in ("mean", "std")]
+
+
+def listed(model):
+    """Names and shapes of timm's tensors: a line for each block, `.*` for the four of a batch norm."""
+    lines = {}
+    for name in in_order(model):
+        shape = "x".join(map(str, model.state_dict()[name].shape))
+        path = name.split(".")
+        # blocks.STAGE.BLOCK, of a transformer blocks.BLOCK.
+        depth = 0 if path[0] != "blocks" else 3 if path[2].isdigit() else 2
+        block, rest = ".".join(path[:depth]), ".".join(path[depth:])
+        layer = rest.rpartition(".")[0]
+        parts = lines.setdefault(block or ("last" if len(lines) > 1 else "first"), [])
+        if f"{'.'.join(path[:-1])}.running_var" in model.state_dict():
+            rest = f"{layer}.*"
+        if f"{rest}={shape}" not in parts:
+            parts.append(f"{rest}={shape}")
+    return "".join(f"{block}: {' '.join(parts)}\n" for block, parts in lines.items())
+
+
+def compare_timm(name):
+    """The largest difference between timm's logits and the source's, as a share of the largest one."""
+    model = timm_model(name)
+    logits, _ = of_torch(name)
+    values = torch.from_numpy(image(name, SIZES.get(name, 96))).double()
+    if name == "vit_b_16":
+        (mean, std), channels = pixels(model), (3, 1, 1)
+        values = (values * STD.reshape(channels) + (MEAN - mean).reshape(channels)) / std.reshape(channels)
+    with torch.no_grad():
+        theirs = model(values)[0].numpy()
+    difference = float(np.abs(theirs - logits).max() / np.abs(logits).max())
+    print(f"{name}: timm's {TIMM[name][0]} differs by {difference:.1e} of the largest logit", flush=True)
+    assert difference <= 1e-9, name
+    return model
+
+
+def compare_with_timm(path, folder, *names):
+    os.makedirs(folder, exist_ok=True)
+    lists = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            sections = file.read().split("# ")[1:]
+        lists = {section.partition(" ")[0]: section.partition("\n")[2] for section in sections}
+    for name in names or TIMM:
+        model = compare_timm(name)
+        lists[name] = listed(model)
+        timm.models.save_for_hf(model.float(), os.path.join(folder, name), safe_serialization=TIMM[name][1])
+    with open(path, "w") as file:
+        for name in sorted(lists):
+            file.write(f"# {name} timm {version('timm')} {TIMM[name][0]}\n{lists[name]}")
+
+
 def main(path, *names):
     keras.config.set_image_data_format("channels_last")
     everything = sorted([*TORCHVISION, *KERAS, "efficientnet_lite0"])
+    if path == "--timm":
+        compare_with_timm(*names)
+        return
     if path == "--files":
         folder, *names = names
         os.makedirs(folder, exist_ok=True)

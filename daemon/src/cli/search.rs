@@ -157,6 +157,7 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
     };
     let mut networks = Networks {
         samples: &samples,
+        plain: &files,
         sides: (learn, select),
         classes: &classes,
         trunk: &origin.trunk,
@@ -169,12 +170,16 @@ pub(super) fn work(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended>
         observe: &mut observe,
         timed: Vec::new(),
     };
-    let terms = [settings.terms(&space), networks.terms()].concat();
+    let preparation = args.preparing.as_ref().map_or("", |preparation| preparation.digest());
+    let prepared = ("preparation by a recipe".to_owned(), preparation.to_owned());
+    let terms = [settings.terms(&space), networks.terms(), vec![prepared]].concat();
     std::fs::create_dir_all(&args.out).with_context(|| format!("the folder `{}`", args.out.display()))?;
     let (journal, past) = Journal::open(&args.out.join(JOURNAL), &terms, &space, args.running.resume)?;
     begin(&networks.folder, &past)?;
+    networks.timed = past.trials.iter().map(|trial| (trial.point, trial.latency_ms)).collect();
     if let Budget::Time(time) = settings.budget {
-        networks.until = Instant::now().checked_add(time.saturating_sub(Duration::from_secs_f64(past.seconds)));
+        let spent = Duration::try_from_secs_f64(past.seconds).unwrap_or(Duration::MAX);
+        networks.until = Instant::now().checked_add(time.saturating_sub(spent));
     }
     let past = match search::run(&settings, &space, (journal, past), &mut networks, &mut tell) {
         Err(error @ SearchError::Stopped) => return Ok(Ended::Stopped(error.to_string())),

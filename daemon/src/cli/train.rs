@@ -80,8 +80,8 @@ pub struct Args {
     /// with inspectd.
     #[arg(long, value_name = "FILE")]
     trunk: Option<PathBuf>,
-    /// `--trunk` holds the weights of this network (`inspectd models zoo`) as its source names them: .pth, .safetensors, Keras' .h5 and
-    /// .keras, ONNX. It stands still, and only the head learns.
+    /// `--trunk` holds the weights of this network (`inspectd models zoo`) as its source names them, or as timm does with its config.json
+    /// beside it: .pth, .safetensors, Keras' .h5 and .keras, ONNX. It stands still, and only the head learns.
     #[arg(long, value_name = "NAME", value_parser = family, requires_all = ["trunk", "data"])]
     #[arg(conflicts_with_all = ["synthetic", "good", "distill", "resume", "preview"])]
     network: Option<&'static Family>,
@@ -293,7 +293,11 @@ pub(super) enum Ended {
 
 /// Trains in a worker process, and shows how far it is. Exit code 0 when the bundle is written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.good.good.is_some() {
+        args.running.alone("good parts are remembered, no gradients are shared out; leave it out with --good")?;
+    }
     if let (Some(folder), Some(data)) = (&args.preview, &args.data) {
+        args.running.alone("a preview learns nothing; leave it out")?;
         return preview::run(args, data, folder);
     }
     args.running.in_worker()
@@ -337,7 +341,6 @@ fn train(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     models::runtime::init(None).context("training ends with expected scores from ONNX Runtime")?;
     args.preparing = args.recipe.preparation()?;
     if let Some(folder) = &args.good.good {
-        args.running.alone("good parts are remembered, no gradients are shared out; leave it out with --good")?;
         is_folder(&args.out)?;
         return good::run(&args, folder).map(Ended::Done);
     }

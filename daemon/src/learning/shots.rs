@@ -5,6 +5,8 @@ use models::bundle::Bundle;
 use models::heads::prototypes::{self, Prototypes};
 use models::predictor::Predictor;
 use models::runtime::{Provider, SessionOptions};
+use models::weights::Weights;
+use models::zoo::mobilenet_v3_small::refuse_cut;
 use models_train::TrainError;
 use models_train::few_shot::learn;
 use models_train::samples::{Class, Sample, Samples};
@@ -18,6 +20,9 @@ const PARTS: usize = 200;
 /// # Errors
 /// The bundle's network is not ours.
 pub fn head_of(bundle: &Bundle) -> anyhow::Result<Prototypes> {
+    if let Ok(weights) = Weights::from_graph(&bundle.graph) {
+        refuse_cut(&weights).with_context(|| format!("the model `{}`", bundle.manifest.name))?;
+    }
     match prototypes::read(bundle)? {
         Some(head) => Ok(head),
         None => foreign_background(bundle),

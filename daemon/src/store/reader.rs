@@ -59,7 +59,12 @@ impl Reader {
         let at = u64::from(position.offset);
         let file = self.file(position).map_err(|e| damaged(e.to_string()))?;
         let mut bytes = vec![0; AT_ONCE];
-        let here = file.read_at(&mut bytes, at).map_err(|e| damaged(e.to_string()))?;
+        let here = loop {
+            match file.read_at(&mut bytes, at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|e| damaged(e.to_string()))?,
+            }
+        };
         bytes.truncate(here);
         let Some((head, begun)) = bytes.split_first_chunk::<FRAME_HEAD>() else {
             return Err(damaged("the file ends there".into()));

@@ -34,7 +34,8 @@ use unit::Wishes;
 pub use mailbox::{Mailbox, Request};
 pub use unit::UnitWorker;
 
-/// What is put into a worker's environment: no graphics card is there for it, since the line has the only one that it may rely on.
+/// What is put into a worker's environment: no graphics card is there for it, since the line has the only one that it may rely on. Not in a
+/// build that learns on one: whoever makes it means that.
 const WITHOUT_GPU: (&str, &str) = ("CUDA_VISIBLE_DEVICES", "");
 
 /// Lines of a worker's standard error that are kept for its obituary.
@@ -197,7 +198,7 @@ impl Worker {
             command.arg("--idle");
         }
         // A group of its own: Ctrl-C reaches the parent alone, which passes it on.
-        command.args(&job.arguments).process_group(0).env(WITHOUT_GPU.0, WITHOUT_GPU.1);
+        command.args(&job.arguments).process_group(0).envs((!models_train::fit::ON_GPU).then_some(WITHOUT_GPU));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;

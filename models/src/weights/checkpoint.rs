@@ -10,13 +10,18 @@ use super::keras::{self, KerasFile};
 use super::torch_file::TorchFile;
 use super::{Tensor, Weights, WeightsError, safetensors};
 use crate::graph::GraphError;
-use crate::zoo::{Spec, Tensors};
+use crate::zoo::{Beside, Family, Spec, Tensors, Timm};
 
 /// The largest published file of a family of the zoo, VGG19's, has 575 MB.
 const MAX_FILE_BYTES: u64 = 2 << 30;
 
 /// A file's tensors, read one at a time.
-pub struct Checkpoint<'a>(Kind<'a>);
+pub struct Checkpoint<'a> {
+    kind: Kind<'a>,
+    beside: Beside,
+    /// Of the family that it is read for, where its names are timm's.
+    timm: Option<Timm>,
+}
 
 enum Kind<'a> {
     Torch(Box<TorchFile<'a>>),
@@ -52,7 +57,7 @@ impl<'a> Checkpoint<'a> {
             let archive = ZipArchive::new(Cursor::new(bytes));
             let keras = archive.ok().filter(|archive| archive.index_for_name(keras::ENTRY).is_some());
             if let Some(mut archive) = keras {
-                return Ok(Checkpoint(Kind::Keras(KerasFile::open_archive(&mut archive)?)));
+                return Ok(Kind::Keras(KerasFile::open_archive(&mut archive)?).alone());
             }
         }
         let kind = if TorchFile::looks_like(bytes) {
@@ -67,7 +72,45 @@ impl<'a> Checkpoint<'a> {
                 other => other,
             })?)
         };
-        Ok(Checkpoint(kind))
+        Ok(kind.alone())
+    }
+
+    /// The same with what stands beside the file at `path`: what timm saves needs its `config.json`.
+    ///
+    /// # Errors
+    /// [`WeightsError::Io`] where that cannot be read.
+    pub fn beside(self, path: &Path) -> Result<Checkpoint<'a>, WeightsError> {
+        Ok(Checkpoint { beside: Beside::read(path)?, ..self })
+    }
+}
+
+impl<'a> Kind<'a> {
+    fn alone(self) -> Checkpoint<'a> {
+        Checkpoint { kind: self, beside: Beside::default(), timm: None }
+    }
+
+    /// Whether it has a tensor of this name. Keras has names with slashes, as nobody else.
+    fn holds(&self, name: &str) -> bool {
+        match self {
+            Kind::Torch(file) => file.holds(name),
+            Kind::Safetensors(file) => file.tensor(name).is_ok(),
+            Kind::Keras(_) => false,
+            Kind::Onnx(weights) => weights.0.contains_key(name),
+        }
+    }
+
+    fn tensor(&mut self, spec: &Spec) -> Result<Tensor, WeightsError> {
+        let Spec { name, shape, .. } = spec;
+        let tensor = match self {
+            Kind::Torch(file) => file.tensor(name, shape)?,
+            Kind::Safetensors(file) => safetensors::tensor(file, name, shape)?,
+            Kind::Keras(file) => file.tensor(spec)?,
+            Kind::Onnx(weights) => weights.expect(name, shape).map_err(unfolded)?.clone(),
+        };
+        match tensor.data.iter().all(|value| value.is_finite()) {
+            true => Ok(tensor),
+            false => Err(WeightsError::NotFinite(name.clone())),
+        }
     }
 }
 
@@ -83,17 +126,15 @@ fn unfolded(error: WeightsError) -> WeightsError {
 }
 
 impl Tensors for Checkpoint<'_> {
+    fn begin(&mut self, family: &Family) -> Result<(), WeightsError> {
+        self.timm = Timm::of(family, |name| self.kind.holds(name), &self.beside)?;
+        Ok(())
+    }
+
     fn tensor(&mut self, spec: &Spec) -> Result<Tensor, WeightsError> {
-        let Spec { name, shape, .. } = spec;
-        let tensor = match &mut self.0 {
-            Kind::Torch(file) => file.tensor(name, shape)?,
-            Kind::Safetensors(file) => safetensors::tensor(file, name, shape)?,
-            Kind::Keras(file) => file.tensor(spec)?,
-            Kind::Onnx(weights) => weights.expect(name, shape).map_err(unfolded)?.clone(),
-        };
-        match tensor.data.iter().all(|value| value.is_finite()) {
-            true => Ok(tensor),
-            false => Err(WeightsError::NotFinite(name.clone())),
+        match &self.timm {
+            Some(timm) => timm.tensor(spec, |theirs| self.kind.tensor(theirs)),
+            None => self.kind.tensor(spec),
         }
     }
 }

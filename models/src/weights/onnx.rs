@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Layer, Tensor, Weights, WeightsError};
 use crate::graph::ModelProto;
 use crate::graph::proto::{FLOAT, FLOAT16, NodeProto, TensorProto};
+use crate::zoo::mobilenet_v3_small;
 
 impl Weights {
     /// All constants of a graph by name; of one that this program built those are trunk and head.
@@ -25,7 +26,11 @@ pub(super) fn trunk(model: &[u8], layers: &[Layer]) -> Result<Weights, WeightsEr
     let model = ModelProto::read(model)?;
     let first = format!("{}.weight", layers[0].name);
     match model.graph().initializer.iter().any(|tensor| tensor.name == first) {
-        true => named(&model)?.only(layers),
+        true => {
+            let weights = named(&model)?;
+            mobilenet_v3_small::refuse_cut(&weights)?;
+            weights.only(layers)
+        }
         false => by_order(&model, layers)?.only(layers),
     }
 }

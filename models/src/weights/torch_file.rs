@@ -64,6 +64,10 @@ impl<'a> TorchFile<'a> {
         Ok(TorchFile { storages, pickle, tensors })
     }
 
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// The values of a tensor of this shape, whatever its strides in the file.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
         let id = *self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.into()))?;

@@ -105,7 +105,7 @@ impl Family {
     pub(super) fn begin<'a>(
         &self,
         size: usize,
-        tensors: Option<&'a mut dyn Tensors>,
+        mut tensors: Option<&'a mut dyn Tensors>,
     ) -> Result<(Net<'a>, Map), WeightsError> {
         let most = if self.least == self.size { self.size } else { 2048 };
         if !(self.least..=most).contains(&size) {
@@ -113,6 +113,9 @@ impl Family {
                 "{} takes inputs of {} to {most} pixels each way, not {size}",
                 self.name, self.least
             )));
+        }
+        if let Some(tensors) = &mut tensors {
+            tensors.begin(self)?;
         }
         let mut net = Net::new(self.name, self.style, tensors);
         let image = Map { name: net.graph.input(INPUT, &[1, 3, size, size]), channels: 3, size: [size; 2] };

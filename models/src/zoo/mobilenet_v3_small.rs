@@ -140,6 +140,21 @@ pub fn is_whole(weights: &Weights) -> bool {
     blocks_of(weights).into_iter().eq(BLOCKS.iter().copied().enumerate())
 }
 
+/// Refuses the weights of a cut trunk where a whole one is needed.
+///
+/// # Errors
+/// [`WeightsError::Invalid`]; what is none of our trunk's weights at all is let through.
+pub fn refuse_cut(weights: &Weights) -> Result<(), WeightsError> {
+    match !is_whole(weights) && weights.only(&layers_of(weights)).is_ok() {
+        true => Err(WeightsError::Invalid(
+            "its trunk was cut by a search for a quicker network (docs/SEARCH.md), and this needs a whole one: take the bundle, or the \
+             trunk, that the search began with, or train one by `inspectd train`"
+                .into(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// All convolutions of the whole trunk, in the order in which they run.
 pub fn layers() -> Vec<Layer> {
     layers_of_blocks(BLOCKS.iter().copied().enumerate())

@@ -19,6 +19,9 @@ mod recipe;
 mod resnet50;
 mod resnet_v2;
 mod tensors;
+mod timm;
+mod timm_config;
+mod timm_names;
 mod vgg19;
 mod vit;
 mod xception;
@@ -27,6 +30,8 @@ pub use family::{Books, Family, INPUT, LOGITS, Published};
 pub use frozen::{Frozen, MAP, STRIDE};
 pub use recipe::{Order, Recipe};
 pub use tensors::{Random, Role, Source, Spec, Tensors};
+pub(crate) use timm::Timm;
+pub(crate) use timm_config::Beside;
 
 /// Classes of ImageNet.
 pub const CLASSES: usize = 1000;

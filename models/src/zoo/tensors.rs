@@ -1,5 +1,6 @@
 //! The tensors of a network as its source names and counts them, and random ones that other programs can make as well.
 
+use super::family::Family;
 use crate::weights::{Tensor, Weights, WeightsError};
 
 /// Whose definition of a network is followed, in every detail.
@@ -94,6 +95,14 @@ impl Source {
 
 /// Where the values come from.
 pub trait Tensors {
+    /// Says whose tensors will be asked for, before the first one.
+    ///
+    /// # Errors
+    /// When they are known to be another network's.
+    fn begin(&mut self, _family: &Family) -> Result<(), WeightsError> {
+        Ok(())
+    }
+
     /// The tensor of this name and shape.
     ///
     /// # Errors

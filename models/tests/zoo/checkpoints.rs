@@ -18,13 +18,17 @@ fn values(spec: &Spec) -> Vec<u8> {
 }
 
 fn safetensors(specs: &[Spec]) -> Vec<u8> {
+    safetensors_of(specs.iter().map(|spec| (spec.name.clone(), spec.shape.clone(), values(spec))))
+}
+
+/// A file of these names, shapes and bytes.
+pub(crate) fn safetensors_of(tensors: impl Iterator<Item = (String, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     header.insert("__metadata__".into(), json!({ "format": "pt" }));
-    for spec in specs {
+    for (name, shape, values) in tensors {
         let from = data.len();
-        data.extend(values(spec));
-        let entry = json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [from, data.len()] });
-        header.insert(spec.name.clone(), entry);
+        data.extend(values);
+        header.insert(name, json!({ "dtype": "F32", "shape": shape, "data_offsets": [from, data.len()] }));
     }
     let header = serde_json::to_vec(&header).unwrap();
     [&(header.len() as u64).to_le_bytes(), &header[..], &data].concat()

@@ -8,3 +8,4 @@ mod keras;
 mod parity;
 mod published;
 mod recipes;
+mod timm;

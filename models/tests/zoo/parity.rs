@@ -2,6 +2,7 @@
 //! `models/tools/zoo_parity.py`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use models::graph::check;
 use models::runtime::Probe;
@@ -104,7 +105,8 @@ fn files_of_the_sources_give_their_logits() {
         println!("SKIPPED: INSPECTD_ZOO_FILES names no folder of files by `models/tools/zoo_parity.py --files`");
         return;
     };
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
     files.sort();
     assert_eq!(files.len(), models::zoo::ALL.len());
     for path in files {
@@ -113,5 +115,25 @@ fn files_of_the_sources_give_their_logits() {
         println!("{file}");
         let difference = difference(file.split('.').next().unwrap(), &mut Checkpoint::open(&bytes).unwrap());
         assert!(difference <= ALLOWED, "{file}: {difference}");
+    }
+}
+
+/// The same weights as timm's own networks saved them, a folder each: `zoo_parity.py --timm`.
+#[test]
+fn files_that_timm_saved_give_the_sources_logits() {
+    let folder = std::env::var_os("INSPECTD_ZOO_FILES").map(|folder| Path::new(&folder).join("timm"));
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
+        println!("SKIPPED: INSPECTD_ZOO_FILES names no folder with files by `models/tools/zoo_parity.py --timm`");
+        return;
+    };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let files = ["model.safetensors", "pytorch_model.bin"].map(|file| entry.path().join(file));
+        let path = files.iter().find(|file| file.is_file()).unwrap();
+        let bytes = Checkpoint::read(path).unwrap();
+        let mut weights = Checkpoint::open(&bytes).unwrap().beside(path).unwrap();
+        let difference = difference(&name, &mut weights);
+        assert!(difference <= ALLOWED, "{name}: {difference}");
     }
 }

@@ -154,6 +154,37 @@ impl Checkpoint {
         }
     }
 
+    /// Keeps a copy of what is there beside it, unless there is one from before.
+    pub(crate) fn put_aside(&self) -> Result<(), TrainError> {
+        let aside = self.aside();
+        if !self.exists() || aside.exists() {
+            return Ok(());
+        }
+        let new = with_ending(&self.path, ".aside.new");
+        std::fs::copy(&self.path, &new).and_then(|_| std::fs::rename(&new, &aside)).map_err(TrainError::io(aside))
+    }
+
+    /// Puts the copy back in its place. Where nothing was there when it should have been made (`was` says), nothing is there again.
+    pub(crate) fn take_back(&self, was: bool) -> Result<(), TrainError> {
+        let taken = match was {
+            true => std::fs::rename(self.aside(), &self.path),
+            false => std::fs::remove_file(&self.path),
+        };
+        match taken {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(TrainError::io(&self.path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The copy is needed no more.
+    pub(crate) fn forget_aside(&self) {
+        let _there_may_be_none = std::fs::remove_file(self.aside());
+    }
+
+    fn aside(&self) -> PathBuf {
+        with_ending(&self.path, ".aside")
+    }
+
     /// Removes it, once the bundle is written.
     pub fn remove(&self) {
         for path in [self.path.clone(), with_ending(&self.path, ".new"), self.lock_path()] {

@@ -10,6 +10,8 @@ use models::heads::{attention, border};
 use models::runtime::Probe;
 use models::weights::{Tensor, Weights};
 use models::zoo::{Frozen, MAP};
+use prost::Message;
+use sha2::{Digest, Sha256};
 
 use crate::batch::{Prepare, Targets};
 use crate::error::TrainError;
@@ -71,6 +73,18 @@ impl Still for Looker<'_> {
     }
 }
 
+/// What several processes must have alike, as text.
+fn words(settings: &Settings, trunk: &Frozen, data: &Data<'_>) -> String {
+    let Settings { classes, preprocess, seed, augment, loss, sampling, shares, boost, sharpness, choice, one, .. } =
+        settings;
+    let (name, channels, learn, select) = (trunk.family.name, trunk.channels, data.learn.len(), data.select.len());
+    let graph: String = Sha256::digest(trunk.model.encode_to_vec()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{name} {channels} {graph} {classes} {preprocess:?} {seed} {augment:?} {loss:?} {sampling} {shares:?} {boost} {sharpness:?} \
+         {choice:?} {one:?} {learn} {select}"
+    )
+}
+
 /// Trains a head. The weights that come out are the head's alone.
 ///
 /// # Errors
@@ -84,11 +98,9 @@ pub fn train(
     check(settings, data)?;
     let start = Instant::now();
     let workers = Workers::new(settings.threads)?.among(settings.peers.clone());
-    let Settings { preprocess, seed, augment, loss, sampling, boost, choice, one, .. } = settings;
-    let (learn, select) = (data.learn.len(), data.select.len());
-    let words =
-        format!("{preprocess:?} {seed} {augment:?} {loss:?} {sampling} {boost} {choice:?} {one:?} {learn} {select}");
-    workers.peers.agree_at_start("settings", &words)?;
+    if !workers.peers.is_alone() {
+        workers.peers.agree_at_start("settings and trunk", &words(settings, trunk, data))?;
+    }
     let mut weights = attention::init_on(trunk.channels, settings.classes, settings.seed);
     if let Some(sharpness) = settings.sharpness {
         weights.insert(attention::SHARPNESS, Tensor::scalar(sharpness));

@@ -79,15 +79,16 @@ impl Results<'_, '_> {
     /// One run a trial that learned. The journal holds all of it, so that a search that went on writes it anew.
     fn tensorboard(&self) -> Result<(), TrainError> {
         let logs = self.out.join(TENSORBOARD);
-        match fs::remove_dir_all(&logs) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(TrainError::Io { path: logs, source });
-            }
-            _ => {}
-        }
         for trial in &self.past.trials {
             let Some(latest) = trial.latest() else { continue };
             let name = format!("trial-{:03}", trial.number);
+            // Its own from before, and nothing else that may lie there.
+            match fs::remove_dir_all(logs.join(&name)) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(TrainError::Io { path: logs.join(name), source });
+                }
+                _ => {}
+            }
             let mut run = Run::create(&logs, &name, &self.out.join(&name))?;
             run.begin(&hparams::Settings::of_point(&trial.point, latest.rounds), &words(&trial.point))?;
             match &latest.failed {

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::bundle::Bundle;
 use models::preprocess::Preprocess;
 use models::weights::Weights;
+use models::zoo::mobilenet_v3_small::refuse_cut;
 use models_train::good::{self, Cost, GoodReport, Parts, Settings, Step};
 use serde_json::{Value, json};
 
@@ -116,6 +117,7 @@ fn onto(
         "the classifier learned from pictures prepared in another way: give the `--recipe` that it was learned with"
     );
     let trunk = Weights::from_graph(&classifier.graph)?;
+    refuse_cut(&trunk).with_context(|| format!("the bundle `{}` to add to", path.display()))?;
     settings.preprocess = Some(classifier.manifest.preprocess.clone());
     let learned = learn(args, parts, &trunk, &settings, log)?;
     let (mut bundle, report, cost) = good::add_memory(classifier, learned)?;

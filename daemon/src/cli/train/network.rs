@@ -25,7 +25,7 @@ impl<'a> Network<'a> {
         }
         let size = args.size.map_or_else(|| family.size.next_multiple_of(STRIDE), |size| size as usize);
         let bytes = Checkpoint::read(path)?;
-        let frozen = family.freeze(size, &mut Checkpoint::open(&bytes)?)?;
+        let frozen = family.freeze(size, &mut Checkpoint::open(&bytes)?.beside(path)?)?;
         Ok(Some(Network { family, path, frozen }))
     }
 

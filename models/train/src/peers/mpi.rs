@@ -2,7 +2,7 @@
 //!
 //! MPI's usual calls wait for ever, and its usual answer to a broken connection is to end the process on the spot. Here every call is one
 //! that does not wait, asked for again and again until it is done or the patience is over, and errors come back as errors. The `mpi` crate
-//! starts and ends MPI; its own requests may neither fail nor be given up, so the four calls are made directly, each with the reason why it
+//! starts and ends MPI; its own requests may neither fail nor be given up, so the calls are made directly, each with the reason why it
 //! is sound. A sum is made on the first process and sent to all, so that no two can have other bytes (MPI promises that of no all-reduce).
 #![allow(unsafe_code)]
 

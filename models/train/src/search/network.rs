@@ -1,8 +1,8 @@
 //! The networks that a search trains: the trunk cut, a head of its own, learned as any training learns and measured as the line measures.
 //!
 //! Each trial has a checkpoint ([`crate::checkpoint`]) in a folder, from which it goes on when it comes to its next rung, and after a kill in
-//! the middle of one. The learning rate falls to its end within each rung, and starts anew from its peak for the next: warm restarts
-//! (Loshchilov and Hutter, "SGDR", ICLR 2017), without which networks of one rung could not be compared.
+//! the middle of one. The learning rate falls to its end within each rung and is raised again for the next, to where its course stands at that
+//! share of the rounds: warm restarts (Loshchilov and Hutter, "SGDR", ICLR 2017), without which networks of one rung could not be compared.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use models::predictor::expectations;
 use models::preprocess::Preprocess;
 use models::weights::{Tensor, Weights};
 use models::zoo::mobilenet_v3_small as zoo;
+use sha2::{Digest, Sha256};
 
 use super::cut::cut;
 use super::error::SearchError;
@@ -50,6 +51,8 @@ pub type SamplesAt<'a> = dyn Fn(&Preprocess) -> Result<Box<dyn Samples + 'a>, Tr
 pub struct Networks<'a> {
     /// The images of the learning side at an input size.
     pub samples: &'a SamplesAt<'a>,
+    /// The same as they are: what a verdict takes is timed on them.
+    pub plain: &'a dyn Samples,
     /// Indices of those to learn from, and of those to measure on.
     pub sides: (Vec<usize>, Vec<usize>),
     /// The labels.
@@ -118,6 +121,7 @@ impl Networks<'_> {
             ("data", self.data_digest.to_owned()),
             ("trunk", digest_of(self.trunk)),
             ("number of images to learn from and to choose by", format!("{} and {}", learn.len(), select.len())),
+            ("cut between these", digest_of_cut(learn, select)),
             ("kind of random changes", format!("{:?}", self.augment)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -165,9 +169,7 @@ impl Networks<'_> {
 
     fn time(&self, point: &Point) -> Result<f64, TrainError> {
         let preprocess = Preprocess::imagenet(point.size);
-        let samples = (self.samples)(&preprocess)?;
-        let some = self.sides.1.iter().copied().take(TIMED).collect();
-        let some = Subset { of: &*samples, indices: some };
+        let some = Subset { of: self.plain, indices: self.sides.1.iter().copied().take(TIMED).collect() };
         let mut draft = self.draft(&self.untaught(point)?, &preprocess, &some)?;
         Ok(latency::measure(&predictor(&mut draft)?, &some)?.verdict.p50)
     }
@@ -179,6 +181,7 @@ impl Networks<'_> {
         let select = Subset { of: &*samples, indices: self.sides.1.clone() };
         let trunk = cut(self.trunk, point.left_out, point.width)?;
         let checkpoint = self.checkpoint(trial);
+        checkpoint.put_aside()?;
         let resume = checkpoint.exists();
         if resume {
             begin_rung(&checkpoint, self.settings(point, before).two.steps(learn.len()))?;
@@ -222,8 +225,18 @@ impl Train for Networks<'_> {
     }
 
     fn train(&mut self, trial: usize, point: &Point, rounds: (u32, u32)) -> Result<Measured, SearchError> {
-        match self.teach(trial, point, rounds) {
-            Err(TrainError::Stopped) if self.is_time_over() => Err(SearchError::TimeOver),
+        let taught = self.teach(trial, point, rounds);
+        let checkpoint = self.checkpoint(trial);
+        match &taught {
+            // What it had learned by its last result is what is kept of it.
+            Err(TrainError::Stopped) if self.is_time_over() => {
+                checkpoint.take_back(rounds.0 > 0).map_err(|error| SearchError::Train(error.into()))?;
+                return Err(SearchError::TimeOver);
+            }
+            Ok(_) => checkpoint.forget_aside(),
+            Err(_) => {}
+        }
+        match taught {
             Err(TrainError::Stopped) => Err(SearchError::Stopped),
             // Rates that are too high are found out so.
             Err(error @ (TrainError::Diverged(_) | TrainError::NothingLearned { .. })) => {
@@ -234,7 +247,13 @@ impl Train for Networks<'_> {
     }
 }
 
-/// Lets early stopping begin anew on a rung: the rate starts from its peak again, and the loss rises with it for a while. A checkpoint from
+/// Which images are on which side, in a few letters.
+fn digest_of_cut(learn: &[usize], select: &[usize]) -> String {
+    let digest = Sha256::digest(format!("{learn:?} {select:?}"));
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Lets early stopping begin anew on a rung: the rate is raised again, and the loss rises with it for a while. A checkpoint from
 /// the middle of a rung, beyond these steps, is left as it is.
 fn begin_rung(checkpoint: &Checkpoint, steps: usize) -> Result<(), TrainError> {
     let (state, parts) = checkpoint.read()?.open(|_: &State| true)?;

@@ -1,7 +1,7 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
-//!            [teach-boxes] [align] [pretrain]
+//!            [teach-boxes] [align] [pretrain] [search]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -12,6 +12,7 @@ mod good;
 mod imbalance;
 mod pointing;
 mod pretrain;
+mod search;
 mod small_defects;
 mod teach_boxes;
 
@@ -89,6 +90,12 @@ fn main() -> ExitCode {
             None => println!("SKIPPED: pretrain on steel (INSPECTD_DATA is not set)"),
         }
         pretrain::elpv(&binary, &mut bounds);
+    }
+    if wants("search") {
+        match system_tests::data() {
+            Some(data) => search::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
+            None => println!("SKIPPED: search (INSPECTD_DATA is not set)"),
+        }
     }
     if wants("attack") {
         attack::run(&binary, &mut bounds);
