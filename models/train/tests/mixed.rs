@@ -4,7 +4,7 @@ mod lines;
 
 use std::path::Path;
 
-use burn::optim::{ModuleOptimizer, SgdConfig};
+use burn::optim::SgdConfig;
 use lines::{Lines, SHIPPED, SIDE};
 use models::heads::attention;
 use models::preprocess::Preprocess;
@@ -34,7 +34,7 @@ fn moved(workers: &Workers, before: &Weights, trunk: Precision, times: f32) -> V
     let preprocess = Preprocess::imagenet(SIDE as u32);
     let prepare = Prepare { samples: &samples, classes: 2, preprocess: &preprocess, augment: None, seed: 0 };
     let net = Net::from_weights(before, 2, &workers.device).expect("whole");
-    let mut optimizer = ModuleOptimizer::from(SgdConfig::new().init());
+    let mut optimizer = SgdConfig::new().init();
     let tickets: Vec<(u64, usize)> = (0..4).map(|index| (0, index)).collect();
     let learn = |net: &Net, part: &[(u64, usize)]| {
         let (batch, targets) = prepare.batch(part)?;

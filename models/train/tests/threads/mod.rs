@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use models_train::peers::{Link, Lost, Peers};
@@ -35,18 +35,19 @@ pub(crate) fn together<T: Send>(
 /// One of the threads: it sends to each, and hears from each on a channel of its own.
 struct Thread {
     rank: usize,
-    to: Vec<Sender<Vec<u8>>>,
+    to: Vec<SyncSender<Vec<u8>>>,
     from: Mutex<Vec<Receiver<Vec<u8>>>>,
     fate: Fate,
     sums: AtomicUsize,
 }
 
 fn linked(ranks: usize, fate: impl Fn(usize) -> Fate) -> Vec<Thread> {
-    let mut to: Vec<Vec<Sender<Vec<u8>>>> = (0..ranks).map(|_| Vec::new()).collect();
+    let mut to: Vec<Vec<SyncSender<Vec<u8>>>> = (0..ranks).map(|_| Vec::new()).collect();
     let mut from: Vec<Vec<Receiver<Vec<u8>>>> = (0..ranks).map(|_| Vec::new()).collect();
     for sender in &mut to {
         for receivers in &mut from {
-            let (send, receive) = channel();
+            // They keep step: no more than a word or two wait.
+            let (send, receive) = sync_channel(16);
             sender.push(send);
             receivers.push(receive);
         }
