@@ -77,7 +77,7 @@ mod tests {
         Standing { trial, miss, loss, latency_ms }
     }
 
-    fn numbers(standings: Vec<Standing>) -> Vec<usize> {
+    fn numbers(standings: &[Standing]) -> Vec<usize> {
         standings.iter().map(|standing| standing.trial).collect()
     }
 
@@ -90,21 +90,21 @@ mod tests {
             standing(3, 0.1, 0.4, 8.0),
             standing(4, 0.2, 0.9, 3.0),
         ];
-        assert_eq!(numbers(order(all.clone())), [3, 1, 2, 4, 0]);
-        assert_eq!(numbers(front(&all)), [2, 1], "trial 3 is slower than 1 and lets as many pass");
+        assert_eq!(numbers(&order(all.clone())), [3, 1, 2, 4, 0]);
+        assert_eq!(numbers(&front(&all)), [2, 1], "trial 3 is slower than 1 and lets as many pass");
     }
 
     #[test]
     fn equal_ones_all_get_a_place_and_one_is_shown() {
         let all = vec![standing(1, 0.1, 0.5, 5.0), standing(0, 0.1, 0.5, 5.0)];
-        assert_eq!(numbers(order(all.clone())), [0, 1]);
-        assert_eq!(numbers(front(&all)), [0]);
+        assert_eq!(numbers(&order(all.clone())), [0, 1]);
+        assert_eq!(numbers(&front(&all)), [0]);
     }
 
     #[test]
     fn what_is_quick_and_useless_stands_last() {
         let all = vec![standing(0, 1.0, f64::INFINITY, 1.0), standing(1, 1.0, 2.0, 2.0), standing(2, 0.5, 1.0, 5.0)];
-        assert_eq!(numbers(order(all)), [2, 1, 0]);
+        assert_eq!(numbers(&order(all)), [2, 1, 0]);
         assert!(order(Vec::new()).is_empty() && front(&[]).is_empty());
     }
 }
