@@ -1,6 +1,8 @@
 //! `--distributed` through the real program under `mpirun`: two processes learn what one learns, and go on after one was killed.
 #![allow(clippy::print_stdout, reason = "a test that cannot run says so")]
 
+mod stripes;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -13,26 +15,12 @@ use models::image::{Image, PixelFormat, encode_png};
 use models::weights::{TrunkFile, Weights};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use stripes::stripes;
 
 /// Long enough for a loaded machine; nothing here is measured by it.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How far weights of one and of two processes may lie apart after ten steps.
 const CLOSE: f32 = 1e-4;
-
-/// Stripes up and down against stripes across, a folder each.
-fn stripes(folder: &Path) {
-    for index in 0..40_usize {
-        let label = folder.join("stripes").join(["across", "upright"][index % 2]);
-        fs::create_dir_all(&label).expect("a folder");
-        let pixel = |at: usize| {
-            let along = if index % 2 == 0 { at / 48 } else { at % 48 };
-            (60 + 3 * index + if (along + index) / 4 % 2 == 1 { 70 } else { 0 } + at * 7919 % 13) as u8
-        };
-        let image =
-            Image { width: 48, height: 48, format: PixelFormat::Mono8, data: (0..48 * 48).map(pixel).collect() };
-        fs::write(label.join(format!("{index}.png")), encode_png(image.view()).expect("an image")).expect("written");
-    }
-}
 
 /// Stripes of a pitch and a direction of their own, which even ten steps tell apart better than a guess.
 fn pitches(folder: &Path) {
@@ -116,7 +104,7 @@ fn two_processes_learn_what_one_learns() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    stripes(folder);
+    stripes(folder, 40);
     let train = |out| [&TRAIN[..], &["--steps", "10", "--out", out, "--json"]].concat();
     succeeded(&alone(folder, &train("one.bundle")).output().expect("it starts"));
     let output = two(folder, &train("two.bundle")).output().expect("mpirun starts");
@@ -159,7 +147,7 @@ fn a_process_that_is_killed_ends_the_others_and_resume_goes_on_to_the_same_bits(
     }
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    stripes(folder);
+    stripes(folder, 40);
     let train = |out, more: &[&'static str]| [&TRAIN[..], &["--steps", "60", "--out", out], more].concat();
     succeeded(&two(folder, &train("whole.bundle", &[])).output().expect("mpirun starts"));
 
@@ -193,7 +181,7 @@ fn options_that_differ_end_all() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    stripes(folder);
+    stripes(folder, 40);
     let mut command = Command::new("mpirun");
     command.args(["--oversubscribe", "--bind-to", "none"]);
     for (at, seed) in ["1", "2"].into_iter().enumerate() {
@@ -214,7 +202,7 @@ fn a_program_without_mpi_says_how_to_get_one_with_it() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 40);
     let train = [&TRAIN[..], &["--out", "s.bundle", "--distributed"]].concat();
     let output = alone(folder.path(), &train).output().expect("it starts");
     assert_eq!(output.status.code(), Some(1));

@@ -1,5 +1,7 @@
 //! Training in a process of its own, through the real program: killed, stopped, out of memory, and going on.
 
+mod stripes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -7,27 +9,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use models::bundle::Bundle;
-use models::image::{Image, PixelFormat, encode_png};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use stripes::stripes;
 
 /// Long enough for a loaded machine; nothing here is measured by it.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Stripes up and down against stripes across, a folder each.
-fn stripes(folder: &Path) {
-    for index in 0..32_usize {
-        let label = folder.join("stripes").join(["across", "upright"][index % 2]);
-        fs::create_dir_all(&label).expect("a folder");
-        let pixel = |at: usize| {
-            let along = if index % 2 == 0 { at / 48 } else { at % 48 };
-            (60 + 3 * index + if (along + index) / 4 % 2 == 1 { 70 } else { 0 } + at * 7919 % 13) as u8
-        };
-        let image =
-            Image { width: 48, height: 48, format: PixelFormat::Mono8, data: (0..48 * 48).map(pixel).collect() };
-        fs::write(label.join(format!("{index}.png")), encode_png(image.view()).expect("an image")).expect("written");
-    }
-}
 
 /// A training that takes some seconds and saves often.
 fn train(folder: &Path, more: &[&str]) -> Command {
@@ -73,7 +60,7 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn a_training_that_is_killed_again_and_again_ends_with_the_same_network() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     let checkpoint = folder.path().join("s.bundle.partial");
     let seen = |checkpoint: &Path| fs::metadata(checkpoint).and_then(|file| file.modified()).ok();
     let mut interrupted = 0;
@@ -127,7 +114,7 @@ fn logs(folder: &Path) -> Vec<(PathBuf, usize)> {
 #[test]
 fn a_log_goes_on_with_its_training_and_changes_no_network() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     let logged = |more: &[&str]| {
         let mut command = train(folder.path(), &["--priority", "normal", "--tensorboard", "logs"]);
         command.args(more);
@@ -158,7 +145,7 @@ fn a_log_goes_on_with_its_training_and_changes_no_network() {
 #[test]
 fn a_log_is_refused_at_the_start_and_costs_no_training_later() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     fs::write(folder.path().join("file"), "no folder").expect("written");
     let refused = train(folder.path(), &["--tensorboard", "file", "--priority", "normal"]).output().expect("it starts");
     assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
@@ -181,7 +168,7 @@ fn a_log_is_refused_at_the_start_and_costs_no_training_later() {
 #[test]
 fn ctrl_c_is_passed_on_and_leaves_a_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     let program = train(folder.path(), &["--priority", "normal"]).spawn().expect("it starts");
     let worker = worker_of(&program);
     until("a checkpoint", || folder.path().join("s.bundle.partial").exists().then_some(()));
@@ -201,7 +188,7 @@ fn ctrl_c_is_passed_on_and_leaves_a_checkpoint() {
 #[test]
 fn a_worker_is_idle_has_no_graphics_card_and_dies_with_its_parent() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     let mut program = train(folder.path(), &[]).spawn().expect("it starts");
     let worker = worker_of(&program);
     // Field 41 of proc(5)'s stat: the scheduling policy. 5 is SCHED_IDLE. The command's name may hold spaces; it ends at `)`.
@@ -219,7 +206,7 @@ fn a_worker_is_idle_has_no_graphics_card_and_dies_with_its_parent() {
 #[test]
 fn a_training_beyond_its_memory_ceiling_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     let output = train(folder.path(), &["--memory-ceiling", "48", "--priority", "normal"]).output().expect("it starts");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let words = stderr(&output);
@@ -230,7 +217,7 @@ fn a_training_beyond_its_memory_ceiling_says_so() {
 #[test]
 fn options_that_do_not_fit_are_refused_in_words() {
     let folder = tempfile::tempdir().expect("a folder");
-    stripes(folder.path());
+    stripes(folder.path(), 32);
     for (options, code, words) in [
         (&["--schedule", "piecewise", "--boundaries", "5"][..], 1, "together"),
         (&["--schedule", "piecewise", "--boundaries", "5,5", "--rates", "1e-3,1e-4,1e-5"], 1, "must rise"),

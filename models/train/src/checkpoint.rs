@@ -305,3 +305,35 @@ pub fn pooling(weights: &Weights) -> Pooling {
         None => Pooling::Mean,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_aside_comes_back_and_is_not_replaced_by_what_came_after() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let checkpoint = Checkpoint::beside(&folder.path().join("trial"));
+        let now = || std::fs::read_to_string(&checkpoint.path).ok();
+        // Nothing was there, and is again.
+        checkpoint.put_aside().expect("nothing to do");
+        std::fs::write(&checkpoint.path, "half").expect("written");
+        checkpoint.take_back(false).expect("removed");
+        assert_eq!(now(), None);
+        checkpoint.take_back(false).expect("gone already");
+
+        std::fs::write(&checkpoint.path, "result").expect("written");
+        checkpoint.put_aside().expect("copied");
+        std::fs::write(&checkpoint.path, "half").expect("written");
+        // After a kill in the middle of it.
+        checkpoint.put_aside().expect("there already");
+        checkpoint.take_back(true).expect("back");
+        assert_eq!(now().as_deref(), Some("result"));
+
+        checkpoint.put_aside().expect("copied");
+        std::fs::write(&checkpoint.path, "next").expect("written");
+        checkpoint.forget_aside();
+        checkpoint.take_back(true).expect("nothing to take");
+        assert_eq!(now().as_deref(), Some("next"));
+    }
+}

@@ -111,7 +111,7 @@ fn columns(tensor: &Tensor, kept: &[usize], inputs: usize) -> Tensor {
 #[cfg(test)]
 mod tests {
     use models::weights::kaiming;
-    use models::zoo::mobilenet_v3_small::{blocks_of, build_map, is_whole, layers_of};
+    use models::zoo::mobilenet_v3_small::{blocks_of, build_map, is_whole, layers_of, refuse_cut};
 
     use super::super::space::{MOST_LEFT_OUT, WIDTHS};
     use super::*;
@@ -161,6 +161,20 @@ mod tests {
         let BlockLayers { depthwise, project, .. } = BlockLayers::of(4);
         let kept = of_largest_norm(&trunk, &depthwise, &project, 120).unwrap();
         assert!(kept.len() == 120 && kept.iter().all(|&channel| !dead(channel)) && kept.is_sorted());
+    }
+
+    #[test]
+    fn a_cut_trunk_is_no_whole_one() {
+        let whole = kaiming(&layers(), 3);
+        refuse_cut(&whole).expect("nothing is cut");
+        refuse_cut(&Weights::default()).expect("none of ours");
+        let mut damaged = whole.clone();
+        damaged.0.remove("last.bias");
+        refuse_cut(&damaged).expect("what is missing is told elsewhere");
+        for (left_out, width) in [(1, 1.0), (0, 0.5), (6, 0.25)] {
+            let refused = refuse_cut(&cut(&whole, left_out, width).unwrap()).unwrap_err().to_string();
+            assert!(refused.contains("cut by a search"), "{refused}");
+        }
     }
 
     #[test]
