@@ -93,6 +93,23 @@ fn a_watched_file_is_taken_once_when_it_has_stopped_growing() {
 }
 
 #[test]
+fn a_watched_folder_keeps_its_rate_after_a_time_without_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = FolderConfig { rate: Some(20.0), ..folder(dir.path(), Mode::Watch) };
+    let mut source = SourceConfig::Folder(config).open().unwrap();
+    let quiet = Instant::now() + Duration::from_millis(1200);
+    while Instant::now() < quiet {
+        assert!(matches!(source.next(SOON), Ok(Event::Idle)));
+    }
+    (0..8).for_each(|at| fs::write(dir.path().join(format!("{at}.jpg")), "x").unwrap());
+    next(&mut *source).unwrap();
+    let first = Instant::now();
+    (1..8).for_each(|_| drop(next(&mut *source).unwrap()));
+    // The first one may be due up to a look at the folder before it is seen.
+    assert!(first.elapsed() >= Duration::from_millis(6 * 50), "all at once: {:?}", first.elapsed());
+}
+
+#[test]
 fn a_watched_folder_that_moves_its_files_is_not_inspected_again_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("part1.jpg"), "one").unwrap();

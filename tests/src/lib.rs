@@ -19,6 +19,9 @@ pub fn binary() -> Option<PathBuf> {
     needed("INSPECTD_BIN").map(PathBuf::from)
 }
 
+/// Lines of a program's output that a failed test shows.
+const LAST_WORDS: usize = 60;
+
 /// Data for development and tests, from `INSPECTD_DATA`.
 pub fn data() -> Option<PathBuf> {
     needed("INSPECTD_DATA").map(PathBuf::from)
@@ -197,6 +200,10 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
+        if thread::panicking() {
+            let lines = self.lines();
+            eprintln!("the program's last words:\n{}", lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n"));
+        }
     }
 }
 

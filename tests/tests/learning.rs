@@ -225,6 +225,13 @@ fn digest(line: &Program) -> String {
     line.get("/api/v1/models")["champion"].as_str().expect("a champion").to_owned()
 }
 
+/// The labelled part that looks most like this one.
+fn nearest(line: &Program, part: &Value) -> Value {
+    wait_for("labelled parts like it", || {
+        line.get(&format!("/api/v1/queue/{}", part["id"]))["neighbours"].as_array()?.first().cloned()
+    })
+}
+
 /// Starts a training and waits for its end.
 fn train(line: &Program) -> Value {
     let job = line.post("/api/v1/jobs", &json!({}));
@@ -330,12 +337,7 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     assert!(right * 100 >= of_new.len() * 95, "{right} of {}", of_new.len());
 
     // The parts that other models decided are seen with the new one's eyes: a part finds labelled ones like it.
-    let nearest = |part: &&&Value| {
-        wait_for("labelled parts like it", || {
-            line.get(&format!("/api/v1/queue/{}", part["id"]))["neighbours"].as_array()?.first().cloned()
-        })
-    };
-    let like_it = of_new.iter().take(10).filter(|part| nearest(part)["label"] == NEW).count();
+    let like_it = of_new.iter().take(10).filter(|part| nearest(&line, part)["label"] == NEW).count();
     println!("{like_it} of 10 parts look most like a labelled one of their kind");
     assert!(like_it >= 7, "{like_it} of 10");
 
@@ -382,6 +384,12 @@ fn a_new_kind_goes_all_the_way_from_the_queue_to_a_promoted_model() {
     let last = back["promotions"].as_array().expect("promotions").last().expect("one").clone();
     assert!(last["rollback"] == true && last["by"] == "program", "{last:#}");
     println!("taken back: {}", last["reason"]);
+
+    // The parts that it decided are neither labelled nor do they wait, and its eyes are gone: the others look when somebody asks.
+    let of_worse: Vec<Value> =
+        records(&line).into_iter().rev().filter(|part| part["model"] == *worse && truth(part) == NEW).collect();
+    let like_it = of_worse.iter().take(3).filter(|part| nearest(&line, part)["label"] == NEW).count();
+    assert!(like_it >= 2, "{like_it} of {}", of_worse.len());
     line.counts();
 }
 

@@ -223,6 +223,9 @@ fn neighbours(board: &Board, labels: &Labels, item: &Item) -> Vec<NeighbourView>
     let now = learning.registry.trunk_of(board.recipe.load().in_force.model.digest());
     let then = || learning.registry.trunk_of(&item.model);
     let seen_now = learning.look_of(item, &now).map(|sketch| (sketch, now));
+    if seen_now.is_none() {
+        learning.ask_for_look(item.id);
+    }
     let Some((sketch, trunk)) = seen_now.or_else(|| Some((item.sketch?, then()))) else { return Vec::new() };
     let near = labels.all().filter(|(id, _)| *id != item.id).filter_map(|(id, labelled)| {
         let other = learning.look_of(&labelled.given.item, &trunk)?;

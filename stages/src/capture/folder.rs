@@ -211,6 +211,7 @@ impl Source for Folder {
                 return Ok(Event::End);
             }
             if self.ready.is_empty() {
+                self.pacer.nothing_there();
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     return Ok(Event::Idle);

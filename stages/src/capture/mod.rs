@@ -188,6 +188,11 @@ impl Pacer {
         self.interval.is_none() || self.next_at <= now
     }
 
+    /// There was nothing to deliver: that time is not caught up.
+    fn nothing_there(&mut self) {
+        self.next_at = self.next_at.max(Instant::now());
+    }
+
     /// A part was delivered.
     fn delivered(&mut self) {
         if let Some(interval) = self.interval {

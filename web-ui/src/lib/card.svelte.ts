@@ -4,6 +4,9 @@ import { imageUrl, readInspection, type Inspection } from './api';
 import { readQueueItem, type Neighbour } from './learning';
 import { loadPicture, PICTURE_RETRIES_MS, type Picture } from './live.svelte';
 
+/** When to ask again for labelled parts like it, where there were none. */
+const NEIGHBOUR_RETRIES_MS = [1_000, 3_000];
+
 export class Card {
   picture = $state.raw<Picture | null>(null);
   record = $state.raw<Inspection | null>(null);
@@ -26,11 +29,18 @@ export class Card {
         if (!record.has_image) this.picture ??= 'not_kept';
       })
       .catch((error: unknown) => (this.problem = error instanceof Error ? error.message : String(error)));
-    // A part that is not in the queue has none, and that is no problem.
-    void readQueueItem(this.id)
-      .then((detail) => (this.neighbours = detail.neighbours))
-      .catch(() => (this.neighbours = []));
+    void this.#loadNeighbours();
     await Promise.all([picture, record]);
     this.settled = true;
+  }
+
+  // The model in force may have to look at the part first: asking has it do so.
+  async #loadNeighbours(): Promise<void> {
+    for (const wait of [0, ...NEIGHBOUR_RETRIES_MS]) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      // A part that is not in the queue has none, and that is no problem.
+      this.neighbours = await readQueueItem(this.id).then((detail) => detail.neighbours).catch(() => []);
+      if (this.neighbours.length) return;
+    }
   }
 }
