@@ -23,8 +23,19 @@ use rand_chacha::ChaCha8Rng;
 
 const ROUNDS: usize = 60;
 
-/// A call, by name.
-type Kernel = (&'static str, Box<dyn FnMut()>);
+/// A call that was made ready.
+type Call = Box<dyn FnMut()>;
+
+/// What is measured, by name. Each makes ready what it needs and nothing else: under callgrind that counts, too.
+const KERNELS: [(&str, fn() -> Call); 7] = [
+    ("read-5mp-once", read_once),
+    ("resize-5mp-to-512", resize),
+    ("preprocess-5mp-to-tensor", || preprocess(frame(2448, 2048))),
+    ("preprocess-512-to-tensor", || preprocess(frame_of_model())),
+    ("decode-jpeg-5mp", decode),
+    ("decode-jpeg-5mp-reduced", decode_at_a_fraction),
+    ("predict-512", predict),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,11 +48,11 @@ fn main() {
     {
         return repeated(name, count.parse().expect("a count"));
     }
-    let mut kernels = kernels();
+    let mut calls = KERNELS.map(|(_, ready)| ready());
     // In turns, so that a machine that slows down slows all.
-    let mut times = vec![Vec::with_capacity(ROUNDS); kernels.len()];
+    let mut times = vec![Vec::with_capacity(ROUNDS); calls.len()];
     for round in 0..=ROUNDS {
-        for ((_, call), times) in kernels.iter_mut().zip(&mut times) {
+        for (call, times) in calls.iter_mut().zip(&mut times) {
             let began = Instant::now();
             call();
             // The first is a warm-up.
@@ -50,11 +61,11 @@ fn main() {
             }
         }
     }
-    for ((name, _), times) in kernels.iter().zip(&times) {
+    for ((name, _), times) in KERNELS.iter().zip(&times) {
         note(&format!("kernels/{name}"), "ms", "less", Median::of(times));
     }
     let beside = |of: &str, one: &str| {
-        let at = |wanted: &str| kernels.iter().position(|(name, _)| *name == wanted).expect("a kernel");
+        let at = |wanted: &str| KERNELS.iter().position(|(name, _)| *name == wanted).expect("a kernel");
         let ratios: Vec<f64> = times[at(of)].iter().zip(&times[at(one)]).map(|(a, b)| a / b).collect();
         note(&format!("kernels/{of}-to-{one}"), "", "less", Median::of(&ratios));
     };
@@ -63,51 +74,53 @@ fn main() {
 }
 
 fn repeated(name: &str, count: usize) {
-    let mut kernels = kernels();
-    let names: Vec<&str> = kernels.iter().map(|(name, _)| *name).collect();
-    let Some((_, call)) = kernels.iter_mut().find(|(known, _)| *known == name) else {
-        panic!("no kernel `{name}`: {names:?}");
+    let Some((_, ready)) = KERNELS.iter().find(|(known, _)| *known == name) else {
+        panic!("no kernel `{name}`: {:?}", KERNELS.map(|(name, _)| name));
     };
+    let mut call = ready();
     (0..count).for_each(|_| call());
 }
 
-fn kernels() -> Vec<Kernel> {
+fn read_once() -> Call {
     let frame = frame(2448, 2048);
-    let small = frame_of_model();
-    let jpeg = encode_jpeg(frame.view(), 90).expect("a sane picture");
+    Box::new(move || {
+        black_box(frame.data.iter().fold(0_u8, |all, &byte| all ^ byte));
+    })
+}
+
+fn resize() -> Call {
+    let (frame, mut resized) = (frame(2448, 2048), Image::empty());
+    Box::new(move || Preprocess::imagenet(512).fill_image(frame.view(), &mut resized))
+}
+
+fn preprocess(frame: Image) -> Call {
     let preprocess = Preprocess::imagenet(512);
     let mut tensor = vec![0.0; preprocess.tensor_len()];
-    let (mut whole, mut reduced, mut resized) = (Image::empty(), Image::empty(), Image::empty());
-    let (raw, to_resize) = (frame.clone(), frame);
-    let bytes = jpeg.clone();
+    Box::new(move || preprocess.fill(frame.view(), &mut tensor))
+}
+
+fn jpeg() -> Vec<u8> {
+    encode_jpeg(frame(2448, 2048).view(), 90).expect("a sane picture")
+}
+
+fn decode() -> Call {
+    let (jpeg, mut whole) = (jpeg(), Image::empty());
+    Box::new(move || decode_into(&jpeg, &mut whole).expect("a picture"))
+}
+
+fn decode_at_a_fraction() -> Call {
+    let (jpeg, mut reduced) = (jpeg(), Image::empty());
+    let enough = |[width, height]: [u32; 2]| width >= 512 && height >= 512;
+    Box::new(move || {
+        decode_reduced_into(&jpeg, enough, &mut reduced).expect("a picture");
+    })
+}
+
+fn predict() -> Call {
     let (network, input) = network();
-    let (own, mut own_tensor) = (preprocess.clone(), tensor.clone());
-    let resize = preprocess.clone();
-    vec![
-        ("read-5mp-once", {
-            let raw = raw.clone();
-            Box::new(move || {
-                black_box(raw.data.iter().fold(0_u8, |all, &byte| all ^ byte));
-            }) as Box<dyn FnMut()>
-        }),
-        ("resize-5mp-to-512", Box::new(move || resize.fill_image(to_resize.view(), &mut resized))),
-        ("preprocess-5mp-to-tensor", Box::new(move || preprocess.fill(raw.view(), &mut tensor))),
-        ("preprocess-512-to-tensor", Box::new(move || own.fill(small.view(), &mut own_tensor))),
-        ("decode-jpeg-5mp", Box::new(move || decode_into(&jpeg, &mut whole).expect("a picture"))),
-        (
-            "decode-jpeg-5mp-reduced",
-            Box::new(move || {
-                let enough = |[width, height]: [u32; 2]| width >= 512 && height >= 512;
-                decode_reduced_into(&bytes, enough, &mut reduced).expect("a picture");
-            }),
-        ),
-        (
-            "predict-512",
-            Box::new(move || {
-                black_box(network.predict(&input).expect("it runs"));
-            }),
-        ),
-    ]
+    Box::new(move || {
+        black_box(network.predict(&input).expect("it runs"));
+    })
 }
 
 /// Waves with a sensor's grain, in colour.

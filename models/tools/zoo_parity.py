@@ -2,7 +2,7 @@
 random weights that `models/src/zoo/tensors.rs` makes as well. Run once for each new network or version:
 
     python3 -m venv venv
-    venv/bin/pip install torch torchvision keras efficientnet-lite-pytorch timm numpy
+    venv/bin/pip install torch torchvision keras efficientnet-lite-pytorch numpy
     venv/bin/python models/tools/zoo_parity.py models/tests/data/zoo.json [NAME ...]
 
 With names only those networks are computed anew. Everything runs in 64-bit floats on weights that are exact in 32 bits.
@@ -13,6 +13,7 @@ With names only those networks are computed anew. Everything runs in 64-bit floa
 writes the same weights as these programs save them, 1.5 GB of all formats that are read; with INSPECTD_ZOO_FILES=DIR the test
 `files_of_the_sources_give_their_logits` builds the graphs of them.
 
+    venv/bin/pip install timm
     venv/bin/python models/tools/zoo_parity.py --timm models/tests/data/timm.txt DIR/timm [NAME ...]
 
 puts the same weights into timm's networks, shows that their logits are the sources' to 1e-9 of the largest one, writes the names and shapes
@@ -27,11 +28,13 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 import numpy as np
-import timm
 import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet as EfficientNetLite
 from importlib.metadata import version
+
+if "--timm" in sys.argv:
+    import timm
 
 SEED = 1
 # Logits that are kept: all of them would be a file of 200 kB.

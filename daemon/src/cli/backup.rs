@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::{FAILURE, SUCCESS, out};
@@ -32,6 +32,9 @@ pub struct Args {
     /// Keep the newest so many backups there; default: all.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Only where there are backups already: a disk that is not there is an error, and its mount point stays empty. For timers.
+    #[arg(long, conflicts_with_all = ["list", "verify"])]
+    again: bool,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -66,6 +69,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return list(args);
     }
     let state = args.state.clone().unwrap_or_else(config::default_state_dir);
+    if args.again {
+        let dest = args.dest.display();
+        let words = format!("`{dest}` has no backup yet: is its disk there? The first one is made without `--again`");
+        let before = backup::list(&args.dest).with_context(|| words.clone())?;
+        ensure!(!before.is_empty(), words);
+    }
     let taken = backup::take(&state, &args.dest, args.keep.map(|keep| keep as usize))
         .with_context(|| format!("no backup of `{}` was made; `--state` names another directory", state.display()))?;
     let Taken { name, began_at, newest_part, files, bytes, new_bytes, removed } = taken;

@@ -49,18 +49,19 @@ fn a_backup_under_load_is_what_was_acknowledged_when_it_began_and_a_flipped_byte
     program.post("/api/v1/holds", &json!({ "of": { "part": part }, "reason": "claim" }));
 
     // Twice under load: the second costs what is new.
-    let take = |dest: &Path| -> (BTreeSet<u64>, Value) {
+    let take = |further: &[&str]| -> (BTreeSet<u64>, Value) {
         let acknowledged = oracle.records().into_keys().collect();
-        let (code, said) = inspectd(&binary, &["backup", text(dest), "--state", text(&state), "--json"]);
+        let common = ["backup", text(&dest), "--state", text(&state), "--json"];
+        let (code, said) = inspectd(&binary, &[&common, further].concat());
         assert_eq!(code, 0, "{said}");
         (
             acknowledged,
             serde_json::from_str(said.lines().find(|line| line.starts_with('{')).expect("a line")).expect("JSON"),
         )
     };
-    let (_, first) = take(&dest);
+    let (_, first) = take(&[]);
     more("parts", || oracle.count(), 20);
-    let (before, second) = take(&dest);
+    let (before, second) = take(&["--again"]);
     more("parts", || oracle.count(), 20);
     let figure = |value: &Value, key: &str| value[key].as_u64().expect("a number");
     assert!(figure(&second, "new_bytes") < figure(&second, "bytes") * 3 / 4, "{first} {second}");
@@ -161,9 +162,11 @@ fn refused(binary: &Path, folder: &Path, dest: &Path) {
     fs::create_dir(&foreign).expect("made");
     fs::write(foreign.join("thesis.txt"), "mine").expect("written");
     let inside = state.join("backups");
-    let new = folder.join("new");
+    let (new, empty) = (folder.join("new"), folder.join("mount-point"));
+    fs::create_dir(&empty).expect("made");
     for (arguments, word) in [
         (vec!["backup", text(&foreign), "--state", text(&state)], "holds no backups"),
+        (vec!["backup", "--again", text(&empty), "--state", text(&state)], "is its disk there?"),
         (vec!["backup", text(&inside), "--state", text(&state)], "lies in the state directory"),
         (vec!["backup", text(dest), "--state", text(&foreign)], "journal"),
         (vec!["backup", "--verify", text(&foreign)], "no whole backup"),
@@ -174,6 +177,7 @@ fn refused(binary: &Path, folder: &Path, dest: &Path) {
         assert!(code == 1 && said.contains(word), "{arguments:?}: {said}");
     }
     assert_eq!(fs::read_to_string(foreign.join("thesis.txt")).expect("there"), "mine");
+    assert_eq!(files(&empty), Vec::<PathBuf>::new(), "a disk that is not there is not filled");
 
     // A damaged piece: nothing is put back under the name.
     let piece = files(&dest.join("objects")).pop().expect("a piece");

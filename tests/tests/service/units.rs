@@ -10,8 +10,11 @@ use tempfile::TempDir;
 
 /// Exposure that a line may have, in tenths; lower is better.
 const LINE: u32 = 20;
-/// A training needs neither network nor devices.
-const TRAINING: u32 = 8;
+/// A training or a backup needs neither network nor devices.
+const BESIDE: u32 = 8;
+
+/// What a unit can be here.
+const KINDS: [&str; 4] = [".service", ".path", ".timer", ".slice"];
 
 /// Keys that would take from a line what it works with, each with what would be gone.
 const NOT_FOR_A_LINE: [(&str, &str); 8] = [
@@ -71,11 +74,11 @@ fn root() -> TempDir {
     }
     for entry in fs::read_dir(systemd_folder()).expect("the folder").map(|entry| entry.expect("an entry")) {
         let name = entry.file_name().into_string().expect("text");
-        if [".service", ".path", ".slice"].iter().any(|kind| name.ends_with(kind)) {
+        if KINDS.iter().any(|kind| name.ends_with(kind)) {
             fs::copy(entry.path(), at(&format!("etc/systemd/system/{name}"))).expect("copied");
         }
     }
-    for target in ["sysinit", "basic", "shutdown", "multi-user", "network-online", "time-sync", "paths"] {
+    for target in ["sysinit", "basic", "shutdown", "multi-user", "network-online", "time-sync", "paths", "timers"] {
         let path = at(&format!("usr/lib/systemd/system/{target}.target"));
         fs::write(path, format!("[Unit]\nDescription={target}\nDefaultDependencies=no\n")).expect("written");
     }
@@ -85,7 +88,7 @@ fn root() -> TempDir {
 /// What `systemd-analyze verify` says of all units in a root folder.
 fn verify(root: &Path) -> Option<(bool, String)> {
     let root = format!("--root={}", root.display());
-    let names = units(&[".service", ".path", ".slice"]);
+    let names = units(&KINDS);
     let arguments: Vec<&str> =
         ["verify", "--man=no", &root].into_iter().chain(names.iter().map(String::as_str)).collect();
     let (fine, stdout, stderr) = said_by("systemd-analyze", &arguments)?;
@@ -115,7 +118,7 @@ fn every_key_is_one_that_systemd_knows() {
 #[test]
 fn every_service_is_confined() {
     for name in units(&[".service"]) {
-        let most = if name.contains("training") { TRAINING } else { LINE };
+        let most = if name.contains("training") || name.contains("backup") { BESIDE } else { LINE };
         let unit = systemd_folder().join(name.replace("@left.", "@."));
         let threshold = format!("--threshold={most}");
         let arguments = ["security", "--offline=true", "--no-pager", &threshold, unit.to_str().expect("text")];
@@ -159,8 +162,10 @@ fn a_line_has_what_it_works_with() {
 }
 
 #[test]
-fn a_training_comes_last_and_ends_first() {
-    for name in ["inspectd-training.service", "inspectd-training@.service"] {
+fn trainings_and_backups_come_last_and_end_first() {
+    let beside = units(&[".service"]).into_iter().map(|name| name.replace("@left.", "@."));
+    for name in beside.filter(|name| name.contains("training") || name.contains("backup")) {
+        let name = name.as_str();
         let unit = read(name);
         for line in ["CPUSchedulingPolicy=idle", "CPUWeight=idle", "IOSchedulingClass=idle", "MemorySwapMax=0"] {
             assert!(unit.lines().any(|it| it == line), "{name}: no {line}");
@@ -179,7 +184,13 @@ fn templates_say_what_the_single_line_says() {
         let worth = |line: &&str| !line.starts_with('#') && !line.is_empty() && !line.starts_with("Description=");
         read(name).lines().filter(worth).map(str::to_owned).collect()
     };
-    for name in ["inspectd.service", "inspectd-training.service", "inspectd-training.path"] {
+    for name in [
+        "inspectd.service",
+        "inspectd-training.service",
+        "inspectd-training.path",
+        "inspectd-backup.service",
+        "inspectd-backup.timer",
+    ] {
         let several = lines(&name.replace('.', "@."));
         let one: Vec<String> = several
             .iter()

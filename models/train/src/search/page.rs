@@ -15,7 +15,7 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 48.0;
 /// Lines across the plot, each way.
-const TICKS: usize = 5;
+const TICKS: f64 = 5.0;
 
 /// What a page is made of.
 pub struct Page<'a> {
@@ -88,7 +88,6 @@ impl Page<'_> {
         let most = points.iter().map(|(_, miss)| *miss).fold(0.01, f64::max);
         let x = |ms: f64| LEFT + (ms / (1.05 * limit)).min(1.0) * (WIDTH - LEFT - RIGHT);
         let y = |miss: f64| HEIGHT - BOTTOM - miss / (1.05 * most) * (HEIGHT - TOP - BOTTOM);
-        let ticks = |to: f64| (0..=TICKS).map(move |tick| to * tick as f64 / TICKS as f64);
         let line: Vec<String> = front
             .iter()
             .filter_map(|trial| Some(format!("{:.1},{:.1}", x(trial.latency_ms), y(seen(trial)?))))
@@ -116,6 +115,17 @@ impl Page<'_> {
             }
         }
     }
+}
+
+/// Round numbers from 0 up to a positive one.
+fn ticks(to: f64) -> impl Iterator<Item = f64> {
+    let power = 10_f64.powf((to / TICKS).log10().floor());
+    let step = [1.0, 2.0, 5.0]
+        .map(|of| of * power)
+        .into_iter()
+        .find(|step| step * TICKS * 1.000_001 >= to)
+        .unwrap_or(10.0 * power);
+    (0..).map(move |tick| f64::from(tick) * step).take_while(move |value| *value <= to * 1.000_001)
 }
 
 /// What is counted as a miss.
@@ -199,6 +209,15 @@ fn percent(share: f64) -> String {
 mod tests {
     use super::super::{Budget, Point};
     use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        let of = |to: f64| ticks(to).map(|tick| format!("{tick:.3}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(of(1.5), "0.000 0.500 1.000 1.500");
+        assert_eq!(of(0.01), "0.000 0.002 0.004 0.006 0.008 0.010");
+        assert_eq!(of(0.167), "0.000 0.050 0.100 0.150");
+        assert_eq!(of(10.0), "0.000 2.000 4.000 6.000 8.000 10.000");
+    }
 
     #[test]
     fn the_page_shows_the_front_and_runs_nothing() {
