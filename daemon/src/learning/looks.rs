@@ -63,13 +63,15 @@ impl Learning {
     pub(super) fn look_again(&self, board: &Board) {
         let prepared = board.recipe.load_full();
         let trunk = self.registry.trunk_of(prepared.in_force.model.digest());
+        // Who asks about a part holds the desk while the looks are read: never the other way round.
+        let now = self.desk.lock().revision;
         let (seen, mut eye, mut asked) = {
             let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
             if looks.trunk != trunk || looks.of.len() > KEPT {
                 let asked = std::mem::take(&mut looks.asked);
                 *looks = Looks { trunk: trunk.clone(), asked, ..Looks::default() };
             }
-            if looks.asked.is_empty() && looks.done == Some(self.desk.lock().revision) {
+            if looks.asked.is_empty() && looks.done == Some(now) {
                 return;
             }
             let seen = looks.of.keys().copied().collect::<HashSet<u64>>();
