@@ -77,7 +77,7 @@ fn frame(views: &[(&str, u8)]) -> Frame {
     let mut bytes = vec![0; width * 40];
     for (at, byte) in bytes.iter_mut().enumerate() {
         // Not blank, so that the quality gate lets it pass.
-        *byte = views[at % width / 40].1 + (at % 7) as u8;
+        *byte = views[at % width / 40].1 + 3 * (at % 7) as u8;
     }
     let place = |(at, (name, _)): (usize, &(&str, u8))| View {
         name: (*name).into(),
@@ -117,7 +117,7 @@ fn fusion_takes_each_view_by_its_name_and_says_what_it_weighed() {
     {
         let said = decided(frame(&views));
         assert_eq!((said.verdict, said.label.as_deref()), (Verdict::Fail, Some("scratch")));
-        assert_eq!(weights(&said), [("dark".into(), Some(74)), ("bright".into(), Some(26))]);
+        assert_eq!(weights(&said), [("dark".into(), Some(73)), ("bright".into(), Some(27))]);
         assert_eq!((said.regions[0].tile, said.detail.as_deref()), (tile, None), "the view that decided");
     }
     assert_eq!(decided(frame(&[("dark", 20), ("bright", 200)])).verdict, Verdict::Pass);

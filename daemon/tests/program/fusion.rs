@@ -23,10 +23,9 @@ fn refusal(arguments: &[&str], dir: &Path) -> String {
     text
 }
 
-/// Share of parts told good from defective, the good ones and the defective ones counting as much as each other.
-fn told_apart(report: &Value) -> f64 {
-    let rate = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no `{name}` in {report}"));
-    1.0 - (rate("escape_rate") + rate("overkill_rate")) / 2.0
+/// Mean share of each label's parts that are told right. Always the same label: 0.1.
+fn balanced(report: &Value) -> f64 {
+    report["balanced_accuracy"].as_f64().unwrap_or_else(|| panic!("no figure in {report}"))
 }
 
 #[test]
@@ -43,18 +42,18 @@ fn fusion_from_drawn_parts_to_the_record() {
 
     let eval = |more: &[&str]| result(&[&["eval", "--json"], more].concat(), dir);
     let both = ["--bundle", "both.bundle", "--data", "measure"];
-    let all = told_apart(&eval(&both));
+    let all = balanced(&eval(&both));
     let lacking =
-        ["dark_field", "bright_field"].map(|view| told_apart(&eval(&[&both[..], &["--without", view]].concat())));
+        ["dark_field", "bright_field"].map(|view| balanced(&eval(&[&both[..], &["--without", view]].concat())));
     let single = ["bright_field", "dark_field"].map(|view| {
         let [learn, measure] = ["learn", "measure"].map(|side| format!("{side}/{view}"));
         result(&[&["train", "--data", &learn, "--epochs", "0", "--out", "one.bundle"][..], &quick].concat(), dir);
-        told_apart(&eval(&["--bundle", "one.bundle", "--data", &measure]))
+        balanced(&eval(&["--bundle", "one.bundle", "--data", &measure]))
     });
     let (best, mean) = (single[0].max(single[1]), (lacking[0] + lacking[1]) / 2.0);
     // The full figures are those of `accept fusion`; of so few parts only that each view has its share in it.
     assert!(all > best, "both {all}, single {single:?}, lacking one {lacking:?}");
-    assert!(mean > 0.55 && mean < all, "both {all}, lacking one {lacking:?}");
+    assert!(mean > 0.2 && mean < all, "both {all}, lacking one {lacking:?}");
 
     let said = refusal(&["eval", "--bundle", "both.bundle", "--data", "measure", "--without", "infrared"], dir);
     assert!(said.contains("the model sees bright_field, dark_field"), "{said}");
