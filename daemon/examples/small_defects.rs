@@ -74,6 +74,7 @@ fn escapes(trunk: &Weights, sharpness: Option<f32>, [learn, select, test]: [&One
         name: "small-defects".into(),
         classes: &classes,
         frozen: None,
+        views: &[],
         preprocess: &preprocess,
         provenance: Provenance::default(),
         select,

@@ -140,7 +140,7 @@ impl Contender {
     fn new(bundle: &Bundle, provider: Provider, options: &SessionOptions) -> Result<Contender, RuntimeError> {
         let mut session = Session::new(bundle, provider, options)?;
         // The first run allocates; nobody waits for it on a line either.
-        session.run(&vec![0.0; bundle.manifest.preprocess.tensor_len()])?;
+        session.run(&vec![0.0; bundle.manifest.tensor_len()])?;
         Ok(Contender { session, took_ms: Vec::new(), right: 0, graph_bytes: bundle.graph.len() as u64 })
     }
 
@@ -185,7 +185,7 @@ impl<'a> Duel<'a> {
             original,
             sides: [load(original)?, load(converted)?],
             comparison: Comparison::new(&original.manifest.labels, rule),
-            tensor: vec![0.0; original.manifest.preprocess.tensor_len()],
+            tensor: vec![0.0; original.manifest.tensor_len()],
             labelled: 0,
         })
     }
@@ -195,7 +195,7 @@ impl<'a> Duel<'a> {
     /// # Errors
     /// When one does not run, or answers with what is no number.
     pub fn picture(&mut self, name: &str, image: ImageView<'_>, truth: Option<&[usize]>) -> Result<(), RuntimeError> {
-        self.original.manifest.preprocess.fill(image, &mut self.tensor);
+        self.original.manifest.fill(image, &mut self.tensor);
         let [original, converted] = &mut self.sides;
         let said = [original.run(&self.tensor)?, converted.run(&self.tensor)?];
         if let Some(truth) = truth {
@@ -292,7 +292,7 @@ impl<'a> Certifier<'a> {
             reference: replayed(bundle, Provider::Cpu, options)?,
             against_bundle: Comparison::new(labels, rule),
             sides: others.map(|provider| (provider, load(provider))).collect(),
-            tensor: vec![0.0; bundle.manifest.preprocess.tensor_len()],
+            tensor: vec![0.0; bundle.manifest.tensor_len()],
         };
         for (index, expectation) in bundle.expectations.iter().enumerate() {
             let Expectation { image, scores, heat, .. } = expectation;
@@ -308,7 +308,7 @@ impl<'a> Certifier<'a> {
     /// # Errors
     /// When the processor does not run it.
     pub fn picture(&mut self, name: &str, image: ImageView<'_>) -> Result<Outputs, RuntimeError> {
-        self.bundle.manifest.preprocess.fill(image, &mut self.tensor);
+        self.bundle.manifest.fill(image, &mut self.tensor);
         let reference = self.reference.run(&self.tensor)?;
         for (_, side) in &mut self.sides {
             let Ok((contender, comparison)) = side else { continue };

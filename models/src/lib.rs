@@ -18,5 +18,6 @@ pub mod ruling;
 pub mod runtime;
 pub mod scatter;
 pub mod sketch;
+pub mod views;
 pub mod weights;
 pub mod zoo;

@@ -21,6 +21,8 @@ pub struct Prediction {
     pub heat: HeatMap,
     /// The trunk's last feature map averaged over all cells, where the bundle gives it: what the picture looks like, as numbers.
     pub embedding: Option<Vec<f32>>,
+    /// What each view weighed, in the manifest's order, where the bundle sees several: they add up to 1, and one that was not there has 0.
+    pub views: Option<Vec<f32>>,
     /// How unlike good parts it is, where the bundle has a memory of them.
     pub anomaly: Option<Anomaly>,
     /// Which kind of picture it looks like, where the bundle knows such.
@@ -37,10 +39,11 @@ impl Prediction {
         let Outputs { scores, heat, heat_size: [height, width], mut named } = outputs;
         let heat = HeatMap { labels: scores.len(), height, width, logits: heat };
         let embedding = heads.embedding.as_ref().and_then(|name| named.remove(name)).map(|output| output.data);
+        let views = heads.fusion.as_ref().and_then(|fusion| named.remove(&fusion.weights)).map(|output| output.data);
         let likeness = |spec: &PrototypeSpec| Some(Likeness::new(spec, named.remove(&spec.output)?.data));
         let prototypes = heads.prototypes.as_ref().and_then(likeness);
         let anomaly = heads.memory.as_ref().and_then(|memory| Anomaly::read(memory, &mut named));
-        Prediction { scores, heat, embedding, prototypes, anomaly, provider, model_digest }
+        Prediction { scores, heat, embedding, views, prototypes, anomaly, provider, model_digest }
     }
 
     /// What the heads beside the classifier say.
@@ -147,7 +150,11 @@ pub trait Model: Send + Sync {
     fn reference(&self) -> Option<&Reference> {
         None
     }
-    /// Runs one input tensor (`preprocess().tensor_len()` values). May be called from several threads at once.
+    /// Number of values of its input: a picture's, or those of all views ([`Manifest::tensor_len`]).
+    fn tensor_len(&self) -> usize {
+        self.manifest().tensor_len()
+    }
+    /// Runs one input tensor (`tensor_len()` values). May be called from several threads at once.
     fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError>;
 }
 

@@ -64,7 +64,7 @@ impl Predictor {
     /// # Errors
     /// As [`load`](Self::load), as long as the sessions are concerned.
     pub fn warm_up(&self, sessions: usize) -> Result<(), RuntimeError> {
-        let tensor = vec![0.0; self.preprocess().tensor_len()];
+        let tensor = vec![0.0; self.tensor_len()];
         while self.idle_sessions() < sessions {
             let mut session = self.new_session()?;
             session.run(&tensor)?;
@@ -110,7 +110,7 @@ impl Model for Predictor {
     }
 
     fn predict(&self, tensor: &[f32]) -> Result<Prediction, RuntimeError> {
-        let expected = self.preprocess().tensor_len();
+        let expected = self.tensor_len();
         if tensor.len() != expected {
             return Err(RuntimeError::Input { expected, got: tensor.len() });
         }
@@ -133,10 +133,10 @@ impl Model for Predictor {
 /// When the graph does not run.
 pub fn expectations(bundle: &Bundle, images: Vec<Image>) -> Result<Vec<Expectation>, RuntimeError> {
     let mut session = Session::new(bundle, Provider::Cpu, &SessionOptions::default())?;
-    let preprocess = &bundle.manifest.preprocess;
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
+    let manifest = &bundle.manifest;
+    let mut tensor = vec![0.0; manifest.tensor_len()];
     let expect = |image: Image| {
-        preprocess.fill(image.view(), &mut tensor);
+        manifest.fill(image.view(), &mut tensor);
         let outputs = session.run(&tensor)?;
         finite(&outputs)?;
         let named = outputs.named.into_iter().map(|(name, output)| (name, output.data)).collect();

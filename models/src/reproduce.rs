@@ -53,13 +53,13 @@ pub fn replay(
     if bundle.expectations.is_empty() {
         return Err(RuntimeError::GraphRefused("the bundle has no calibration images to verify it with".to_owned()));
     }
-    let preprocess = &bundle.manifest.preprocess;
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
+    let manifest = &bundle.manifest;
+    let mut tensor = vec![0.0; manifest.tensor_len()];
     for (image, expectation) in bundle.expectations.iter().enumerate() {
         if !expectation.image.view().is_consistent() {
             return Err(RuntimeError::GraphRefused(format!("calibration image {image} contradicts its own size")));
         }
-        preprocess.fill(expectation.image.view(), &mut tensor);
+        manifest.fill(expectation.image.view(), &mut tensor);
         let outputs = run(&tensor)?;
         finite(&outputs)?;
         check_probabilities(&outputs.scores)?;

@@ -21,7 +21,7 @@ use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 pub use self::error::RuntimeError;
@@ -227,7 +227,8 @@ pub struct Session {
     provider: Provider,
     scores: String,
     heat: String,
-    input_shape: [i64; 4],
+    /// Names and sizes of the inputs, in the order in which they stand in a tensor.
+    inputs: Vec<(String, Vec<i64>)>,
     labels: usize,
     heat_size: [usize; 2],
     /// The heads' outputs: names and sizes.
@@ -287,9 +288,10 @@ impl Session {
         let engine = EngineOptions { workspace, cache };
         let session = build(environment, &bundle.graph, provider, options, engine).map_err(failed)?;
 
-        let input_shape = [1, 3, i64::from(manifest.preprocess.height), i64::from(manifest.preprocess.width)];
+        let sizes = |(name, shape): (String, Vec<usize>)| (name, shape.into_iter().map(|size| size as i64).collect());
+        let inputs: Vec<(String, Vec<i64>)> = manifest.inputs().into_iter().map(sizes).collect();
         let labels = manifest.labels.len();
-        expect_input(session.inputs(), &manifest.input, &input_shape)?;
+        expect_inputs(session.inputs(), &inputs)?;
         expect_scores(session.outputs(), &manifest.scores, labels)?;
         let heat_size = expect_heat(session.outputs(), &manifest.heat, labels)?;
         let named = expect_named(session.outputs(), &manifest.heads)?;
@@ -299,22 +301,30 @@ impl Session {
         }
         let outputs = RunOptions::new().map_err(|e| failed(e.to_string()))?.with_outputs(selected);
         let (scores, heat) = (manifest.scores.clone(), manifest.heat.clone());
-        Ok(Session { session, outputs, provider, scores, heat, input_shape, labels, heat_size, named })
+        Ok(Session { session, outputs, provider, scores, heat, inputs, labels, heat_size, named })
     }
 
-    /// Runs one input of `1 x 3 x height x width` values, which is not copied.
+    /// Runs one input of [`Manifest::tensor_len`](crate::bundle::Manifest::tensor_len) values, which is not copied.
     ///
     /// # Errors
     /// [`RuntimeError::Input`] for another length, [`RuntimeError::Run`].
     pub fn run(&mut self, tensor: &[f32]) -> Result<Outputs, RuntimeError> {
-        let expected = self.input_shape.iter().product::<i64>() as usize;
+        let length = |shape: &[i64]| shape.iter().product::<i64>() as usize;
+        let expected = self.inputs.iter().map(|(_, shape)| length(shape)).sum();
         if tensor.len() != expected {
             return Err(RuntimeError::Input { expected, got: tensor.len() });
         }
         let provider = self.provider;
         let failed = |reason: String| RuntimeError::Run { provider, reason };
-        let input = TensorRef::from_array_view((self.input_shape, tensor)).map_err(|e| failed(e.to_string()))?;
-        let values = self.session.run_with_options([input.into()], &self.outputs).map_err(|e| failed(e.to_string()))?;
+        let mut rest = tensor;
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(self.inputs.len());
+        for (name, shape) in &self.inputs {
+            let (own, others) = rest.split_at(length(shape));
+            rest = others;
+            let value = TensorRef::from_array_view((shape.as_slice(), own)).map_err(|e| failed(e.to_string()))?;
+            inputs.push((name, value.into()));
+        }
+        let values = self.session.run_with_options(inputs, &self.outputs).map_err(|e| failed(e.to_string()))?;
         let read = |name: &str, len: usize| {
             let value = values.get(name).ok_or_else(|| failed(format!("no output `{name}`")))?;
             let (_, data) = value.try_extract_tensor::<f32>().map_err(|e| failed(e.to_string()))?;
@@ -351,19 +361,23 @@ pub fn build_engine(bundle: &Bundle, options: &SessionOptions, workspace: usize)
         return Err(RuntimeError::ProviderUnavailable { provider, reason });
     }
     let mut session = Session::with_workspace(bundle, provider, options, workspace)?;
-    session.run(&vec![0.0; bundle.manifest.preprocess.tensor_len()]).map(|_| ())
+    session.run(&vec![0.0; bundle.manifest.tensor_len()]).map(|_| ())
 }
 
-fn expect_input(inputs: &[Outlet], name: &str, shape: &[i64; 4]) -> Result<(), RuntimeError> {
+fn expect_inputs(inputs: &[Outlet], wanted: &[(String, Vec<i64>)]) -> Result<(), RuntimeError> {
     let names: Vec<&str> = inputs.iter().map(Outlet::name).collect();
-    if names != [name] {
-        return Err(RuntimeError::GraphRefused(format!("it takes {names:?}, where the manifest names `{name}`")));
+    if !names.iter().eq(wanted.iter().map(|(name, _)| name)) {
+        let wanted: Vec<String> = wanted.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let wanted = wanted.join(", ");
+        return Err(RuntimeError::GraphRefused(format!("it takes {names:?}, where the manifest names {wanted}")));
     }
-    let found = shape_of(&inputs[0])?;
-    if found != shape {
-        return Err(RuntimeError::GraphRefused(format!(
-            "its input is {found:?}, where the manifest's preprocessing gives {shape:?}"
-        )));
+    for (input, (name, shape)) in inputs.iter().zip(wanted) {
+        let found = shape_of(input)?;
+        if found != shape.as_slice() {
+            return Err(RuntimeError::GraphRefused(format!(
+                "its input `{name}` is {found:?}, where the manifest's preprocessing gives {shape:?}"
+            )));
+        }
     }
     Ok(())
 }

@@ -252,6 +252,7 @@ mod tests {
             scores: scores.to_vec(),
             heat: HeatMap { labels: scores.len(), height: 2, width: 2, logits: vec![0.0; scores.len() * 4] },
             embedding: None,
+            views: None,
             prototypes: None,
             anomaly: None,
             provider: Provider::Cpu,

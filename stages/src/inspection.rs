@@ -87,6 +87,18 @@ pub struct RegionSays {
     pub tile: [u32; 4],
     /// SHA-256 of the graph of its model.
     pub model: Arc<str>,
+    /// What each view weighed, the heaviest first, where its model sees several together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<ViewWeight>,
+}
+
+/// What a view weighed in a decision by several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewWeight {
+    /// The view's name.
+    pub view: Arc<str>,
+    /// Its weight, 0 to 1; those of all views add up to 1. Absent: its picture did not come.
+    pub weight: Option<f32>,
 }
 
 /// How a part came by its serial number, or why it has none.

@@ -41,13 +41,13 @@ impl Stage for Worker {
             );
             return Flow::Decided(part, Decision::none(Cause::WrongSize, detail));
         }
-        let preprocess = recipe.model.preprocess();
-        let mut tensor = part.buffers.tensor(preprocess.tensor_len());
+        let manifest = recipe.model.manifest();
+        let mut tensor = part.buffers.tensor(manifest.tensor_len());
         let Some(view) = part.view() else {
             let decision = Decision::none(Cause::StageFailed, "preprocess: the part arrived without pixels");
             return Flow::Decided(part, decision);
         };
-        preprocess.fill(view, &mut tensor);
+        manifest.fill(view, &mut tensor);
         part.tensor = Some(tensor);
         Flow::Next(part)
     }

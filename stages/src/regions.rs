@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use models::bundle::Manifest;
 use models::image::{Image, ImageView};
 use models::prediction::{Model, Prediction};
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,10 @@ pub struct Region {
     /// Which camera sees it, where there are several for one part ([`crate::capture::views`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<String>,
+    /// Views that its model sees together, all of each: the names that the model knows them by. A view that did not come is left out of
+    /// the decision, if the source lets such a part pass ([`crate::capture::views::Missing`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<String>,
     /// Which pixels of the picture, or of its view; absent: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area: Option<Area>,
@@ -188,6 +193,9 @@ pub(crate) fn problems(recipe: &Recipe) -> Vec<String> {
         if !names.insert(&region.name) {
             problems.push(format!("`{key}.name` is `{}`, which another region has already", region.name));
         }
+        if !region.views.is_empty() && (region.view.is_some() || region.area.is_some() || region.tiles.is_some()) {
+            problems.push(format!("`{key}.views` are seen whole and together: leave out `view`, `area` and `tiles`"));
+        }
         if region.area.is_some_and(|area| area.width == 0 || area.height == 0) {
             problems.push(format!("`{key}.area` is empty: give width and height in pixels"));
         }
@@ -215,6 +223,8 @@ pub struct RegionInForce {
     /// Its name.
     pub name: Arc<str>,
     view: Option<String>,
+    /// Whether its model sees several views together.
+    fused: bool,
     area: Option<Area>,
     tiles: Option<Tiles>,
     /// What it is decided by: a recipe without regions, of the region's own model and thresholds.
@@ -232,6 +242,7 @@ impl RegionInForce {
         let whole = recipe.tiles.map(|tiles| Region {
             name: WHOLE.to_owned(),
             view: None,
+            views: Vec::new(),
             area: None,
             bundle: None,
             thresholds: BTreeMap::new(),
@@ -268,6 +279,7 @@ impl RegionInForce {
                 others.get(path).ok_or_else(|| vec![format!("its model {} is not loaded", path.display())])?
             }
         };
+        fits_views(region, model.manifest())?;
         // The picture is prepared before it is cut.
         let quality = Quality { golden: None, ..recipe.quality.clone() };
         let whole = Recipe { quality, calibration: None, align: None, mask: Vec::new(), ..recipe.clone() };
@@ -276,11 +288,26 @@ impl RegionInForce {
         Ok(RegionInForce {
             name: region.name.as_str().into(),
             view: region.view.clone(),
+            fused: !region.views.is_empty(),
             area: region.area,
             tiles: region.tiles,
             terms: Arc::new(terms),
         })
     }
+}
+
+/// Whether a model sees the views that its region names, or one picture where it names none.
+fn fits_views(region: &Region, manifest: &Manifest) -> Result<(), Vec<String>> {
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+    if sorted(&region.views) == sorted(manifest.views()) && region.views.len() == manifest.views().len() {
+        return Ok(());
+    }
+    let quoted = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let model = &manifest.name;
+    Err(vec![match manifest.views() {
+        [] => format!("`views` is given, but model `{model}` sees one picture: give the region one `view`"),
+        views => format!("model `{model}` sees views together: give the region `views = [{}]`", quoted(views)),
+    }])
 }
 
 /// Paths of the models that a recipe's regions have of their own.
@@ -308,7 +335,7 @@ pub fn looks(recipe: &Recipe) -> Option<u64> {
 pub struct Finding {
     /// Place of its region in [`RecipeInForce::regions`].
     pub region: usize,
-    /// Which pixels.
+    /// Which pixels; of several views seen together those of the one that weighed most.
     pub tile: Area,
     /// What its region's model says.
     pub prediction: Prediction,
@@ -344,7 +371,19 @@ pub fn misfits(recipe: &Recipe, views: &[&str]) -> Vec<String> {
     }
     for (number, region) in recipe.regions.iter().enumerate() {
         let key = format!("`regions[{number}].view`");
+        for name in &region.views {
+            match views {
+                [] => {
+                    problems.push(format!("`regions[{number}].views` has `{name}`, but one camera alone sees a part"))
+                }
+                _ if !views.contains(&name.as_str()) => {
+                    problems.push(format!("`regions[{number}].views` has `{name}`; there are {names}"));
+                }
+                _ => {}
+            }
+        }
         match &region.view {
+            None if !region.views.is_empty() => {}
             None if !views.is_empty() => {
                 problems.push(format!("{key} is missing: several cameras see a part, {names}"));
             }
@@ -357,7 +396,9 @@ pub fn misfits(recipe: &Recipe, views: &[&str]) -> Vec<String> {
             _ => {}
         }
     }
-    for name in views.iter().filter(|name| recipe.regions.iter().all(|region| region.view.as_deref() != Some(**name))) {
+    let sees =
+        |region: &Region, name: &str| region.view.as_deref() == Some(name) || region.views.iter().any(|it| it == name);
+    for name in views.iter().filter(|name| !recipe.regions.iter().any(|region| sees(region, name))) {
         if !recipe.regions.is_empty() {
             problems.push(format!("no region lies in view `{name}`: nobody would look at it"));
         }
@@ -373,7 +414,10 @@ fn plan(part: &Part, whole: Area) -> Result<Vec<(usize, Area)>, Refusal> {
     let mut plan = Vec::new();
     for (index, region) in part.recipe.regions.iter().enumerate() {
         let wrong = |words: String| (Cause::WrongSize, format!("region `{}`: {words}", region.name));
-        let seen = within(region, part.frame.views(), whole).map_err(wrong)?;
+        let seen = match region.fused {
+            true => whole,
+            false => within(region, part.frame.views(), whole).map_err(wrong)?,
+        };
         let area = match region.area {
             None => seen,
             Some(area) if area.fits(Area { x: 0, y: 0, ..seen }) => {
@@ -396,6 +440,40 @@ fn plan(part: &Part, whole: Area) -> Result<Vec<(usize, Area)>, Refusal> {
     Ok(plan)
 }
 
+/// Fills a tensor with the views that a model sees together. A view of the source that did not come is left out.
+fn fill_views(
+    part: &Part,
+    terms: &RecipeInForce,
+    picture: ImageView<'_>,
+    cut: &mut Image,
+    tensor: &mut [f32],
+) -> Result<(), Refusal> {
+    let manifest = terms.model.manifest();
+    let mut came = 0;
+    for (number, name) in manifest.views().iter().enumerate() {
+        match part.frame.views().iter().find(|view| *view.name == **name) {
+            Some(View { area, .. }) => {
+                area.cut(picture, cut).map_err(|error| (Cause::WrongSize, format!("view `{name}`: {error}")))?;
+                manifest.fill_view(number, Some(cut.view()), tensor);
+                came += 1;
+            }
+            None => manifest.fill_view(number, None, tensor),
+        }
+    }
+    let names = || manifest.views().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match came {
+        0 => Err((Cause::NoFrame, format!("none of the views {} came", names()))),
+        _ => Ok(()),
+    }
+}
+
+/// The place of the view that weighed most in a decision by several.
+fn heaviest(part: &Part, terms: &RecipeInForce, prediction: &Prediction) -> Option<Area> {
+    let weights = prediction.views.as_ref()?;
+    let (name, _) = terms.model.manifest().views().iter().zip(weights).max_by(|a, b| a.1.total_cmp(b.1))?;
+    part.frame.views().iter().find(|view| *view.name == **name).map(|view| view.area)
+}
+
 /// Looks at every tile of a part, on so many threads at once.
 ///
 /// # Errors
@@ -410,15 +488,21 @@ pub(crate) fn look(part: &Part, lanes: usize) -> Result<Vec<Finding>, Refusal> {
         let mut cut = part.buffers.image();
         while let Some(&(region, tile)) = plan.get(next.fetch_add(1, Ordering::Relaxed)) {
             let terms = &part.recipe.regions[region].terms;
-            let mut tensor = part.buffers.tensor(terms.model.preprocess().tensor_len());
-            tile.cut(view, &mut cut).map_err(|error| (Cause::WrongSize, error.to_string()))?;
-            terms.model.preprocess().fill(cut.view(), &mut tensor);
+            let mut tensor = part.buffers.tensor(terms.model.tensor_len());
+            match part.recipe.regions[region].fused {
+                true => fill_views(part, terms, view, &mut cut, &mut tensor)?,
+                false => {
+                    tile.cut(view, &mut cut).map_err(|error| (Cause::WrongSize, error.to_string()))?;
+                    terms.model.preprocess().fill(cut.view(), &mut tensor);
+                }
+            }
             let prediction = terms.model.predict(&tensor).map_err(|error| {
                 // The others need not begin what nobody will read.
                 next.store(plan.len(), Ordering::Relaxed);
                 let name = &part.recipe.regions[region].name;
                 (Cause::StageFailed, format!("infer: region `{name}`: {error}"))
             })?;
+            let tile = heaviest(part, terms, &prediction).unwrap_or(tile);
             let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
             findings.push(Finding { region, tile, prediction });
         }

@@ -63,6 +63,7 @@ impl Model for Bright {
                 logits: logits(0.0, 8.0).chain(logits(8.0, 0.0)).collect(),
             },
             embedding: None,
+            views: None,
             anomaly: None,
             prototypes: None,
             provider: Provider::Cpu,

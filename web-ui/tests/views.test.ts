@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { columnsFor, viewsOf, within } from '../src/lib/views';
-import { reasonOf } from '../src/lib/words';
+import { reasonOf, weightWords } from '../src/lib/words';
 import { heat, part } from './parts';
 
 const two = [
   { name: 'top', area: [0, 0, 300, 200] },
   { name: 'side', area: [300, 0, 100, 100] },
 ];
-const says = (region: string, verdict: 'pass' | 'fail' | 'review', tile: number[]) => ({ region, verdict, label: null, score: null, tile, model: 'ab' });
+const says = (region: string, verdict: 'pass' | 'fail' | 'review', tile: number[]) => ({ region, verdict, label: null, score: null, tile, model: 'ab', weights: [] as { view: string; weight: number | null }[] });
 
 describe('views', () => {
   it('are the places of cameras in the whole picture, with the worst that their regions say', () => {
@@ -15,6 +15,12 @@ describe('views', () => {
     expect(seen.map(({ name, verdict }) => [name, verdict])).toEqual([['top', null], ['side', 'fail']]);
     expect(seen[1]!.box).toEqual({ left: 0.75, right: 1, top: 0, bottom: 0.5 });
     expect(seen[0]!.ratio).toBe(1.5);
+  });
+
+  it('have one word where a model sees them together, and say what each weighed', () => {
+    const region = { ...says('part', 'fail', [300, 0, 100, 100]), weights: [{ view: 'side', weight: 0.81 }, { view: 'dark_field', weight: null }, { view: 'top', weight: 0.19 }] };
+    expect(viewsOf({ views: two, regions: [region] }).map(({ verdict }) => verdict)).toEqual(['fail', 'fail']);
+    expect(weightWords(region)).toEqual(['side 0.81', 'dark field did not come', 'top 0.19']);
   });
 
   it('are none where one camera sees the part, or where a place has no size', () => {

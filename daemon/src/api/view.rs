@@ -11,7 +11,7 @@ use stages::check::{CheckMark, Purpose};
 use stages::frame::View;
 use stages::identify::Origin;
 use stages::inspection::{
-    Identity, IdentityState, ImageHealth, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth,
+    Identity, IdentityState, ImageHealth, KeptHeat, LabelScore, MissingSerials, RegionSays, Truth, ViewWeight,
 };
 use stages::ledger::Ledger;
 use stages::prepare::Pose;
@@ -392,6 +392,20 @@ struct RegionView {
     /// SHA-256 of the graph of its model, hexadecimal.
     #[schema(value_type = String)]
     model: Arc<str>,
+    /// What each view weighed, the heaviest first, where its model sees several together; empty where it sees one picture.
+    weights: Vec<WeightView>,
+}
+
+/// What a view weighed in a decision by several.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ViewWeight)]
+struct WeightView {
+    /// Its name.
+    #[schema(value_type = String)]
+    view: Arc<str>,
+    /// 0 to 1; those of all views add up to 1. None: its picture did not come.
+    #[schema(required = true)]
+    weight: Option<f32>,
 }
 
 /// One camera's picture in the picture of several.
@@ -539,8 +553,9 @@ impl InspectionView {
 }
 
 impl From<RegionSays> for RegionView {
-    fn from(RegionSays { region, verdict, label, score, tile, model }: RegionSays) -> RegionView {
-        RegionView { region, verdict: VerdictWord::split(verdict).0, label, score, tile, model }
+    fn from(RegionSays { region, verdict, label, score, tile, model, weights }: RegionSays) -> RegionView {
+        let weights = weights.into_iter().map(|ViewWeight { view, weight }| WeightView { view, weight }).collect();
+        RegionView { region, verdict: VerdictWord::split(verdict).0, label, score, tile, model, weights }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `inspectd data`: looks at a data set before anything is learned from it, and cuts it into two sides.
 
 mod check;
+mod draw;
 mod split;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ enum Action {
     Check(check::Args),
     /// Write a list that cuts a data set into a side to learn from and one to measure on, with no part on both.
     Split(split::Args),
+    /// Write parts of the synthetic line as a data set, each under several lights: for models of several views.
+    Draw(draw::Args),
 }
 
 /// Which data.
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::Check(args) => check::run(args),
         Action::Split(args) => split::run(args),
+        Action::Draw(args) => draw::run(args),
     }
 }
 

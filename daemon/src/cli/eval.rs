@@ -2,21 +2,23 @@
 
 mod output;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::bundle::{Bundle, Label, OperatingPoint};
 use models::prediction::Model;
 use models::predictor::Predictor;
 use models::runtime::SessionOptions;
+use models::views::Lacking;
 use models_train::dataset::Folder;
 use models_train::evaluation::latency::{self, Latency};
 use models_train::evaluation::operating_point::{self, Aim};
 use models_train::evaluation::{Detail, Report, Scored, Settings, TrueClass, score_all, truth};
 use models_train::samples::{Class, Samples};
 use models_train::split::Side;
+use models_train::view_folders::ViewFolders;
 use stages::capture::synthetic::{LABELS, TrainingSet};
 
 use super::recipe::{RecipeArg, prepared};
@@ -33,6 +35,9 @@ pub struct Args {
     /// Folder of images: one folder per class, or any layout with `--split`.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Measure a bundle of several views without this one, as if its pictures had not come; may be given several times.
+    #[arg(long, value_name = "VIEW")]
+    without: Vec<String>,
     /// Measure on so many parts of the synthetic line instead, every second one good; no training can have drawn them.
     #[arg(long, value_name = "PARTS", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     synthetic: Option<u32>,
@@ -107,9 +112,11 @@ struct Measured {
 
 /// Exit code 0 when every image was measured, however well.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let predictor = Predictor::load(Bundle::open(&args.bundle)?, &SessionOptions::default())?;
+    let loaded = Predictor::load(Bundle::open(&args.bundle)?, &SessionOptions::default())?;
+    let predictor = Lacking::new(&loaded, &args.without).map_err(|words| anyhow!("--without: {words}"))?;
     let set;
     let source = match (&args.data, args.synthetic) {
+        (Some(data), _) if !predictor.manifest().views().is_empty() => views(args, data, &predictor)?,
         (Some(data), _) => {
             let preparing = args.recipe.preparation()?;
             let asked = preparing.as_ref().map_or("", |preparation| preparation.digest());
@@ -119,6 +126,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 );
             }
             folder(args, &prepared(Folder::open(data, args.split.as_deref())?, &preparing)?, &predictor)?
+        }
+        (None, _) if !predictor.manifest().views().is_empty() => {
+            bail!("the bundle sees several views: write such parts with `inspectd data draw`, and give them as --data")
         }
         (None, parts) => {
             set = TrainingSet::to_measure_on(args.seed, predictor.preprocess().width);
@@ -154,6 +164,35 @@ fn folder<'a>(args: &Args, folder: &Folder, model: &dyn Model) -> anyhow::Result
     let split = split.map(|split| format!(", test side of `{}`", split.display())).unwrap_or_default();
     let words = format!("folder `{}`{split}", name.display());
     Ok(Source { classes, samples: Box::new(files), digest: folder.digest()?, words })
+}
+
+/// A folder for each view of the bundle, of the same parts.
+fn views<'a>(args: &Args, data: &Path, model: &dyn Model) -> anyhow::Result<Source<'a>> {
+    ensure!(args.split.is_none(), "--split: data of several views are folders, one for each view; leave the list out");
+    let manifest = model.manifest();
+    let folders = ViewFolders::open(data, manifest.views())?;
+    folders.first().notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let side = folders.first().has_test_side().then_some(Side::Test);
+    let labels = &manifest.labels;
+    let (classes, known) = match &args.good_label {
+        Some(good) => (truth::against_good(&folders.first().classes, good, labels)?, folders.first().classes.clone()),
+        None => {
+            let class = |label: &Label| Class { name: label.name.clone(), verdict: label.verdict };
+            (truth::same_labels(labels), labels.iter().map(class).collect())
+        }
+    };
+    let hint = "the data must be labelled in the bundle's words, or --good-label name the class of good parts";
+    let parts = folders.parts(side, &known, &manifest.preprocess).context(hint)?;
+    let lack = match args.without.as_slice() {
+        [] => String::new(),
+        names => format!(", without {}", names.join(", ")),
+    };
+    let words = format!(
+        "folder `{}`, {}{lack}",
+        data.file_name().unwrap_or_default().display(),
+        manifest.views().join(" and ")
+    );
+    Ok(Source { classes, samples: Box::new(parts), digest: folders.digest()?, words })
 }
 
 fn synthetic<'a>(args: &Args, set: &'a TrainingSet, parts: usize, model: &dyn Model) -> anyhow::Result<Source<'a>> {

@@ -14,6 +14,7 @@ mod preview;
 pub(super) mod signals;
 mod synthetic;
 mod tensorboard;
+mod views;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,6 +55,11 @@ pub struct Args {
     /// CSV with the columns path,label,split (train or test); a bare name is looked for in the data folder too.
     #[arg(long, value_name = "FILE", requires = "data")]
     split: Option<PathBuf>,
+    /// Learn one model that decides by several views of a part together: names of the views, each with a folder of its name in --data, in
+    /// which a part has the same path. The trunk stands still.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "data")]
+    #[arg(conflicts_with_all = ["split", "synthetic", "good", "network", "distill", "resume", "preview", "recipe", "format", "boxes", "teach_boxes", "hard_examples"])]
+    views: Vec<String>,
     /// Learn from the synthetic line instead.
     #[arg(long)]
     synthetic: bool,
@@ -300,6 +306,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.running.alone("a preview learns nothing; leave it out")?;
         return preview::run(args, data, folder);
     }
+    if !args.views.is_empty() {
+        args.running.alone("several views learn on one machine, in minutes; leave it out with --views")?;
+    }
     args.running.in_worker()
 }
 
@@ -352,6 +361,7 @@ fn train(mut args: Args, reporter: &Reporter) -> anyhow::Result<Ended> {
     let origin = args.origin()?;
     let mut watch = Watch { reporter, first: checkpoint.is_some(), log: Log::open(&args, args.running.resume)? };
     let outcome = match &args.data {
+        Some(data) if !args.views.is_empty() => views::train(&args, data, origin, &mut watch),
         Some(data) => folder::train(&args, data, origin, checkpoint, &mut watch),
         None => synthetic::train(&args, origin, checkpoint, &mut watch),
     };
@@ -407,6 +417,7 @@ impl Args {
             }
         };
         add("data", self.data.as_deref().map(file));
+        add("views", (!self.views.is_empty()).then(|| self.views.join(",")));
         add("split", self.split.as_deref().map(file));
         self.options.tell(&mut add);
         add("recipe", self.recipe.path().map(file));

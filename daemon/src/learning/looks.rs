@@ -103,8 +103,8 @@ impl Learning {
         }
         let look = |id: &u64| {
             let (eye, image) = (eye.as_ref()?, seen::picture(&board.store, &prepared.in_force, *id).ok()?);
-            let mut tensor = vec![0.0; eye.preprocess().tensor_len()];
-            eye.preprocess().fill(image.view(), &mut tensor);
+            let mut tensor = vec![0.0; eye.tensor_len()];
+            eye.manifest().fill(image.view(), &mut tensor);
             Sketch::of(&eye.predict(&tensor).ok()?.embedding?)
         };
         let found: Vec<(u64, Option<Sketch>)> = work.iter().map(|id| (*id, look(id))).collect();

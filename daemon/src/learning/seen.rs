@@ -15,8 +15,9 @@ use crate::store::Store;
 /// There is no such part or no picture of it, or it rests on another model's word.
 pub(super) fn picture(store: &Store, recipe: &RecipeInForce, id: u64) -> anyhow::Result<Image> {
     let part = store.get(id)?.with_context(|| format!("part {id} is not on record"))?.inspection;
-    let tile =
-        tile(&part).with_context(|| format!("part {id} rests on the word of a region with a model of its own"))?;
+    let tile = tile(&part).with_context(|| {
+        format!("part {id} rests on the word of a region with a model of its own, or on several views together")
+    })?;
     cut(&store.picture(id)?.bytes, recipe, tile).with_context(|| format!("the picture of part {id}"))
 }
 
@@ -25,11 +26,14 @@ pub(super) fn is_cut(recipe: &Recipe) -> bool {
     recipe.tiles.is_some() || !recipe.regions.is_empty()
 }
 
-/// Which tile of a part's picture its recipe's own model learns from; `Some(None)`: all of it. `None`: its verdict rests on another model.
+/// Which tile of a part's picture its recipe's own model learns from; `Some(None)`: all of it. `None`: its verdict rests on another model,
+/// or on several views together.
 #[allow(clippy::option_option)] // three answers, each of them usual
 pub(super) fn tile(part: &Inspection) -> Option<Option<Area>> {
     match part.regions.first() {
         None => Some(None),
+        // Several views decided it together: the place of one of them is not what the model saw.
+        Some(deciding) if !deciding.weights.is_empty() => None,
         Some(deciding) if deciding.model == part.model => Some(Some(deciding.tile.into())),
         Some(_) => None,
     }

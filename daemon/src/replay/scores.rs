@@ -113,6 +113,7 @@ fn decided(part: &Inspection, terms: &Terms) -> Fate {
         heat: HeatMap { labels: scores.len(), height: 0, width: 0, logits: Vec::new() },
         scores: scores.clone(),
         embedding: None,
+        views: None,
         prototypes: prototypes.clone(),
         anomaly: anomaly.clone(),
         provider: Provider::Cpu,

@@ -98,7 +98,7 @@ fn stand_in(first: Arc<dyn Model>, processor: Arc<dyn Model>, recipe: &Recipe) -
         );
         return Ok(first);
     };
-    let tensor = vec![0.0; processor.preprocess().tensor_len()];
+    let tensor = vec![0.0; processor.tensor_len()];
     let began = Instant::now();
     for _ in 0..TRIALS {
         processor.predict(&tensor)?;
@@ -301,6 +301,7 @@ mod tests {
                 scores: vec![1.0],
                 heat: HeatMap { labels: 1, height: 1, width: 1, logits: vec![0.0] },
                 embedding: None,
+                views: None,
                 anomaly: None,
                 prototypes: None,
                 provider: self.provider,

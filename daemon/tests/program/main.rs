@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod events;
 mod features;
+mod fusion;
 mod golden;
 mod history;
 mod holds;

@@ -46,6 +46,7 @@ fn drawn(id: u64) -> Inspection {
         score: None,
         tile: [0; 4],
         model: "00".into(),
+        weights: Vec::new(),
     };
     let purpose = [Purpose::GoldenSample, Purpose::Gauge, Purpose::SetUp][dice(id, 19, 3) as usize];
     let check = CheckMark { purpose, run: 1, sample: 1, repeat: 1, known: None, right: None };

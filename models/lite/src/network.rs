@@ -32,6 +32,11 @@ impl Network {
     /// In words, when the graph is not what its manifest says, or tract lacks something that it needs.
     pub(crate) fn load(bundle: &Bundle) -> Result<Network, String> {
         let manifest = &bundle.manifest;
+        if !manifest.views().is_empty() {
+            return Err(
+                "it sees several views of a part together, which this program does not: run it with inspectd".into()
+            );
+        }
         let model = graph::check(&bundle.graph).map_err(|error| error.to_string())?;
         precision::check(&model, manifest.precision)?;
         let heads = manifest.heads.outputs();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::memory::{MemorySpec, Rule, check_rules};
-use super::{BundleError, Label, PrototypeSpec};
+use super::{BundleError, FusionSpec, Label, PrototypeSpec};
 
 /// Most values of one further output; more is no head of ours.
 const MAX_VALUES: usize = 1 << 22;
@@ -15,6 +15,9 @@ pub struct Heads {
     /// Name of the graph's output of the trunk's last feature map averaged over all cells, `1 x n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<String>,
+    /// Several views of one part that the graph sees together; none: it sees one picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<FusionSpec>,
     /// Kinds learned from a few pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prototypes: Option<PrototypeSpec>,
@@ -47,7 +50,8 @@ impl Heads {
     pub fn outputs(&self) -> Vec<HeadOutput> {
         let embedding = self.embedding.iter().map(|name| HeadOutput { name: name.clone(), shape: vec![Some(1), None] });
         let prototypes = self.prototypes.iter().flat_map(PrototypeSpec::outputs);
-        embedding.chain(prototypes).chain(self.memory.iter().flat_map(MemorySpec::outputs)).collect()
+        let fusion = self.fusion.iter().map(FusionSpec::output);
+        embedding.chain(fusion).chain(prototypes).chain(self.memory.iter().flat_map(MemorySpec::outputs)).collect()
     }
 
     /// Refuses an output that two would read under different meanings.

@@ -231,6 +231,7 @@ impl Manifest {
         self.check_labels()?;
         self.check_preprocess()?;
         self.heads.check(&self.scores, &self.heat, &self.labels)?;
+        self.heads.fusion.iter().try_for_each(|fusion| fusion.check(&self.input))?;
         if let Pooling::LogMeanExp(sharpness) = self.pooling
             && !(sharpness.is_finite() && sharpness > 0.0)
         {
@@ -291,16 +292,13 @@ impl Manifest {
         precision::check(model, self.precision).map_err(BundleError::Manifest)?;
         let graph = model.graph();
         let labels = self.labels.len();
-        let input = vec![1, 3, self.preprocess.height as usize, self.preprocess.width as usize];
-        match graph.input.as_slice() {
-            [only] if only.name == self.input && only.static_shape().as_ref() == Some(&input) => {}
-            others => {
-                let found: Vec<_> = others.iter().map(|value| (&value.name, value.static_shape())).collect();
-                let wanted = &self.input;
-                return Err(BundleError::Manifest(format!(
-                    "the graph's inputs are {found:?}, wanted is only `{wanted}` of shape {input:?}"
-                )));
-            }
+        let wanted = self.inputs();
+        let found = graph.input.iter().map(|value| Some((value.name.clone(), value.static_shape()?)));
+        if !found.eq(wanted.iter().cloned().map(Some)) {
+            let found: Vec<_> = graph.input.iter().map(|value| (&value.name, value.static_shape())).collect();
+            let wanted: Vec<_> = wanted.iter().map(|(name, shape)| format!("`{name}` of shape {shape:?}")).collect();
+            let wanted = wanted.join(", ");
+            return Err(BundleError::Manifest(format!("the graph's inputs are {found:?}, wanted is only {wanted}")));
         }
         let output = |name: &String| {
             let value = graph.output.iter().find(|value| value.name == *name);

@@ -94,14 +94,14 @@ pub fn build_on(frozen: &Frozen, weights: &Weights, labels: usize, pooling: Pool
 }
 
 /// A trunk's last feature map: its name in the graph, channels, cells down and across.
-struct Map<'a> {
-    name: &'a str,
-    channels: usize,
-    size: [usize; 2],
+pub(super) struct Map<'a> {
+    pub(super) name: &'a str,
+    pub(super) channels: usize,
+    pub(super) size: [usize; 2],
 }
 
 /// Puts the head on a trunk.
-fn finish(
+pub(super) fn finish(
     mut graph: GraphBuilder,
     weights: &Weights,
     map: &Map<'_>,

@@ -3,5 +3,6 @@
 pub mod appearance;
 pub mod attention;
 pub mod border;
+pub mod fusion;
 pub mod memory;
 pub mod prototypes;

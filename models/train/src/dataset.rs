@@ -132,6 +132,13 @@ impl Folder {
         &self.entries
     }
 
+    /// Keeps these entries, in this order.
+    pub(crate) fn keep(&mut self, order: &[usize]) {
+        self.entries = order.iter().map(|&index| self.entries[index].clone()).collect();
+        // They count entries.
+        self.hashes = OnceLock::new();
+    }
+
     /// Where the file of an entry lies.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
         self.root.join(&entry.path)

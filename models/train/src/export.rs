@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use models::bundle::{Bundle, Calibration, Disposition, FORMAT, Heads, Label, Manifest, Provenance, Tolerance};
-use models::heads::{attention, prototypes};
+use models::bundle::{
+    Bundle, Calibration, Disposition, FORMAT, FusionSpec, Heads, Label, Manifest, Provenance, Tolerance,
+};
+use models::heads::{attention, fusion, prototypes};
 use models::image::{Image, encode_png};
 use models::predictor::{Predictor, expectations};
 use models::preprocess::Preprocess;
@@ -49,6 +51,8 @@ pub struct Ingredients<'a> {
     pub classes: &'a [Class],
     /// The trunk of the zoo that the head was learned on; `None`: our own, whose weights come with the head's.
     pub frozen: Option<&'a Frozen>,
+    /// Names of the views that the network sees together, and of which a sample's picture is made side by side; none: it sees one.
+    pub views: &'a [String],
     /// The input.
     pub preprocess: &'a Preprocess,
     /// Where it comes from.
@@ -68,10 +72,17 @@ pub struct Ingredients<'a> {
 pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Report), TrainError> {
     let Preprocess { width, height, .. } = *from.preprocess;
     let pooling = pooling(weights);
-    let manifest = manifest(from.name, from.classes, from.preprocess, weights, from.provenance);
+    let mut manifest = manifest(from.name, from.classes, from.preprocess, weights, from.provenance);
+    if !from.views.is_empty() {
+        let (present, weights) = (fusion::PRESENT.into(), fusion::WEIGHTS.into());
+        manifest.heads.fusion = Some(FusionSpec { views: from.views.to_vec(), present, weights });
+    }
     let labels = from.classes.len();
     let build = |weights: &Weights| match from.frozen {
         Some(frozen) => attention::build_on(frozen, weights, labels, pooling),
+        None if !from.views.is_empty() => {
+            fusion::build(weights, from.views.len(), [height as usize, width as usize], labels, pooling)
+        }
         None => attention::build(weights, [height as usize, width as usize], labels, pooling),
     };
     let graph = build(weights)?;
@@ -98,13 +109,18 @@ pub fn bundle(weights: &Weights, from: Ingredients<'_>) -> Result<(Bundle, Repor
     // Prototypes of the labels, and how pictures of one label differ: so that a new kind can be registered later. They compare what our
     // trunk sees, the whole of it.
     let head = match from.frozen {
-        None if mobilenet_v3_small::is_whole(weights) => few_shot::learn(&bundle, from.select, from.classes)?,
+        None if from.views.is_empty() && mobilenet_v3_small::is_whole(weights) => {
+            few_shot::learn(&bundle, from.select, from.classes)?
+        }
         _ => None,
     };
     if let Some(head) = head {
         prototypes::write(&mut bundle, &head)?;
     }
-    bundle.certificate = Some(certify(weights, &bundle, from.select)?);
+    // The comparison with the network that learned knows one picture; of several views a test makes it.
+    if from.views.is_empty() {
+        bundle.certificate = Some(certify(weights, &bundle, from.select)?);
+    }
     bundle.model_card = Some(card(&bundle.manifest, &from.story, &report));
     // What is handed out has been loaded and has reproduced its own scores once.
     predictor(&mut bundle)?;
@@ -164,7 +180,10 @@ fn operating_point(manifest: &mut Manifest, scored: &[Scored], classes: &[TrueCl
 }
 
 /// The bundle, gone through its own file format and ready to run on the processor.
-pub(crate) fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
+///
+/// # Errors
+/// When it does not load, or does not reproduce its own scores.
+pub fn predictor(bundle: &mut Bundle) -> Result<Predictor, TrainError> {
     let copy = Bundle::from_bytes(&bundle.to_bytes()?)?;
     Ok(Predictor::load(copy, &SessionOptions { require: Some(Provider::Cpu), ..SessionOptions::default() })?)
 }
@@ -235,10 +254,14 @@ fn card(manifest: &Manifest, story: &str, report: &Report) -> String {
         ),
         None => String::new(),
     };
+    let views = match manifest.views() {
+        [] => String::new(),
+        views => format!(" Sees together: {}.", views.join(", ")),
+    };
     let licences: String = licences.iter().map(|licence| format!("- {licence}\n")).collect();
     format!(
         "# {name}\n\nMobileNetV3-Small with channel attention and one logit per label at every cell, {width} x {height} \
-         pixels.\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
+         pixels.{views}\n\n| label | verdict | threshold |\n|---|---|---|\n{labels}\n## Training\n\n{story}\n\n- Command: \
          `{command}`\n- Data (SHA-256): `{data_digest}`\n- Seed: {seed}\n- inspectd {version}\n- Trunk: {trunk}\n{network}{calibration}- Thresholds: \
          {thresholds}\n\n## \
          Measured on the selection set\n\nChoices were made on these samples (above), so the figures flatter: \

@@ -15,6 +15,7 @@ pub mod few_shot;
 pub mod fit;
 pub mod formats;
 pub mod frozen;
+pub mod fusion;
 pub mod gate;
 pub mod good;
 pub mod input;
@@ -41,6 +42,7 @@ pub mod stage_two;
 pub mod tensorboard;
 mod train;
 pub mod trunk;
+pub mod view_folders;
 pub mod weighting;
 
 pub use error::TrainError;

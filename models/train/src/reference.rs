@@ -23,8 +23,8 @@ pub fn of(bundle: &Bundle, learned: &dyn Samples, held_out: &dyn Samples) -> Res
     let model = Predictor::load(bundle.clone(), &options)?;
     let look = |samples: &dyn Samples| -> Result<Vec<Sketch>, TrainError> {
         let see = |&index: &usize| {
-            let mut tensor = vec![0.0; model.preprocess().tensor_len()];
-            model.preprocess().fill(samples.load(index)?.image.view(), &mut tensor);
+            let mut tensor = vec![0.0; model.tensor_len()];
+            model.manifest().fill(samples.load(index)?.image.view(), &mut tensor);
             Ok(model.predict(&tensor)?.embedding.as_deref().and_then(Sketch::of))
         };
         let sketches: Result<Vec<Option<Sketch>>, TrainError> = by_turns(samples).par_iter().map(see).collect();

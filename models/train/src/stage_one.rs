@@ -25,16 +25,16 @@ use crate::schedule::cosine;
 use crate::train::digest_of;
 
 /// Bytes of feature maps that may be kept. At 512 px a map is 288 KiB in half precision.
-const MAP_BYTES: usize = 1 << 30;
+pub(crate) const MAP_BYTES: usize = 1 << 30;
 
 /// Images that pass the trunk together on one thread.
 const TOGETHER: usize = 4;
 
 /// Maps of a step that one thread takes at a time.
-const MAPS_TOGETHER: usize = 16;
+pub(crate) const MAPS_TOGETHER: usize = 16;
 
 /// Fewer steps than this leave a new head half learned, however few images there are; a step takes milliseconds.
-const LEAST_STEPS: usize = 240;
+pub(crate) const LEAST_STEPS: usize = 240;
 
 /// Settings of stage one.
 #[derive(Debug, Clone)]
@@ -105,16 +105,16 @@ impl Still for Resting {
 }
 
 /// Last feature maps in half precision, with their targets.
-struct Maps {
+pub(crate) struct Maps {
     cells: [usize; 2],
     channels: usize,
     maps: Vec<Vec<f16>>,
-    targets: Vec<Targets>,
+    pub(crate) targets: Vec<Targets>,
 }
 
 impl Maps {
     /// Passes samples through the trunk.
-    fn compute(
+    pub(crate) fn compute(
         workers: &Workers,
         trunk: &dyn Still,
         prepare: &Prepare<'_>,
@@ -144,7 +144,7 @@ impl Maps {
     }
 
     /// Some maps as one tensor, `images x height x width x channels`, and their targets.
-    fn batch(&self, indices: &[usize], workers: &Workers) -> (Tensor<4>, Targets) {
+    pub(crate) fn batch(&self, indices: &[usize], workers: &Workers) -> (Tensor<4>, Targets) {
         let ([rows, columns], channels) = (self.cells, self.channels);
         let mut values = vec![0.0; indices.len() * rows * columns * channels];
         let mut targets = Targets::default();

@@ -66,6 +66,7 @@ fn bundle(trained: &Trained) -> Bundle {
         name: "lines".into(),
         classes: &classes(),
         frozen: None,
+        views: &[],
         preprocess: &Preprocess::imagenet(SIDE as u32),
         provenance: Provenance { licences: trunk::torchvision_licences(), ..Provenance::default() },
         select: &Lines { len: 40, seed: 2 },

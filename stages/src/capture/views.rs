@@ -1,6 +1,7 @@
 //! Several cameras for one part: its *views*. Pictures that were taken within a window belong together and become one frame, side by side,
 //! in which each view has its place ([`crate::frame::View`]); a recipe's regions name the view that they lie in. A view whose picture did not
-//! come makes the part one without a picture: no part is judged by half of what is to be seen.
+//! come makes the part one without a picture: no part is judged by half of what is to be seen, unless its model was made for that
+//! ([`Missing::Mask`]).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
@@ -38,8 +39,28 @@ pub struct ViewsConfig {
     /// So long after the first picture was taken the others may arrive.
     #[serde(default = "default_wait_ms")]
     pub wait_ms: u32,
+    /// What becomes of a part of which some view's picture did not come.
+    #[serde(default, skip_serializing_if = "Missing::is_refused")]
+    pub missing: Missing,
     /// The cameras, in the order in which their pictures stand side by side.
     pub views: Vec<ViewConfig>,
+}
+
+/// What becomes of a part that some camera did not see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// It gets no decision.
+    #[default]
+    NoDecision,
+    /// It goes on with the views that came: for a model that sees several together and can do without one.
+    Mask,
+}
+
+impl Missing {
+    fn is_refused(&self) -> bool {
+        *self == Missing::NoDecision
+    }
 }
 
 fn default_window_ms() -> u32 {
@@ -121,6 +142,7 @@ struct Eye {
 pub struct Views {
     window: Duration,
     wait: Duration,
+    missing: Missing,
     eyes: Vec<Eye>,
     pace: Pace,
     gauge: Gauge,
@@ -142,7 +164,7 @@ impl Views {
             Ok(Eye { name, source, waiting: VecDeque::new(), trouble: None, ended: false })
         };
         let eyes: Vec<Eye> = config.views.iter().map(eye).collect::<Result<_, _>>()?;
-        Views::of(eyes, config.window_ms, config.wait_ms)
+        Ok(Views { missing: config.missing, ..Views::of(eyes, config.window_ms, config.wait_ms)? })
     }
 
     /// The same of sources that are open.
@@ -170,7 +192,16 @@ impl Views {
             )));
         }
         let [window, wait] = [window_ms, wait_ms].map(|ms| Duration::from_millis(u64::from(ms)));
-        Ok(Views { window, wait, eyes, pace, gauge: Gauge::default(), pool: None, sequence: 0 })
+        Ok(Views {
+            window,
+            wait,
+            missing: Missing::NoDecision,
+            eyes,
+            pace,
+            gauge: Gauge::default(),
+            pool: None,
+            sequence: 0,
+        })
     }
 
     /// Asks each camera once; the whole round takes `wait` at most.
@@ -218,8 +249,9 @@ impl Views {
             .filter(|(_, belongs)| *belongs)
             .filter_map(|(eye, _)| Some((eye.name.clone(), eye.waiting.pop_front()?)))
             .collect();
-        let fault = (!names.is_empty()).then_some(Fault { cause: Cause::NoFrame, detail: words });
-        Some(self.part(&taken, fault))
+        let lacks = !names.is_empty() && self.missing == Missing::NoDecision;
+        let fault = lacks.then_some(Fault { cause: Cause::NoFrame, detail: words });
+        Some(self.part(taken, fault))
     }
 
     /// Whether two pictures belong to one part: by time; of files by name.
@@ -241,13 +273,17 @@ impl Views {
         }
     }
 
-    fn part(&mut self, taken: &[(Arc<str>, Trigger)], fault: Option<Fault>) -> Trigger {
+    fn part(&mut self, mut taken: Vec<(Arc<str>, Trigger)>, fault: Option<Fault>) -> Trigger {
+        if self.missing == Missing::Mask && taken.iter().any(|(_, trigger)| trigger.frame.is_ok()) {
+            // A camera that was there without a picture is missing as one that did not come.
+            taken.retain(|(_, trigger)| trigger.frame.is_ok());
+        }
         let at = taken.iter().map(|(_, trigger)| trigger.at).min().unwrap_or_else(Instant::now);
         let serial = taken.iter().find_map(|(_, trigger)| trigger.serial.clone());
         let mut places = Vec::new();
         let frame = match fault {
             Some(fault) => Err(fault),
-            None => self.side_by_side(taken).map(|(frame, at)| {
+            None => self.side_by_side(&taken).map(|(frame, at)| {
                 places = at;
                 frame
             }),

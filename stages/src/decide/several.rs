@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use models::bundle::Disposition;
+use models::bundle::{Disposition, Manifest};
 use models::ruling::Ruling;
 
 use super::ruled;
-use crate::inspection::{KeptHeat, LabelScore, RegionSays};
+use crate::inspection::{KeptHeat, LabelScore, RegionSays, ViewWeight};
 use crate::recipe::RecipeInForce;
 use crate::regions::{Area, Finding};
 use crate::stage::Decision;
@@ -41,14 +41,25 @@ pub(super) fn joined(findings: &[Finding], recipe: &RecipeInForce, whole: [u32; 
             worst_of.push(at);
         }
     }
-    let regions = worst_of.iter().map(|&at| says(&findings[at], &ruled[at].0, recipe)).collect();
+    let regions: Vec<RegionSays> = worst_of.iter().map(|&at| says(&findings[at], &ruled[at].0, recipe)).collect();
     let found = found(ruled.iter().map(|(decision, _)| decision));
     let deciding = worst_of[0];
     let heat = heat(findings, &ruled, deciding, whole);
     let (decision, ruling) = ruled.swap_remove(deciding);
     let name = &recipe.regions[findings[deciding].region].name;
     let detail = decision.detail.as_ref().map(|detail| format!("region `{name}`: {detail}"));
+    let detail = match lacking(&regions) {
+        None => detail,
+        Some(lack) => Some(detail.map_or_else(|| lack.clone(), |detail| format!("{detail}; {lack}"))),
+    };
     Joined { decision: Decision { regions, found, heat, detail, ..decision }, deciding, ruling }
+}
+
+/// In words, which views a decision had to do without.
+fn lacking(regions: &[RegionSays]) -> Option<String> {
+    let lacks = regions.iter().flat_map(|region| &region.weights).filter(|it| it.weight.is_none());
+    let names: Vec<String> = lacks.map(|it| format!("`{}`", it.view)).collect();
+    (!names.is_empty()).then(|| format!("decided without view {}, whose picture did not come", names.join(", ")))
 }
 
 /// How far a tile is from a good one, for the order among equals.
@@ -71,7 +82,20 @@ fn says(finding: &Finding, decision: &Decision, recipe: &RecipeInForce) -> Regio
         score: score.map(|scored| scored.score),
         tile: finding.tile.into(),
         model: region.terms.model.digest().clone(),
+        weights: weights(finding, region.terms.model.manifest()),
     }
+}
+
+/// What each view weighed, the heaviest first. One that was not there is exactly 0 in the graph, and no other is: a softmax has no zeros.
+fn weights(finding: &Finding, manifest: &Manifest) -> Vec<ViewWeight> {
+    let weights = finding.prediction.views.iter().flatten();
+    let weight = |(view, &weight): (&String, &f32)| ViewWeight {
+        view: view.as_str().into(),
+        weight: (weight > 0.0).then_some(weight),
+    };
+    let mut all: Vec<ViewWeight> = manifest.views().iter().zip(weights).map(weight).collect();
+    all.sort_by(|a, b| b.weight.unwrap_or(0.0).total_cmp(&a.weight.unwrap_or(0.0)));
+    all
 }
 
 /// Every label that was found anywhere, with its highest score: the worst first, as each tile has them.

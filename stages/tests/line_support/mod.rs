@@ -72,6 +72,7 @@ impl Model for FakeModel {
             scores: vec![0.9, 0.1],
             heat: HeatMap { labels: 2, height: 2, width: 2, logits: vec![0.0; 8] },
             embedding: None,
+            views: None,
             anomaly: None,
             prototypes: None,
             provider: Provider::Cpu,

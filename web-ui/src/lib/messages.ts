@@ -383,6 +383,8 @@ export const messages = {
     de: 'Ein Ergebnis kam nach dem Zeitlimit, bei {time} ms: {said}. Es hat nichts geändert.',
     zh: '有结果在时限之后（{time} ms）到达：{said}。未改变判定。',
   },
+  'record.decided-by': { en: 'decided by {views}', de: 'entschieden durch {views}', zh: '判定依据：{views}' },
+  'record.no-view': { en: '{view} did not come', de: '{view} kam nicht', zh: '{view} 未到' },
   'record.regions': { en: 'Regions, the worst first', de: 'Bereiche, die schlechtesten zuerst', zh: '区域（最差在前）' },
   'record.own-model': { en: '(model of its own)', de: '(eigenes Modell)', zh: '（独立模型）' },
   'record.scores': { en: 'Scores', de: 'Scores', zh: '得分' },

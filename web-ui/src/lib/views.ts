@@ -22,7 +22,8 @@ export function viewsOf(part: Partial<Pick<Inspection, 'views' | 'regions'>>): V
   const across = Math.max(...areas.map((it) => it.left + it.width));
   const down = Math.max(...areas.map((it) => it.top + it.height));
   return areas.map(({ name, left, top, width, height }) => {
-    const inIt = (part.regions ?? []).filter(({ tile: [x = 0, y = 0] }) => x >= left && x < left + width && y >= top && y < top + height);
+    // A model that sees several views speaks for each of them; its tile is the place of the one that weighed most.
+    const inIt = (part.regions ?? []).filter(({ tile: [x = 0, y = 0], weights }) => weights.some((it) => it.view === name) || (x >= left && x < left + width && y >= top && y < top + height));
     const worst = inIt.map((region) => region.verdict).sort((a, b) => RANK[b] - RANK[a])[0];
     return {
       name,

@@ -95,3 +95,10 @@ export const partName = (part: Pick<Inspection, 'id' | 'serial'>) => part.serial
 /** Names of what computes, as their makers write them. */
 const PROVIDER: Record<string, string> = { cpu: 'CPU', cuda: 'CUDA', tensorrt: 'TensorRT' };
 export const providerWord = (name: string) => PROVIDER[name] ?? name;
+
+/** What each view weighed in a decision by several, the heaviest first. */
+export const weightWords = ({ weights }: Pick<Inspection['regions'][number], 'weights'>): string[] =>
+  weights.map(({ view, weight }) => {
+    const name = view.replaceAll('_', ' ');
+    return weight === null ? t('record.no-view', { view: name }) : `${name} ${fixed(weight, 2)}`;
+  });

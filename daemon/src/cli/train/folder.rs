@@ -118,6 +118,7 @@ pub(super) fn train(
         name: root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into())).unwrap_or_default(),
         classes: &classes,
         frozen: zoo.as_ref().map(Network::frozen),
+        views: &[],
         preprocess: &preprocess,
         provenance: Provenance { network, ..args.provenance(digest, name, licences) },
         select: &select,

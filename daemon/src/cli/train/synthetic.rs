@@ -82,6 +82,7 @@ pub(super) fn train(
         name: "synthetic-line".into(),
         classes: &classes,
         frozen: None,
+        views: &[],
         preprocess: &preprocess,
         provenance: args.provenance(digest.clone(), trunk_name, licences),
         select: &select_parts,

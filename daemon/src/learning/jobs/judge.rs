@@ -133,8 +133,8 @@ fn said(models: [&RecipeInForce; 2], path: &Path) -> anyhow::Result<[Said; 2]> {
         return Ok([(); 2].map(|()| Said { verdict: Disposition::Review, label: String::new() }));
     };
     let one = |recipe: &RecipeInForce| -> anyhow::Result<Said> {
-        let mut tensor = vec![0.0; recipe.model.preprocess().tensor_len()];
-        recipe.model.preprocess().fill(image.view(), &mut tensor);
+        let mut tensor = vec![0.0; recipe.model.tensor_len()];
+        recipe.model.manifest().fill(image.view(), &mut tensor);
         let decision = decide(&recipe.model.predict(&tensor)?, recipe);
         let verdict = match decision.verdict {
             Verdict::Pass => Disposition::Pass,

@@ -108,6 +108,10 @@ fn model(bundle: &Bundle) -> Result<ModelProto, PrototypeError> {
         let words = "a converted model learns no new kinds: register them with the original, and export that again";
         return Err(PrototypeError::Unfit(words.into()));
     }
+    if !bundle.manifest.views().is_empty() {
+        let words = "a model that sees several views together learns no new kinds: train it anew with the new label";
+        return Err(PrototypeError::Unfit(words.into()));
+    }
     ModelProto::read(&bundle.graph).map_err(|error| RuntimeError::GraphRefused(error.to_string()).into())
 }
 

@@ -48,14 +48,13 @@ pub fn measure(model: &dyn Model, samples: &dyn Samples) -> Result<Latency, Trai
     if images == 0 {
         return Err(TrainError::Data("there is no image to measure on".into()));
     }
-    let preprocess = model.preprocess();
-    let mut tensor = vec![0.0; preprocess.tensor_len()];
+    let mut tensor = vec![0.0; model.tensor_len()];
     let (mut decodes, mut verdicts) = (Vec::new(), Vec::new());
     for nth in 0..images + WARM_UP {
         let start = Instant::now();
         let sample = samples.load(nth.saturating_sub(WARM_UP) * samples.len() / images)?;
         let decoded = Instant::now();
-        preprocess.fill(sample.image.view(), &mut tensor);
+        model.manifest().fill(sample.image.view(), &mut tensor);
         let (said, manifest) = (model.predict(&tensor)?, model.manifest());
         let said = ruling::decide(&said.scores, said.beside(), &manifest.labels, &manifest.heads);
         let decided = decoded.elapsed();

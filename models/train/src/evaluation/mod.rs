@@ -69,15 +69,14 @@ pub fn score_all(
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     let pool = pool.map_err(|error| TrainError::Settings(format!("evaluation threads: {error}")))?;
-    let preprocess = model.preprocess();
     let score = |tensor: &mut Vec<f32>, index: usize| {
         let sample = samples.load(index)?;
         if let Some(label) = sample.labels.iter().find(|label| **label >= classes) {
             let reason = format!("`{}` has label number {label} of {classes}", samples.name(index));
             return Err(TrainError::Data(reason));
         }
-        tensor.resize(preprocess.tensor_len(), 0.0);
-        preprocess.fill(sample.image.view(), tensor);
+        tensor.resize(model.tensor_len(), 0.0);
+        model.manifest().fill(sample.image.view(), tensor);
         let said = model.predict(tensor)?;
         seen();
         Ok(Scored {

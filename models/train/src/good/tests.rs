@@ -137,6 +137,7 @@ fn a_memory_joins_a_classifier_and_changes_none_of_its_scores() {
         name: "rings".into(),
         classes: &[Class::named("good"), Class::named("line")],
         frozen: None,
+        views: &[],
         preprocess: &Preprocess::imagenet(SIDE),
         provenance: Provenance::default(),
         select: &Rings,

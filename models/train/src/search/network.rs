@@ -103,6 +103,7 @@ impl Networks<'_> {
             name,
             classes: self.classes,
             frozen: None,
+            views: &[],
             preprocess: &preprocess,
             provenance: Provenance { network: words(&trial.point), ..provenance },
             select: &select,

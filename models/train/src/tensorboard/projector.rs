@@ -67,9 +67,8 @@ pub(super) fn write(
 /// What the bundle makes of a sample.
 fn point(model: &Predictor, samples: &dyn Samples, index: usize, tensor: &mut Vec<f32>) -> Result<Point, TrainError> {
     let sample = samples.load(index)?;
-    let preprocess = model.preprocess();
-    tensor.resize(preprocess.tensor_len(), 0.0);
-    preprocess.fill(sample.image.view(), tensor);
+    tensor.resize(model.tensor_len(), 0.0);
+    model.manifest().fill(sample.image.view(), tensor);
     let said = model.predict(tensor)?;
     let best = (0..said.scores.len()).max_by(|&a, &b| said.scores[a].total_cmp(&said.scores[b]));
     let labels = &model.manifest().labels;

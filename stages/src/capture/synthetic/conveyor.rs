@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use models::image::PixelFormat;
 use serde::{Deserialize, Serialize};
 
+use super::lamp::Lamp;
 use super::random::{Dice, Purpose, Stream};
 use super::renderer::Renderer;
 use super::scene::{Ask, Mix};
@@ -59,6 +60,13 @@ pub struct SyntheticConfig {
     pub size: u32,
     /// What parts are made of.
     pub surfaces: Vec<Surface>,
+    /// The light that the camera sees them under.
+    #[serde(skip_serializing_if = "is_diffuse")]
+    pub light: Lamp,
+}
+
+fn is_diffuse(light: &Lamp) -> bool {
+    *light == Lamp::Diffuse
 }
 
 impl Default for SyntheticConfig {
@@ -74,6 +82,7 @@ impl Default for SyntheticConfig {
             first_serial: 0,
             size: 512,
             surfaces: mix.surfaces,
+            light: Lamp::default(),
         }
     }
 }
@@ -130,8 +139,9 @@ pub struct Synthetic {
     closed: Arc<AtomicBool>,
     /// Part that comes next.
     index: u64,
-    /// When its trigger would come on a conveyor without jitter.
-    beat: Instant,
+    /// When its trigger would come on a conveyor without jitter; none before it is first asked, so that several cameras that are opened
+    /// one after the other see the same conveyor.
+    beat: Option<Instant>,
 }
 
 impl Synthetic {
@@ -144,7 +154,7 @@ impl Synthetic {
         let (send, drawn) = bounded(AHEAD);
         let closed = Arc::new(AtomicBool::new(false));
         let painter = Painter {
-            renderer: Renderer::new(Stream::Line, config.seed, VARIANTS, config.mix()),
+            renderer: Renderer::new(Stream::Line, config.seed, VARIANTS, config.mix()).with_lamp(config.light),
             pool: FramePool::new(POOL_FRAMES, 3 * (config.size as usize).pow(2)),
             config: config.clone(),
             spare: Vec::new(),
@@ -154,23 +164,26 @@ impl Synthetic {
             .name("synthetic".to_owned())
             .spawn(move || painter.run(&send))
             .map_err(|error| SourceError(format!("synthetic line: no thread to draw on: {error}")))?;
-        Ok(Synthetic { config, drawn: Some(drawn), painter: Some(painter), closed, index: 0, beat: Instant::now() })
+        Ok(Synthetic { config, drawn: Some(drawn), painter: Some(painter), closed, index: 0, beat: None })
     }
 
     /// When the next trigger comes; none if the line sets the pace.
-    fn due(&self) -> Option<Instant> {
+    fn due(&mut self) -> Option<Instant> {
         let interval = 1.0 / self.config.rate?;
         let mut dice = Dice::new(Stream::Line, self.config.seed, Purpose::Conveyor, self.index);
         let stray = f64::from(self.config.jitter * dice.unit()) * interval;
-        Some(self.beat + Duration::from_secs_f64(stray))
+        let beat = *self.beat.get_or_insert_with(Instant::now);
+        Some(beat + Duration::from_secs_f64(stray))
     }
 
     /// Moves on by one part.
     fn advance(&mut self) {
         self.index += 1;
         if let Some(rate) = self.config.rate {
-            let oldest = Instant::now().checked_sub(SLIP).unwrap_or(self.beat);
-            self.beat = self.beat.max(oldest) + Duration::from_secs_f64(1.0 / rate);
+            let now = Instant::now();
+            let beat = self.beat.unwrap_or(now);
+            let oldest = now.checked_sub(SLIP).unwrap_or(beat);
+            self.beat = Some(beat.max(oldest) + Duration::from_secs_f64(1.0 / rate));
         }
     }
 }

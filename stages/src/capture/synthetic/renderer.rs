@@ -10,6 +10,7 @@ use super::bands::Bands;
 use super::contrast::{Gauge, Scale};
 use super::defects::{Defect, Site, edge_chip};
 use super::edge::{Edge, Side};
+use super::lamp::Lamp;
 use super::light;
 use super::random::{Dice, Purpose, Stream};
 use super::scene::{Ask, Mix, Plan, Scene};
@@ -61,6 +62,7 @@ pub struct Renderer {
     mix: Mix,
     /// Which shot of each part: the first is 0.
     shot: u64,
+    lamp: Lamp,
     scratch: Scratch,
 }
 
@@ -112,7 +114,7 @@ impl Renderer {
             drawing.into_iter().flat_map(|d| d.join().expect("drawing a tile is arithmetic on fixed sizes")).collect()
         });
         let world = World { stream, seed, variants, tiles, sensor: Sensor::new(stream, seed) };
-        Renderer { world: Arc::new(world), mix, shot: 0, scratch: Scratch::default() }
+        Renderer { world: Arc::new(world), mix, shot: 0, lamp: Lamp::default(), scratch: Scratch::default() }
     }
 
     /// The same surfaces with another mix of parts.
@@ -127,6 +129,12 @@ impl Renderer {
         self
     }
 
+    /// The same parts under another light: shapes and places of everything are the same, what shows of it is not.
+    pub fn with_lamp(mut self, lamp: Lamp) -> Self {
+        self.lamp = lamp;
+        self
+    }
+
     /// Draws part `index` into `out` as RGB, `size` pixels across and down (64 to 4096). The buffer is resized to fit.
     pub fn render(&mut self, index: u64, ask: Ask, size: [u32; 2], out: &mut Vec<u8>) -> Rendering {
         let frame = size.map(|side| (side as usize).clamp(64, MAX_WIDTH));
@@ -134,7 +142,10 @@ impl Renderer {
         let world = self.world.clone();
         let scene = Scene::plan((world.stream, world.seed, index), ask, &self.mix, world.variants, frame);
         self.draw_clean(&world, &scene, frame);
-        let exposure = Exposure { salt: scatter(scene.salt.wrapping_add(self.shot)), tint: scene.tint };
+        let exposure = Exposure {
+            salt: scatter(scene.salt.wrapping_add(self.shot).wrapping_add(self.lamp.salt())),
+            tint: scene.tint,
+        };
         let mut rows = frame[1];
         if let Some(bad) = scene.bad {
             bad.spoil(&mut self.scratch.luma, frame[0], &mut self.scratch.spare);
@@ -171,6 +182,8 @@ impl Renderer {
         let Scratch { luma, nodes, light, steps, texture, ripple, .. } = &mut self.scratch;
         let tile = &world.tiles[scene.surface as usize * world.variants + scene.variant];
         scene.light.nodes(width, height, nodes);
+        let [bright, rough] = self.lamp.surface();
+        let contrast = rough * scene.contrast;
         luma.resize(width * height, 0.0);
         light.resize(width, 0.0);
         steps.resize(width, 0);
@@ -181,9 +194,10 @@ impl Renderer {
             tile.row(&scene.window, y, steps);
             light::row(nodes, width, y, light);
             texture.iter_mut().zip(&*steps).for_each(|(t, &s)| *t = f32::from(s) / STEPS);
+            light.iter_mut().for_each(|value| *value *= bright);
             let tone = scene.tone + if scene.ripple.across_rows { scene.ripple.at(y) } else { 0.0 };
             for x in 0..width {
-                row[x] = light[x] * (tone + ripple[x] + scene.contrast * texture[x]);
+                row[x] = light[x] * (tone + ripple[x] + contrast * texture[x]);
             }
             if let Some(edge) = &scene.edge {
                 edge.apply(y, light, texture, row);
@@ -241,6 +255,10 @@ impl Renderer {
         rgb: &mut [u8],
     ) -> TrueDefect {
         let Scratch { luma, mask, stamp, gauge, row, .. } = &mut self.scratch;
+        if self.lamp == Lamp::DarkField {
+            // Light from the side: whatever turns the surface sends some of it up.
+            stamp.delta.iter_mut().for_each(|delta| *delta = delta.map(f32::abs));
+        }
         let on_part = |x: usize, y: usize| {
             let edge = scene.edge.as_ref();
             mask[y * frame[0] + x] == 0 && edge.is_none_or(|edge| edge.distance(x as f32, y as f32) > 1.0)
@@ -253,6 +271,11 @@ impl Renderer {
             Defect::Dent | Defect::Stain => STRONGEST_SHADE,
             _ => STRONGEST,
         };
+        let label = plan.defect.label().into();
+        if !self.lamp.shows(plan.defect) {
+            let bbox = mark(mask, stamp, frame[0], plan.defect.label_index() as u8);
+            return TrueDefect { label, cnr: 0.0, bbox };
+        }
         let mut strength = (plan.cnr / gauge.expected(stamp, scale).max(1e-6)).min(limit);
         let mut cnr = 0.0;
         for _ in 0..4 {
@@ -272,7 +295,7 @@ impl Renderer {
             strength = next;
         }
         let bbox = mark(mask, stamp, frame[0], plan.defect.label_index() as u8);
-        TrueDefect { label: plan.defect.label().into(), cnr, bbox }
+        TrueDefect { label, cnr, bbox }
     }
 }
 

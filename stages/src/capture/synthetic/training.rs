@@ -6,6 +6,7 @@ use models::image::{Image, PixelFormat};
 
 use super::LABELS;
 use super::defects::Defect;
+use super::lamp::Lamp;
 use super::random::Stream;
 use super::renderer::Renderer;
 use super::scene::{Ask, Mix};
@@ -53,6 +54,11 @@ impl TrainingSet {
     /// The same parts at another size, without drawing the surfaces anew.
     pub fn at_size(&self, size: u32) -> Self {
         TrainingSet { first: self.first.clone(), idle: Mutex::default(), size }
+    }
+
+    /// The same parts under another light.
+    pub fn under(&self, lamp: Lamp) -> Self {
+        TrainingSet { first: self.first.clone().with_lamp(lamp), idle: Mutex::default(), size: self.size }
     }
 
     /// The (first) label of a sample, without drawing it: labels take turns, so that any run of ten has each once.

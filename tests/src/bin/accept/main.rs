@@ -1,13 +1,14 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
-//!            [teach-boxes] [align] [pretrain] [search]
+//!            [teach-boxes] [align] [pretrain] [search] [fusion]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
 mod align;
 mod attack;
 mod elpv;
+mod fusion;
 mod good;
 mod imbalance;
 mod pointing;
@@ -96,6 +97,9 @@ fn main() -> ExitCode {
             Some(data) => search::run(&binary, &data.join("neu-surface-defects"), &mut bounds),
             None => println!("SKIPPED: search (INSPECTD_DATA is not set)"),
         }
+    }
+    if wants("fusion") {
+        fusion::run(&binary, &mut bounds);
     }
     if wants("attack") {
         attack::run(&binary, &mut bounds);

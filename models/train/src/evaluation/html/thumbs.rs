@@ -68,8 +68,8 @@ pub fn worst(report: &Report, model: &dyn Model, samples: &dyn Samples) -> Resul
 
 fn thumb(kind: Kind, mistake: &Mistake, model: &dyn Model, samples: &dyn Samples) -> Result<Thumb, TrainError> {
     let image = samples.load(mistake.index)?.image;
-    let mut tensor = vec![0.0; model.preprocess().tensor_len()];
-    model.preprocess().fill(image.view(), &mut tensor);
+    let mut tensor = vec![0.0; model.tensor_len()];
+    model.manifest().fill(image.view(), &mut tensor);
     let prediction = model.predict(&tensor)?;
     let label = shown(&prediction, model);
     let small = shrink(&image);
