@@ -66,7 +66,7 @@ fn fusion_from_drawn_parts_to_the_record() {
 
 /// Two cameras of the simulated line, each under its light.
 fn on_a_line(dir: &Path) {
-    let recipe = "name = \"disc\"\nversion = 1\nbundle = \"both.bundle\"\ndeadline_ms = 20000\n[[regions]]\nname = \"part\"\n\
+    let recipe = "name = \"disc\"\nversion = 1\nbundle = \"both.bundle\"\ndeadline_ms = 20000\n[quality]\nmin_deviation = 0.5\n[[regions]]\nname = \"part\"\n\
                   views = [\"bright_field\", \"dark_field\"]\n";
     fs::write(dir.join("recipe.toml"), recipe).expect("written");
     let camera = |light: &str| {
