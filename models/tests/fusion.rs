@@ -130,12 +130,13 @@ fn fusion_survives_half_precision() {
 
 #[test]
 fn fusion_manifests_that_do_not_fit_are_refused_in_words() {
-    let said = |change: &dyn Fn(&mut FusionSpec)| {
+    type Change = dyn Fn(&mut FusionSpec);
+    let said = |change: &Change| {
         let mut bundle = bundle(&["bright", "dark"]);
         change(bundle.manifest.heads.fusion.as_mut().unwrap());
         bundle.to_bytes().unwrap_err().to_string()
     };
-    let cases: [(&str, &dyn Fn(&mut FusionSpec)); 7] = [
+    let cases: [(&str, &Change); 7] = [
         ("2 to 8", &|spec| spec.views.truncate(1)),
         ("2 to 8", &|spec| spec.views = (0..9).map(|view| view.to_string()).collect()),
         ("stands twice", &|spec| spec.views[1] = "bright".into()),

@@ -374,7 +374,7 @@ pub fn misfits(recipe: &Recipe, views: &[&str]) -> Vec<String> {
         for name in &region.views {
             match views {
                 [] => {
-                    problems.push(format!("`regions[{number}].views` has `{name}`, but one camera alone sees a part"))
+                    problems.push(format!("`regions[{number}].views` has `{name}`, but one camera alone sees a part"));
                 }
                 _ if !views.contains(&name.as_str()) => {
                     problems.push(format!("`regions[{number}].views` has `{name}`; there are {names}"));
