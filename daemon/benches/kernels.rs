@@ -25,9 +25,11 @@ const ROUNDS: usize = 60;
 
 /// A call that was made ready.
 type Call = Box<dyn FnMut()>;
+/// A call by its name, and how it is made ready.
+type Kernel = (&'static str, fn() -> Call);
 
 /// What is measured, by name. Each makes ready what it needs and nothing else: under callgrind that counts, too.
-const KERNELS: [(&str, fn() -> Call); 7] = [
+const KERNELS: [Kernel; 7] = [
     ("read-5mp-once", read_once),
     ("resize-5mp-to-512", resize),
     ("preprocess-5mp-to-tensor", || preprocess(frame(2448, 2048))),
