@@ -31,5 +31,6 @@ pub mod setup;
 pub mod store;
 pub mod supervise;
 pub mod support;
+pub mod traces;
 pub mod words;
 pub mod worker;

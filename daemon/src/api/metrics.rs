@@ -5,6 +5,8 @@
 
 mod family;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -138,6 +140,15 @@ fn of_records(families: &mut Families, board: &Board) {
     families.gauge("evidence_pictures", "Pictures of parts that are kept.", standing.pictures as f64);
     families.gauge("evidence_bytes", "Size of the pictures that are kept.", standing.bytes as f64);
     families.counter("evidence_let_go_total", "Pictures that retention has let go.", standing.gone.pictures);
+    if let Some(traces) = &board.traces {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        families.counters(
+            "traces_parts_total",
+            "Parts, by what became of their trace.",
+            "outcome",
+            [("sent", now(&traces.sent)), ("left_out", now(&traces.left_out)), ("dropped", now(&traces.dropped))],
+        );
+    }
     let serials = board.serials.tally();
     families.counters(
         "serials_total",

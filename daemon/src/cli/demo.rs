@@ -205,6 +205,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         alerts: Arc::new(alerts),
         learning: Arc::new(learning),
         quality: QualitySection::default(),
+        traces: None,
         limits,
         sinks: vec![tally.clone()],
         plc: None,

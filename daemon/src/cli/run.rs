@@ -95,6 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         alerts: Arc::new(alerts),
         learning: learning.clone(),
         quality: config.quality.clone(),
+        traces: config.traces.target()?,
         limits: config.line.limits.clone(),
         sinks: plc.iter().map(Plc::sink).collect(),
         plc,

@@ -58,7 +58,7 @@ pub struct Args {
     /// Learn one model that decides by several views of a part together: names of the views, each with a folder of its name in --data, in
     /// which a part has the same path. The trunk stands still.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "data")]
-    #[arg(conflicts_with_all = ["split", "synthetic", "good", "network", "distill", "resume", "preview", "recipe", "format", "boxes", "teach_boxes", "hard_examples"])]
+    #[arg(conflicts_with_all = ["split", "synthetic", "good", "network", "distill", "resume", "preview", "path", "format", "boxes", "teach_boxes", "hard_examples"])]
     views: Vec<String>,
     /// Learn from the synthetic line instead.
     #[arg(long)]

@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[traces]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -31,6 +31,7 @@ use crate::alerts::{AlertsSection, Rule};
 use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
 use crate::quality::QualitySection;
+use crate::traces::TracesSection;
 
 pub use access::{AccessMode, AccessSection, TlsSection};
 pub use error::{ConfigError, Problem};
@@ -69,6 +70,8 @@ pub struct Config {
     pub learning: LearningSection,
     /// `[quality]`
     pub quality: QualitySection,
+    /// `[traces]`
+    pub traces: TracesSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -89,6 +92,7 @@ struct Draft {
     alerts: AlertsSection,
     learning: LearningSection,
     quality: QualitySection,
+    traces: TracesSection,
     log: LogSection,
 }
 
@@ -133,6 +137,7 @@ impl Config {
                 mut alerts,
                 mut learning,
                 quality,
+                mut traces,
                 log,
                 ..
             }) if problems.is_empty() => {
@@ -143,6 +148,7 @@ impl Config {
                 access.relative_to(folder);
                 alerts.relative_to(folder);
                 learning.relative_to(folder);
+                traces.relative_to(folder);
                 let path = path.to_owned();
                 Ok(Config {
                     path,
@@ -157,6 +163,7 @@ impl Config {
                     alerts,
                     learning,
                     quality,
+                    traces,
                     log,
                 })
             }
@@ -189,6 +196,7 @@ impl Draft {
         problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.quality.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.traces.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }

@@ -118,7 +118,7 @@ pub(super) fn problem(url: &str, allowed: &AllowList) -> Option<String> {
 }
 
 /// The certificates of the plant's own authority.
-pub(super) fn own_roots(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+pub(crate) fn own_roots(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let pem = std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
         .filter_map(|item| match item {

@@ -193,7 +193,7 @@ impl Destination {
 const FILE: &str = "file:";
 
 /// A secret itself, or what its file holds.
-pub(super) fn resolve(text: &str) -> Result<String, String> {
+pub(crate) fn resolve(text: &str) -> Result<String, String> {
     match text.strip_prefix(FILE) {
         None => Ok(text.to_owned()),
         Some(path) => match std::fs::read_to_string(path) {

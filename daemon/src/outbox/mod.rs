@@ -26,6 +26,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub use backoff::LIFETIME;
+pub(crate) use client::own_roots;
+pub(crate) use destination::resolve as secret_of;
 pub use destination::{Destination, DestinationKind, ResultsPush};
 pub use entry::{Kind, Message};
 pub use error::OutboxError;

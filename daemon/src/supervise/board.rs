@@ -21,6 +21,7 @@ use crate::retention::Retention;
 use crate::serials::LineSerials;
 use crate::setup::Learner;
 use crate::store::{IndexState, Store};
+use crate::traces;
 
 /// Pictures a second that are made for the page while somebody looks.
 const PREVIEWS_PER_SECOND: u32 = 10;
@@ -64,6 +65,8 @@ pub struct Board {
     pub learner: Arc<Learner>,
     /// How long pictures and records are kept, and what is held.
     pub retention: Arc<Retention>,
+    /// What became of its parts' traces, where a collector is told.
+    pub traces: Option<Arc<traces::Counts>>,
     /// Who calls for its parts, if somebody does.
     pub plc: Option<PlcLink>,
     /// What is in force from the next part on.

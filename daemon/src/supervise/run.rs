@@ -19,6 +19,7 @@ use crate::access::{Access, Who};
 use crate::alerts::{Alerts, AtWork, Stamped};
 use crate::api::{Bound, Server};
 use crate::audit::Deed;
+use crate::background::yield_to_the_line;
 use crate::checks::{self, Checks};
 use crate::health::Notifier;
 use crate::io::handshake::LineLook;
@@ -30,6 +31,7 @@ use crate::retention::{self, Retention};
 use crate::serials::{LineSerials, Traced};
 use crate::setup::Learner;
 use crate::store::Store;
+use crate::traces::{Exporter, Target};
 use crate::words;
 
 /// How often the line's health is looked at.
@@ -69,6 +71,8 @@ pub struct Service {
     pub learning: Arc<Learning>,
     /// When its shifts begin and end.
     pub quality: QualitySection,
+    /// Which collector is told of its parts, if one is.
+    pub traces: Option<Target>,
     /// What bounds the line.
     pub limits: Limits,
     /// Who else is told each verdict.
@@ -104,6 +108,7 @@ pub struct Running {
     retention: retention::AtWork,
     server: Option<Server>,
     plc: Option<io::AtWork>,
+    traces: Option<Exporter>,
     notifier: Notifier,
 }
 
@@ -120,6 +125,9 @@ impl Service {
         let source = SourceName { name: self.source.name().to_owned(), kind: self.source_kind };
         // Before the first part: a line that was not shown its golden samples must not decide any.
         self.checks.golden.look(&self.recipe.in_force, &self.alerts.zone()).context("golden samples")?;
+        // It listens before there is anything to hear.
+        let traces = self.traces.map(|target| Exporter::start(target, self.store.subscribe(), yield_to_the_line));
+        let traces = traces.transpose().context("the thread that sends traces")?;
         let line = Line::start(LineConfig {
             name: self.name.clone(),
             first_id: self.store.next_id(),
@@ -151,6 +159,7 @@ impl Service {
             recipes: self.recipes,
             learner: self.learner,
             retention: self.retention,
+            traces: traces.as_ref().map(Exporter::counts),
             plc: self.plc.as_ref().map(Plc::link),
             recipe: ArcSwap::from_pointee(self.recipe),
             started_at: Timestamp::now(),
@@ -202,7 +211,7 @@ impl Service {
         };
         let notifier = Notifier::new();
         notifier.ready("inspecting");
-        Ok(Running { board, alerts, learning, checks, retention, server, plc, notifier })
+        Ok(Running { board, alerts, learning, checks, retention, server, plc, traces, notifier })
     }
 }
 
@@ -330,7 +339,10 @@ impl Running {
             Some(board) => status.counts = board.line.drain(),
             None => tracing::warn!("a request did not end; its thread is left behind"),
         }
-        store.close().with_context(|| format!("at the end, after {} parts", status.counts.triggered))?;
+        let closed = store.close();
+        // The last acknowledged parts, too.
+        drop(self.traces);
+        closed.with_context(|| format!("at the end, after {} parts", status.counts.triggered))?;
         Ok(status)
     }
 }

@@ -37,4 +37,5 @@ mod setup;
 mod status;
 mod support;
 mod top;
+mod traces;
 mod training;
