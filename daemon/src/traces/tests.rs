@@ -1,3 +1,5 @@
+//! Spans at a real socket: what a collector gets, and what becomes of parts that it does not take.
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
