@@ -67,6 +67,10 @@ fn main() {
                 "inspections?limit=60&from={day}&to={next}&verdict=fail&label=scratch&camera=side&recipe=bracket&score_from=0.6"
             ),
         ),
+        ("words: scratch top left", "inspections/found?limit=60&words=scratch%20top%20left".into()),
+        ("words among verdict fail", "inspections/found?limit=60&words=scratch%20top%20left&verdict=fail".into()),
+        ("words, a day", format!("inspections/found?limit=60&words=burr&from={day}&to={next}")),
+        ("like a part", format!("inspections/found?limit=60&like={}", records / 3)),
         ("count of label scratch", "inspections/count?label=scratch".into()),
         ("Quality, a day by shift", format!("quality?from={day}&to={next}&by=shift")),
         (

@@ -26,6 +26,7 @@ pub mod quality;
 pub mod recipes;
 pub mod replay;
 pub mod retention;
+pub mod retrieval;
 pub mod serials;
 pub mod setup;
 pub mod store;

@@ -14,6 +14,7 @@ pub mod predictor;
 pub mod prepare;
 pub mod preprocess;
 pub mod reproduce;
+pub mod retrieval;
 pub mod ruling;
 pub mod runtime;
 pub mod scatter;

@@ -1,7 +1,7 @@
 // The question in the address of History, and which rows are drawn.
 
 import { expect, test } from 'vitest';
-import { askedOf, hrefOf, inSight, queryOf, rowOf } from '../src/lib/history';
+import { askedOf, exportUrl, hrefOf, inSight, isLikeness, queryOf, rowOf } from '../src/lib/history';
 import { routeOf } from '../src/lib/route';
 import { localOf, midnight, timeOf } from '../src/lib/times';
 
@@ -11,6 +11,14 @@ test('a question survives the address, whatever is in it', () => {
   expect(route.page).toBe('history');
   expect(askedOf(route.at ?? '')).toEqual(asked);
   expect(queryOf({ label: 'b', from: 'a' })).toBe(queryOf({ from: 'a', label: 'b' }));
+});
+
+test('words and likeness stand in the address, and not among the conditions of counts and exports', () => {
+  const asked = { words: 'Kratzer & Riss', verdict: 'fail' };
+  expect(askedOf(routeOf(hrefOf(asked)).at ?? '')).toEqual(asked);
+  expect(exportUrl(asked, 'csv', 't')).not.toContain('words');
+  expect(exportUrl(asked, 'csv', 't')).toContain('verdict=fail');
+  expect([isLikeness(asked), isLikeness({ like: '7' }), isLikeness({ verdict: 'fail' })]).toEqual([true, true, false]);
 });
 
 test('what is unknown or empty is no condition', () => {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use inspectd::retrieval::RetrievalSection;
 use inspectd::store::{Options, Store};
 use jiff::{SignedDuration, Timestamp};
 use models::scatter::scatter;
@@ -23,7 +24,9 @@ pub(crate) fn first() -> Timestamp {
 /// A store with so many.
 pub(crate) fn fill(state: &Path, records: u64) {
     let began = Instant::now();
-    let (store, _) = Store::open(state, Options { line: "demo".into(), ..Options::default() }).expect("a store");
+    let retriever = RetrievalSection::default().retriever().expect("the one in the program");
+    let (store, _) =
+        Store::open(state, Options { line: "demo".into(), retriever, ..Options::default() }).expect("a store");
     let names = Names::default();
     for id in 1..=records {
         store.record(part(id, records, &names), None).expect("kept");

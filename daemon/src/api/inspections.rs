@@ -60,6 +60,10 @@ pub(super) struct Wanted {
     from: Option<String>,
     /// Triggered before this.
     to: Option<String>,
+    /// For `found` alone: what is looked for, as `long scratch near the edge`; English, German or Chinese.
+    pub(super) words: Option<String>,
+    /// For `found` alone: the part that the others shall be like.
+    pub(super) like: Option<u64>,
 }
 
 /// Inspections, newest first.
@@ -178,6 +182,10 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 impl Wanted {
     pub(super) fn filter(self) -> Result<Filter, Problem> {
+        if self.words.is_some() || self.like.is_some() {
+            let text = "`words` and `like` are asked of /api/v1/inspections/found: here parts come by their time";
+            return Err(Problem::bad_request(text));
+        }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Problem::bad_request(format!("`limit` is {limit}: give 1 to {MAX_LIMIT}")));

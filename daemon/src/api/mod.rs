@@ -14,6 +14,7 @@ mod drift;
 mod events;
 mod export;
 mod features;
+mod found;
 mod gate;
 mod gauge;
 mod golden;
@@ -87,6 +88,8 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/line/trend", look(Area::Line), line::trend)
         .get("/api/v1/inspections", look(Area::Records), inspections::list)
         .get("/api/v1/inspections/count", look(Area::Records), inspections::count)
+        .get("/api/v1/inspections/found", look(Area::Records), found::find)
+        .post("/api/v1/inspections/found", look(Area::Records), found::find_like_picture)
         .get("/api/v1/inspections/known", look(Area::Records), inspections::known)
         .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
         .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)
@@ -208,7 +211,7 @@ fn router(board: Arc<Board>, setting: Setting) -> Router {
         .fallback(page::page)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(idempotency::Replies::default(), idempotency::once))
-        .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(body::MAX_PICTURE_BYTES))
         .layer(from_fn(body::read))
         .layer(from_fn_with_state(gate, gate::gate))
         .layer(from_fn_with_state(hosts, guard::host))

@@ -18,7 +18,7 @@ use utoipa::openapi::{ContentBuilder, HttpMethod, PathItem, Ref, RefOr, Required
 
 use super::routes::Rule;
 use super::{
-    alerts, audit, cameras, drift, events, export, features, gate, gauge, golden, health, holds, idempotency,
+    alerts, audit, cameras, drift, events, export, features, found, gate, gauge, golden, health, holds, idempotency,
     inspections, jobs, learning, line, metrics, models, picture, plc, problem, quality, recipes, replays, review,
     serials, session, setup, tokens, users,
 };
@@ -35,6 +35,8 @@ use crate::access::{Need, Scope};
         inspections::list,
         inspections::count,
         inspections::known,
+        found::find,
+        found::find_like_picture,
         inspections::one,
         picture::image,
         events::events,

@@ -27,6 +27,7 @@ use crate::learning::{Learning, LearningSection};
 use crate::quality::QualitySection;
 use crate::recipes::Recipes;
 use crate::retention::{Retention, RetentionSection};
+use crate::retrieval::RetrievalSection;
 use crate::serials::LineSerials;
 use crate::setup::Learner;
 use crate::store::{Options, Store};
@@ -174,7 +175,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let page = if args.no_serve { None } else { Some(Bound::new(&section, &open, None)?) };
     let url = page.as_ref().map(Bound::url);
     let state = State::of(args)?;
-    let (store, found) = Store::open(state.path(), Options { line: "demo".into(), ..Options::default() })?;
+    let retriever = RetrievalSection::default().retriever()?;
+    let (store, found) = Store::open(state.path(), Options { line: "demo".into(), retriever, ..Options::default() })?;
     // A second demo on the same records goes on counting: parts whose serial numbers were there before would be an alert.
     source.first_serial = found.next_id.saturating_sub(1);
     let alerts = Alerts::open(&"demo".into(), AlertsSection::default(), state.path(), Box::new(Nvidia::default()))?;

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// A recipe that asks nothing of the picture but that something is on it.
-fn unlimited() -> Recipe {
+pub(super) fn unlimited() -> Recipe {
     Recipe {
         name: "inspect".to_owned(),
         version: 1,

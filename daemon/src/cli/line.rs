@@ -25,6 +25,7 @@ pub(super) struct LineArgs {
 enum Method<'a> {
     Get,
     Post(&'a Value),
+    PostBytes(&'a [u8]),
     Delete,
 }
 
@@ -61,6 +62,14 @@ impl LineArgs {
     /// As [`get`](Self::get).
     pub(super) fn post(&self, path: &str, body: impl Serialize) -> anyhow::Result<Value> {
         self.ask(path, Method::Post(&serde_json::to_value(body)?))
+    }
+
+    /// Asks about a file of one's own.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(super) fn post_bytes(&self, path: &str, bytes: &[u8]) -> anyhow::Result<Value> {
+        self.ask(path, Method::PostBytes(bytes))
     }
 
     /// Removes something there.
@@ -106,10 +115,15 @@ impl LineArgs {
                 let request = if let Some(token) = token { request.header("authorization", token) } else { request };
                 request.call().with_context(unreachable)?
             }
-            Method::Post(body) => {
+            Method::Post(_) | Method::PostBytes(_) => {
                 let request = agent.post(&url).header("x-inspectd", "1");
                 let request = if let Some(token) = token { request.header("authorization", token) } else { request };
-                request.send_json(body).with_context(unreachable)?
+                let sent = match method {
+                    Method::Post(body) => request.send_json(body),
+                    Method::PostBytes(bytes) => request.content_type("application/octet-stream").send(bytes),
+                    Method::Get | Method::Delete => unreachable!("matched above"),
+                };
+                sent.with_context(unreachable)?
             }
         };
         if !answer.status().is_success() {

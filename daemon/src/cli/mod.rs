@@ -34,8 +34,10 @@ mod recipe;
 pub mod records;
 pub mod replay;
 pub mod report;
+pub mod retrieval;
 pub mod run;
 pub mod search;
+pub mod search_archive;
 pub mod simulate;
 pub mod status;
 pub mod support_bundle;
@@ -119,6 +121,10 @@ pub enum Command {
     Pretrain(Box<pretrain::Args>),
     /// Search for a network that errs little and is quick enough for this machine.
     Search(Box<search::Args>),
+    /// Find parts on record by words, or by their likeness to a part or a picture.
+    SearchArchive(search_archive::Args),
+    /// Make and measure the retriever, by which parts are found by words.
+    Retrieval(retrieval::Args),
     /// List parts that wait for a person's look.
     Queue(queue::Args),
     /// Say what a part is.
@@ -197,6 +203,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::SearchArchive(args) => search_archive::run(&args),
+        Command::Retrieval(args) => retrieval::run(args),
         Command::Queue(args) => queue::run(&args),
         Command::Label(args) => queue::label(&args),
         Command::Jobs(args) => jobs::run(&args),

@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         line: config.line.name.as_str().into(),
         reserve_bytes: config.store.reserve_mb << 20,
         evidence: config.store.evidence.clone(),
+        retriever: config.retrieval.retriever()?,
         ..Options::default()
     };
     let (store, _) = Store::open(&dir, options)?;

@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[traces]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[retrieval]`, `[traces]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -31,6 +31,7 @@ use crate::alerts::{AlertsSection, Rule};
 use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
 use crate::quality::QualitySection;
+use crate::retrieval::RetrievalSection;
 use crate::traces::TracesSection;
 
 pub use access::{AccessMode, AccessSection, TlsSection};
@@ -70,6 +71,8 @@ pub struct Config {
     pub learning: LearningSection,
     /// `[quality]`
     pub quality: QualitySection,
+    /// `[retrieval]`
+    pub retrieval: RetrievalSection,
     /// `[traces]`
     pub traces: TracesSection,
     /// `[log]`
@@ -92,6 +95,7 @@ struct Draft {
     alerts: AlertsSection,
     learning: LearningSection,
     quality: QualitySection,
+    retrieval: RetrievalSection,
     traces: TracesSection,
     log: LogSection,
 }
@@ -137,6 +141,7 @@ impl Config {
                 mut alerts,
                 mut learning,
                 quality,
+                mut retrieval,
                 mut traces,
                 log,
                 ..
@@ -148,6 +153,7 @@ impl Config {
                 access.relative_to(folder);
                 alerts.relative_to(folder);
                 learning.relative_to(folder);
+                retrieval.relative_to(folder);
                 traces.relative_to(folder);
                 let path = path.to_owned();
                 Ok(Config {
@@ -163,6 +169,7 @@ impl Config {
                     alerts,
                     learning,
                     quality,
+                    retrieval,
                     traces,
                     log,
                 })
@@ -196,6 +203,7 @@ impl Draft {
         problems.extend(self.alerts.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.quality.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.retrieval.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.traces.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use models::retrieval::Retriever;
+
 use super::disk::free_bytes;
 use super::entry::Entry;
 use super::gone::Forgotten;
@@ -44,6 +46,8 @@ pub(crate) struct Index {
     journal: u64,
     cache_bytes: u64,
     forgotten: Forgotten,
+    /// Says where each part lies, for who looks for likeness.
+    retriever: Option<Arc<Retriever>>,
     trees: RwLock<Option<Arc<Trees>>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -80,6 +84,7 @@ impl Index {
         journal: u64,
         cache_bytes: u64,
         forgotten: Forgotten,
+        retriever: Option<Arc<Retriever>>,
     ) -> Index {
         Index {
             dir,
@@ -87,10 +92,15 @@ impl Index {
             journal,
             cache_bytes,
             forgotten,
+            retriever,
             trees: RwLock::new(None),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
         }
+    }
+
+    pub(crate) fn retriever(&self) -> Option<&Arc<Retriever>> {
+        self.retriever.as_ref()
     }
 
     /// More of the journal may be read.
@@ -310,7 +320,8 @@ impl Index {
     }
 
     fn open(&self) -> Result<(Arc<Trees>, Position), String> {
-        let trees = guarded(|| Trees::open(&self.dir, self.cache_bytes, self.forgotten.clone()))?;
+        let trees =
+            guarded(|| Trees::open(&self.dir, self.cache_bytes, self.forgotten.clone(), self.retriever.clone()))?;
         if let Some(reached) = guarded(|| trees.reached(self.journal))? {
             if reached <= self.lock().acked {
                 return Ok((Arc::new(trees), reached));
@@ -318,7 +329,7 @@ impl Index {
             return Err("it is ahead of the journal".into());
         }
         if !guarded(|| trees.is_empty())? {
-            return Err("it was made for another journal or by another version".into());
+            return Err("it was made for another journal, by another version or with another retriever".into());
         }
         guarded(|| trees.claim(self.journal))?;
         let first =

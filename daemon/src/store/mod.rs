@@ -1,7 +1,7 @@
 //! The store: every trigger, every verdict, kept and found again.
 //!
 //! - `journal` (with `segment`, `entry`, `recover`, `reading`) is the truth: append-only, checksummed, synced before anything is acknowledged.
-//! - `index` (with `trees`, `reader`, `rows`, `scan`) finds records, and `hours` (with `tally`) counts them; both can be deleted at any time
+//! - `index` (with `trees`, `reader`, `rows`, `scan`, and by likeness `vectors`, `nearest`) finds records, and `hours` (with `tally`) counts them; both can be deleted at any time
 //!   and are built again from the journal.
 //! - `evidence` keeps pictures as files by date, and previews in memory.
 //! - `gone` and `oldest`: the journal's oldest files may go as wholes; what to remove, and when, is the matter of `crate::retention`.
@@ -23,6 +23,7 @@ mod journal;
 mod live;
 mod lock;
 mod names;
+mod nearest;
 mod oldest;
 mod preview;
 mod purpose;
@@ -40,6 +41,7 @@ mod smaller;
 mod snapshot;
 mod tally;
 mod trees;
+mod vectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use models::retrieval::Retriever;
 use stages::inspection::Inspection;
 use stages::record::{LateResult, Picture, RecordError, Recorder};
 use tokio::sync::broadcast;
@@ -59,6 +62,7 @@ pub(crate) use self::evidence::evidence_file;
 pub use self::evidence::{EvidenceCounts, EvidenceOptions, PictureError, RawFormat, StoredPicture, evidence_path};
 pub use self::export::{Export, Exported, export, export_files, export_newest};
 pub use self::index::IndexState;
+pub use self::nearest::Alike;
 pub use self::oldest::{Glance, OldestFile};
 pub(crate) use self::preview::shrink;
 pub use self::purpose::PurposeKind;
@@ -90,6 +94,8 @@ pub struct Options {
     pub index_cache_bytes: u64,
     /// Opening waits this long for the index to be complete; after that it is completed in the background.
     pub index_wait: Duration,
+    /// Says where each part lies among all that look or are called alike; none: nobody asks.
+    pub retriever: Option<Arc<Retriever>>,
     /// Pictures.
     pub evidence: EvidenceOptions,
     /// What the journal is written to.
@@ -107,6 +113,7 @@ impl Default for Options {
             recent: 1024,
             index_cache_bytes: 64 << 20,
             index_wait: Duration::from_millis(500),
+            retriever: None,
             evidence: EvidenceOptions::default(),
             disk: Arc::new(RealDisk),
             boot: None,
@@ -201,7 +208,8 @@ impl Store {
         let journal = Journal::new(journal_dir.clone(), options.disk.clone(), sizes, recovered.state);
 
         let forgotten = Forgotten::of(&journal_dir);
-        let index = Index::new(dir.join("index"), journal_dir, identity, options.index_cache_bytes, forgotten.clone());
+        let (cache, retriever) = (options.index_cache_bytes, options.retriever);
+        let index = Index::new(dir.join("index"), journal_dir, identity, cache, forgotten.clone(), retriever);
         let evidence_dir = dir.join("evidence");
         let (evidence, threads) = Evidence::start(evidence_dir.clone(), options.evidence)?;
         let report = OpenReport {

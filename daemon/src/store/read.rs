@@ -120,7 +120,7 @@ impl Shared {
     }
 
     /// A record found by the index.
-    fn indexed(&self, id: u64) -> Result<Option<Stored>, StoreError> {
+    pub(super) fn indexed(&self, id: u64) -> Result<Option<Stored>, StoreError> {
         let Some(Some((position, late))) = self.index.ask(|trees| trees.find(id)) else { return Ok(None) };
         let Some(inspection) = restart::inspection_at(&self.reader, position)? else { return Ok(None) };
         let late = match late {

@@ -91,10 +91,22 @@ impl Rows {
         zones.blocks.iter().copied().enumerate().filter(|(_, zone)| may_hold(zone)).collect()
     }
 
+    /// The number of a block's first row, and how many it has.
+    pub(crate) fn extent(&self, block: usize) -> (u64, usize) {
+        let from = block as u64 * BLOCK as u64;
+        (from, self.count().saturating_sub(from).min(BLOCK as u64) as usize)
+    }
+
+    /// One row.
+    pub(crate) fn row(&self, number: u64) -> io::Result<Row> {
+        let mut bytes = [0; BYTES];
+        self.file.read_exact_at(&mut bytes, number * BYTES as u64)?;
+        Ok(Row::decode(&bytes))
+    }
+
     /// Shows each row of a block.
     pub(crate) fn each_of(&self, block: usize, mut each: impl FnMut(&Row)) -> io::Result<()> {
-        let from = block as u64 * BLOCK as u64;
-        let here = self.count().saturating_sub(from).min(BLOCK as u64) as usize;
+        let (from, here) = self.extent(block);
         let mut buffer = Vec::new();
         self.read(from, here, &mut buffer)?;
         buffer.chunks_exact(BYTES).for_each(|row| each(&Row::decode(row)));

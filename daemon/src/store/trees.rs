@@ -1,4 +1,4 @@
-//! The index on disk: sled's trees, and the file of rows beside them. The only file that names `sled`.
+//! The index on disk: sled's trees, and the files of rows and of vectors beside them. The only file that names `sled`.
 //!
 //! Keys have a fixed size, integers big endian, so that sled's order is the order of ids. Serial numbers are hashed to 64 bits; readers
 //! check the record itself, so a collision costs a look and no wrong answer.
@@ -10,7 +10,7 @@
 //! | `serial`  | hash of the serial, id  |                                                  |
 //! | `name`    | kind, number            | a name ([`Names`])                               |
 //! | `hour`    | hour of the trigger     | what came in it ([`Hour`]); `upto`: rows counted |
-//! | `meta`    | name                    | format, journal, position and rows reached, `from`: the oldest file that the hours count |
+//! | `meta`    | name                    | format, journal, retriever, position and rows reached, `from`: the oldest file that the hours count |
 //!
 //! All other conditions are answered by the rows, which are a tenth of the size that a tree for each of them would have, take hardly any memory, and
 //! answer conditions together.
@@ -21,19 +21,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use models::retrieval::{Retriever, Vector};
 use stages::inspection::Inspection;
 
 use super::gone::{Forgotten, Gone};
 use super::hours::{Hour, hour_of};
 use super::names::Names;
+use super::nearest::nearest;
 use super::query::Filter;
 use super::row::Row;
 use super::rows::Rows;
 use super::scan::{Look, Walk, Wanted};
 use super::segment::Position;
+use super::vectors::Vectors;
+use crate::retrieval::vector_of;
 
 /// Keys, values or rows have changed when this does; an index of another format is built anew.
 const FORMAT: u64 = 2;
+/// Key of the digest of the retriever whose vectors these are.
+const RETRIEVER: &str = "retriever";
 
 /// Key of how many rows the hours count. It sorts before every hour since 1970.
 const UPTO: &[u8] = b"upto";
@@ -49,6 +55,8 @@ pub(crate) struct Trees {
     hour: sled::Tree,
     meta: sled::Tree,
     rows: Arc<Rows>,
+    /// Where each row's part lies, and by whose word; none: nobody looks for likeness.
+    vectors: Option<(Vectors, Arc<Retriever>)>,
     names: RwLock<Names>,
     /// Hours that have changed since they were last written, whole.
     hours: Mutex<BTreeMap<i64, Hour>>,
@@ -63,6 +71,7 @@ pub(crate) struct Keys {
     late: sled::Batch,
     serial: sled::Batch,
     rows: Vec<Row>,
+    vectors: Vec<Vector>,
 }
 
 impl Keys {
@@ -71,6 +80,9 @@ impl Keys {
         self.id.insert(&id.to_be_bytes(), &position.pack().to_be_bytes());
         if let Some(serial) = &inspection.serial {
             self.serial.insert(pair(hash(serial), id).as_slice(), &[]);
+        }
+        if let Some((_, retriever)) = &trees.vectors {
+            self.vectors.push(vector_of(retriever, inspection).unwrap_or(Vector::NOTHING));
         }
         let mut names = trees.names.write().unwrap_or_else(PoisonError::into_inner);
         self.rows.push(Row::of(inspection, &mut names));
@@ -83,7 +95,12 @@ impl Keys {
 
 impl Trees {
     /// Opens or creates the index in `dir`. sled may panic on a damaged one.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64, forgotten: Forgotten) -> Result<Trees> {
+    pub(crate) fn open(
+        dir: &Path,
+        cache_bytes: u64,
+        forgotten: Forgotten,
+        retriever: Option<Arc<Retriever>>,
+    ) -> Result<Trees> {
         let db = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open()?;
         let meta = db.open_tree("meta")?;
         let (hour, name) = (db.open_tree("hour")?, db.open_tree("name")?);
@@ -96,6 +113,11 @@ impl Trees {
             }
         }
         let rows = Arc::new(Rows::open(&rows_path(dir), count)?);
+        // Another retriever's vectors, or none, are found out by whoever asks how far the journal is covered.
+        let same = meta.get(RETRIEVER)?.is_some_and(|value| value == digest_of(retriever.as_ref()));
+        let count_here = if same { count } else { 0 };
+        let vectors =
+            retriever.map(|it| io::Result::Ok((Vectors::open(&vectors_path(dir), count_here)?, it))).transpose()?;
         let trees = Trees {
             id: db.open_tree("id")?,
             late: db.open_tree("late")?,
@@ -104,6 +126,7 @@ impl Trees {
             hour,
             meta,
             rows,
+            vectors,
             names: RwLock::new(names),
             hours: Mutex::default(),
             forgotten,
@@ -126,7 +149,10 @@ impl Trees {
 
     /// The position reached, if this is an index of `journal` in this program's format.
     pub(crate) fn reached(&self, journal: u64) -> Result<Option<Position>> {
-        let fits = self.meta_u64("format")? == Some(FORMAT) && self.meta_u64("journal")? == Some(journal);
+        let retriever = digest_of(self.vectors.as_ref().map(|(_, retriever)| retriever));
+        let fits = self.meta_u64("format")? == Some(FORMAT)
+            && self.meta_u64("journal")? == Some(journal)
+            && self.meta.get(RETRIEVER)?.is_some_and(|value| value == retriever);
         let reached = self.meta.get("reached")?.and_then(|value| reached_of(&value));
         Ok(reached.filter(|_| fits).map(|(position, _)| position))
     }
@@ -135,6 +161,7 @@ impl Trees {
     pub(crate) fn claim(&self, journal: u64) -> Result<()> {
         self.meta.insert("journal", &journal.to_be_bytes())?;
         self.meta.insert("format", &FORMAT.to_be_bytes())?;
+        self.meta.insert(RETRIEVER, digest_of(self.vectors.as_ref().map(|(_, retriever)| retriever)))?;
         Ok(())
     }
 
@@ -156,6 +183,9 @@ impl Trees {
         self.id.apply_batch(keys.id)?;
         self.late.apply_batch(keys.late)?;
         self.serial.apply_batch(keys.serial)?;
+        if let Some((vectors, _)) = &self.vectors {
+            vectors.append(self.rows.count(), &keys.vectors)?;
+        }
         self.rows.append(&keys.rows)?;
         self.count(&keys.rows)?;
         self.meta.insert("reached", pair(reached.pack(), self.rows.count()).as_slice())?;
@@ -198,7 +228,8 @@ impl Trees {
 
     /// What the rows' file was given outlasts the machine from here on.
     pub(crate) fn sync(&self) -> Result<()> {
-        Ok(self.rows.sync()?)
+        self.rows.sync()?;
+        Ok(self.vectors.as_ref().map_or(Ok(()), |(vectors, _)| vectors.sync())?)
     }
 
     /// Where a record stands, and its late result.
@@ -224,6 +255,16 @@ impl Trees {
             }
             None => Candidates::Rows(Walk::new(self.rows.clone(), Wanted::new(filter, &self.names()), low, below)),
         }
+    }
+
+    /// Ids of the records that lie nearest to a question, of those that may match `filter`, the nearest first, each with its product.
+    pub(crate) fn nearest(&self, asked: &Vector, filter: &Filter, most: usize) -> Result<Vec<(u64, i32)>> {
+        let Some((vectors, _)) = &self.vectors else { return Ok(Vec::new()) };
+        let gone = self.forgotten.now();
+        let low = filter.after_id.map_or(0, |after| after.saturating_add(1)).max(gone.low());
+        let ids = (low, filter.before_id.unwrap_or(u64::MAX));
+        let wanted = Wanted::new(filter, &self.names());
+        Ok(nearest((&self.rows, vectors), asked, &wanted, most, |id| !gone.has(id), ids)?)
     }
 
     /// How many records may match `filter`, without looking at each: exact but for a label's score, and a serial number together with others.
@@ -387,6 +428,14 @@ impl Candidates {
 
 fn rows_path(dir: &Path) -> PathBuf {
     dir.join("rows")
+}
+
+fn vectors_path(dir: &Path) -> PathBuf {
+    dir.join("vectors")
+}
+
+fn digest_of(retriever: Option<&Arc<Retriever>>) -> &[u8] {
+    retriever.map_or(&[], |retriever| retriever.digest().as_bytes())
 }
 
 fn broken(words: &str) -> sled::Error {

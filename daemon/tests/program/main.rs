@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod events;
 mod features;
+mod found;
 mod fusion;
 mod golden;
 mod history;

@@ -1,5 +1,6 @@
 //! The store, through its public face: what it promises when all goes well, and when it does not.
 
+mod alike;
 mod basic;
 mod crash;
 mod damage;

@@ -24,6 +24,7 @@ use crate::graph::{GraphBuilder, GraphError};
 pub use checkpoint::Checkpoint;
 pub use init::kaiming;
 pub use load::{load_trunk, trunk_from_bytes};
+pub(crate) use safetensors::tensor as safetensor;
 pub use trunk_file::TrunkFile;
 
 /// A dense tensor, row-major.

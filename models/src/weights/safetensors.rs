@@ -15,7 +15,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>, WeightsError> {
 }
 
 /// The values of a tensor of this shape.
-pub(super) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+pub(crate) fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
     let view = file.tensor(name).map_err(|_| WeightsError::Missing(name.into()))?;
     if view.shape() != shape {
         return Err(WeightsError::Shape { name: name.into(), found: view.shape().to_vec(), wanted: shape.to_vec() });

@@ -164,7 +164,7 @@ impl Workers {
 pub const ON_GPU: bool = cfg!(feature = "cuda");
 
 /// Where training runs: the processor, or the first GPU of a build with CUDA.
-fn device() -> Device {
+pub(crate) fn device() -> Device {
     #[cfg(feature = "cuda")]
     return Device::cuda(0).autodiff();
     #[cfg(not(feature = "cuda"))]

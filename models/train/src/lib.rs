@@ -32,6 +32,7 @@ pub mod pretrain;
 pub mod preview;
 pub mod progress;
 pub mod reference;
+pub mod retrieval;
 pub mod sampler;
 pub mod samples;
 pub mod schedule;

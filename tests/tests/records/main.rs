@@ -7,6 +7,7 @@ mod learn;
 mod pictures;
 #[path = "../screen/mod.rs"]
 mod screen;
+mod words;
 
 use std::path::Path;
 
@@ -58,6 +59,9 @@ async fn parts_are_found_looked_at_exported_and_counted() {
             a_filter_and_the_detail(&page, &program).await;
             an_export_is_read_again(&page, &program).await;
             pictures_are_shown(&page).await;
+            words::find_parts(&page, &program).await;
+            words::and_parts_find_their_like(&page).await;
+            words::and_a_picture_too(&page).await;
             quality_counts_what_is_on_record(&page, &program).await;
             learn::twenty_labels_by_key(&page, &program).await;
             learn::colleagues_label_more(&program);

@@ -47,11 +47,19 @@ export async function read<T>(path: string, withinMs = ANSWER_WITHIN_MS): Promis
 }
 
 /** Changes something. The header is what no page of another site can send; the daemon insists on it. */
-export async function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}, withinMs = ANSWER_WITHIN_MS): Promise<T> {
+export function send<T = void>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}, withinMs = ANSWER_WITHIN_MS): Promise<T> {
+  const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+  return call<T>(method, path, body === undefined ? null : JSON.stringify(body), { ...type, ...more }, withinMs);
+}
+
+/** Asks about a picture. */
+export const sendPicture = <T>(path: string, picture: Blob, withinMs: number) => call<T>('POST', path, picture, { 'content-type': picture.type }, withinMs);
+
+async function call<T>(method: string, path: string, body: BodyInit | null, headers: Record<string, string>, withinMs: number): Promise<T> {
   const response = await fetch(API + path, {
     method,
-    headers: { accept: 'application/json', 'x-inspectd': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...more },
-    body: body === undefined ? null : JSON.stringify(body),
+    headers: { accept: 'application/json', 'x-inspectd': '1', ...headers },
+    body,
     signal: AbortSignal.timeout(withinMs),
   });
   if (!response.ok) throw await refusal(response);

@@ -1,9 +1,11 @@
 // The list of the page History: pages come one after the other, each once, as they are scrolled to.
 
 import { wordsOf } from './doing.svelte';
-import { queryOf, readCount, readKnown, readPage, rowOf, type Asked, type Known, type Row } from './history';
+import { isLikeness, queryOf, readCount, readFound, readKnown, readPage, rowOf, type Asked, type Known, type Row, type Understood } from './history';
 
 const PAGE = 60;
+/** Parts of a search by likeness: further down nobody looks. */
+const FOUND = 120;
 
 export class HistoryState {
   rows = $state.raw<Row[]>([]);
@@ -15,15 +17,26 @@ export class HistoryState {
   reading = $state(false);
   rebuilding = $state(false);
   problem = $state.raw<string | null>(null);
+  /** The list is in the order of likeness, and not of time. */
+  byLikeness = $state(false);
+  /** What the words that were asked for are understood as, and those that are not. */
+  understood = $state.raw<Understood[]>([]);
+  unknown = $state.raw<string[]>([]);
+  /** The picture whose like is shown; null: none. */
+  picture = $state.raw<Blob | null>(null);
 
   #asked: Asked = {};
   #next: number | null = null;
   /** Grows with every question: an answer to an earlier one is dropped. */
   #question = 0;
 
-  /** Asks anew; the list begins with its newest part. */
-  ask(asked: Asked): void {
+  /** Asks anew; the list begins with its newest part, or with the one that is most like what is looked for. */
+  ask(asked: Asked, picture: Blob | null = null): void {
     this.#asked = asked;
+    this.picture = picture;
+    this.byLikeness = picture !== null || isLikeness(asked);
+    this.understood = [];
+    this.unknown = [];
     this.#question += 1;
     this.#next = null;
     this.rows = [];
@@ -32,7 +45,7 @@ export class HistoryState {
     this.problem = null;
     this.count = null;
     void this.more();
-    void this.#count();
+    if (!this.byLikeness) void this.#count();
     void this.#know();
   }
 
@@ -42,9 +55,21 @@ export class HistoryState {
     const question = this.#question;
     this.reading = true;
     try {
+      if (this.byLikeness) {
+        const found = await readFound(this.#asked, this.picture, FOUND);
+        if (question !== this.#question) return;
+        this.rows = found.items.map(({ part, likeness }) => rowOf(part, likeness));
+        this.count = this.rows.length;
+        this.understood = found.understood;
+        this.unknown = found.unknown;
+        this.whole = true;
+        this.rebuilding = found.rebuilding;
+        this.problem = null;
+        return;
+      }
       const page = await readPage(this.#asked, this.#next, PAGE);
       if (question !== this.#question) return;
-      this.rows = [...this.rows, ...page.items.map(rowOf)];
+      this.rows = [...this.rows, ...page.items.map((part) => rowOf(part))];
       this.#next = page.next;
       this.whole = page.next === null;
       this.rebuilding = page.rebuilding;

@@ -10,6 +10,7 @@ use super::lamp::Lamp;
 use super::random::Stream;
 use super::renderer::Renderer;
 use super::scene::{Ask, Mix};
+use super::surface::Surface;
 
 /// Tiles of each surface.
 const VARIANTS: usize = 5;
@@ -33,6 +34,8 @@ pub struct Sample {
     pub cnr: Vec<f32>,
     /// For each pixel the index of its label, 0 where the part is good: `size x size`.
     pub mask: Vec<u8>,
+    /// What the part is made of.
+    pub surface: Surface,
 }
 
 impl TrainingSet {
@@ -92,7 +95,7 @@ impl TrainingSet {
         }
         let cnr = drawn.truth.defects.iter().map(|d| d.cnr).collect();
         let image = Image { width: drawn.width, height: drawn.height, format: PixelFormat::Rgb8, data };
-        Sample { image, labels, cnr, mask }
+        Sample { image, labels, cnr, mask, surface: drawn.surface }
     }
 
     /// A renderer is whole between frames, so that a panic elsewhere does not spoil the pool.

@@ -1,7 +1,7 @@
 //! The accuracy runs that are too long for `make test`: prints what it measured and fails where a bound is missed.
 //!
 //!     accept [synthetic] [neu] [few-shot] [small-defects] [elpv] [bottle] [good-only] [imbalance] [attack] [pointing]
-//!            [teach-boxes] [align] [pretrain] [search] [fusion]
+//!            [teach-boxes] [align] [pretrain] [search] [fusion] [retrieval]
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a report for the person who runs it
 
@@ -13,6 +13,7 @@ mod good;
 mod imbalance;
 mod pointing;
 mod pretrain;
+mod retrieval;
 mod search;
 mod small_defects;
 mod teach_boxes;
@@ -100,6 +101,9 @@ fn main() -> ExitCode {
     }
     if wants("fusion") {
         fusion::run(&binary, &mut bounds);
+    }
+    if wants("retrieval") {
+        retrieval::run(&binary, &mut bounds);
     }
     if wants("attack") {
         attack::run(&binary, &mut bounds);
