@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[traces]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[traces]`, `[archive]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -28,6 +28,7 @@ use stages::capture::folder::Mode;
 use stages::recipe::Recipe;
 
 use crate::alerts::{AlertsSection, Rule};
+use crate::archive::ArchiveSection;
 use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
 use crate::quality::QualitySection;
@@ -72,6 +73,8 @@ pub struct Config {
     pub quality: QualitySection,
     /// `[traces]`
     pub traces: TracesSection,
+    /// `[archive]`
+    pub archive: ArchiveSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -93,6 +96,7 @@ struct Draft {
     learning: LearningSection,
     quality: QualitySection,
     traces: TracesSection,
+    archive: ArchiveSection,
     log: LogSection,
 }
 
@@ -138,6 +142,7 @@ impl Config {
                 mut learning,
                 quality,
                 mut traces,
+                mut archive,
                 log,
                 ..
             }) if problems.is_empty() => {
@@ -149,6 +154,7 @@ impl Config {
                 alerts.relative_to(folder);
                 learning.relative_to(folder);
                 traces.relative_to(folder);
+                archive.relative_to(folder);
                 let path = path.to_owned();
                 Ok(Config {
                     path,
@@ -164,6 +170,7 @@ impl Config {
                     learning,
                     quality,
                     traces,
+                    archive,
                     log,
                 })
             }
@@ -197,6 +204,7 @@ impl Draft {
         problems.extend(self.learning.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.quality.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.traces.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.archive.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }
