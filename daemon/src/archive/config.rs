@@ -114,7 +114,7 @@ impl ArchiveSection {
             _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
                 Some("has a user name in it: leave it out, and use `key_id` and `secret_key`".to_owned())
             }
-            _ if !whole => Some(format!("is `{url}`: give a whole URL, as {example}")),
+            scheme if !whole || scheme.is_none() => Some(format!("is `{url}`: give a whole URL, as {example}")),
             _ if !matches!(uri.path(), "" | "/") || uri.query().is_some() => {
                 Some(format!("is `{url}`: bucket and prefix stand in `to`, only the store's address here, as {example}"))
             }

@@ -22,9 +22,9 @@ pub struct Args {
     /// The folder of the archive, or s3://BUCKET/PREFIX; default: `archive.to` of the configuration.
     #[arg(value_name = "DEST")]
     dest: Option<String>,
-    /// The configuration, whose section `[archive]` says how a store is reached. Not read for a folder.
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    config: PathBuf,
+    /// The configuration, whose section `[archive]` says how a store is reached; default: /etc/inspectd/inspectd.toml, which is not read for a folder.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The state directory; default: that of the configuration where it is read, else where `run` keeps its records.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -73,12 +73,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// installed.
 fn place(args: &Args) -> anyhow::Result<(Target, Option<PathBuf>)> {
     let dest = args.dest.as_deref();
-    let folder = dest.is_some_and(|dest| !dest.contains("://"));
-    let none = dest.is_some() && args.config == Path::new(CONFIG) && !args.config.exists();
-    if folder || none {
+    let unneeded = |dest: &str| !dest.contains("://") || !Path::new(CONFIG).exists();
+    if args.config.is_none() && dest.is_some_and(unneeded) {
         return Ok((ArchiveSection::default().target(dest)?, None));
     }
-    let config = Config::load(&args.config)?;
+    let config = Config::load(args.config.as_deref().unwrap_or(Path::new(CONFIG)))?;
     Ok((config.archive.target(dest)?, config.store.dir))
 }
 

@@ -116,19 +116,13 @@ fn days_reach_a_store_whole_or_not_at_all_and_what_is_there_is_not_sent_again() 
     }
     assert_eq!((store.put(), days(&lies)), (vec![], vec![]));
 
-    // Nobody there: the run ends by itself, and the line has gone on.
+    // It dies during an upload, and stays away: the run ends by itself, and the line has gone on. No manifest, so no day; it is not taken for one.
     let before = program.counts();
-    store.die();
     line.archives_into(&place, &store.endpoint(), KEY.0, KEY.1);
-    let (code, said) = line.archive(&[]);
-    assert!(code == 1 && said.contains("cannot be reached") && said.contains("goes on"), "{said}");
-    wait_for("further verdicts", || (program.counts().pass > before.pass + 5).then_some(()));
-
-    // It dies during an upload, and stays away: no manifest, so no day; it is not taken for one.
-    store.come_back();
     store.dies_after(9);
     let (code, said) = line.archive(&[]);
-    assert!(code == 1 && said.contains("cannot be reached"), "{said}");
+    assert!(code == 1 && said.contains("cannot be reached") && said.contains("goes on"), "{said}");
+    assert!(program.counts().pass > before.pass + 5, "the line stood still: {before:?}");
     let mut sent = store.put();
     assert!(store.is_dead() && !sent.is_empty() && sent.len() <= 9, "{sent:?}");
     store.come_back();
@@ -151,7 +145,9 @@ fn days_reach_a_store_whole_or_not_at_all_and_what_is_there_is_not_sent_again() 
     let [day] = &*there else { panic!("{there:?}") };
     let held = manifest(day);
     assert_eq!(sent.len(), sent.iter().collect::<BTreeSet<_>>().len(), "something was sent twice: {sent:?}");
-    assert_eq!(sent.len(), held["files"].as_object().expect("files").len() + 1, "{sent:?}");
+    // Three others are on their way when it dies: what of them it had written and not answered is there as well.
+    let all = held["files"].as_object().expect("files").len() + 1;
+    assert!((all - 6..=all).contains(&sent.len()), "{} of {all}: {sent:?}", sent.len());
     assert!(sent.last().is_some_and(|path| path.ends_with("/_manifest.json")), "{sent:?}");
     assert!(pictures(&held) > 16, "it died twice among pictures");
 
