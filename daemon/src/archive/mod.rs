@@ -1,5 +1,5 @@
-//! Closed days for the shelf: records as Parquet, partitioned by date and line, their pictures beside them, in a folder that any tool reads for as long as there
-//! are tools. docs/ARCHIVE.md has the whole picture.
+//! Closed days for the shelf: records as Parquet, partitioned by date and line, their pictures beside them, in a folder or in a store that speaks S3, where any tool
+//! reads them for as long as there are tools. docs/ARCHIVE.md has the whole picture.
 //!
 //! ```text
 //! DEST/date=2026-11-27/line=press-3/records.parquet
@@ -7,14 +7,17 @@
 //! DEST/date=2026-11-27/line=press-3/_manifest.json
 //! ```
 //!
-//! Names that begin with `_` are passed over by what reads such folders (Spark, Arrow, DuckDB's globs ask for `*.parquet`). Days are those of UTC. A day appears under its
-//! name when all of it is on the medium, so one that is there is whole.
+//! Names that begin with `_` are passed over by what reads such folders (Spark, Arrow, DuckDB's globs ask for `*.parquet`). Days are those of UTC. In a folder a day appears
+//! under its name when all of it is on the medium; in a store its manifest is written last. So a day with a manifest is whole.
 
+mod config;
 mod day;
+mod folder;
 mod manifest;
+mod s3;
+mod shelf;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,10 +26,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use thiserror::Error;
 
+pub use config::{ArchiveSection, S3Target, Target};
 pub use manifest::{Checked, check};
 
 use crate::background::yield_to_the_line;
 use crate::store::{self, Exported, StoreError};
+use manifest::Parts;
 
 /// A day is closed so long after its end: its last parts have their verdicts by then.
 const SETTLES_H: i64 = 1;
@@ -48,13 +53,26 @@ pub enum ArchiveError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A table could not be written.
-    #[error("the table `{}` could not be written: {source}", .path.display())]
+    #[error("the table of `{day}` could not be written: {source}")]
     Table {
-        /// The file.
-        path: PathBuf,
+        /// Its day.
+        day: String,
         /// Why.
         source: ::parquet::errors::ParquetError,
     },
+    /// The store could not be reached, or refused something.
+    #[error("cannot {what} `{place}`: {why}")]
+    Remote {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        place: String,
+        /// What the store said, and the way out.
+        why: String,
+    },
+    /// A day holds something else than this line's: it stays as it is, and others go on.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl ArchiveError {
@@ -88,30 +106,39 @@ pub struct Day {
     pub images: u64,
     /// It was there already, whole.
     pub there: bool,
+    /// What is there is not this line's, and was left as it is: why.
+    pub refused: Option<String>,
 }
 
 /// Records of a day of a line, and the journal's files that hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Found {
     records: u64,
+    parts: Parts,
     first: u32,
     last: u32,
 }
 
-/// Archives every closed day of `state` into `dest` that is not there yet, and tells of each. Reads beside the running line.
+/// Archives every closed day of `state` that is not there yet, and tells of each. Reads beside the running line.
 ///
 /// # Errors
-/// Something cannot be read or written. Days that were told of are whole.
-pub fn archive(state: &Path, dest: &Path, asked: &Asked, each: &mut dyn FnMut(&Day)) -> Result<(), ArchiveError> {
+/// Something cannot be read or written. Days that were told of are whole, but for those that were refused.
+pub fn archive(state: &Path, to: &Target, asked: &Asked, each: &mut dyn FnMut(&Day)) -> Result<(), ArchiveError> {
     yield_to_the_line();
-    fs::create_dir_all(dest).map_err(ArchiveError::io("make", dest))?;
+    let mut shelf = shelf::open(to, true)?;
     let closed = closed_at(Timestamp::now());
     for ((date, line), found) in days(state)? {
         let outside = asked.from.is_some_and(|from| date < from) || asked.to.is_some_and(|to| date > to);
         if outside || date > closed {
             continue;
         }
-        each(&day::archive(state, dest, (date, &line), found, asked.no_images)?);
+        match day::archive(state, &mut *shelf, (date, &line), &found, asked.no_images) {
+            Ok(day) => each(&day),
+            Err(ArchiveError::Refused(why)) => {
+                each(&Day { date, line, records: found.records, images: 0, there: false, refused: Some(why) });
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -135,8 +162,10 @@ fn days(state: &Path) -> Result<BTreeMap<(Date, String), Found>, ArchiveError> {
         let Exported::Inspection(part) = record? else { continue };
         let file = export.file();
         let key = (date_of(part.triggered_at), part.line.to_string());
-        let found = days.entry(key).or_insert(Found { records: 0, first: file, last: file });
+        let new = || Found { records: 0, parts: Parts::default(), first: file, last: file };
+        let found = days.entry(key).or_insert_with(new);
         found.records += 1;
+        found.parts.add(&part);
         // A clock that is set back, and parts that a restart accounts for, come again to earlier days.
         (found.first, found.last) = (found.first.min(file), found.last.max(file));
     }

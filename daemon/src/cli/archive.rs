@@ -1,14 +1,16 @@
-//! `inspectd archive`: closed days as Parquet with their pictures, into a folder that other tools read.
+//! `inspectd archive`: closed days as Parquet with their pictures, into a folder or a store that other tools read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jiff::civil::Date;
 use serde_json::json;
 
 use super::{FAILURE, SUCCESS, out};
-use crate::archive::{self, Asked, Day};
-use crate::config;
+use crate::archive::{self, ArchiveSection, Asked, Day, Target};
+use crate::config::{self, Config};
+
+const CONFIG: &str = "/etc/inspectd/inspectd.toml";
 
 /// Arguments of `archive`.
 #[derive(Debug, clap::Args)]
@@ -17,10 +19,13 @@ use crate::config;
                         DuckDB: SELECT * FROM read_parquet('DEST/*/*/*.parquet', hive_partitioning = true)"
 )]
 pub struct Args {
-    /// The folder of the archive.
+    /// The folder of the archive, or s3://BUCKET/PREFIX; default: `archive.to` of the configuration.
     #[arg(value_name = "DEST")]
-    dest: PathBuf,
-    /// The state directory; default: where `run` keeps its records.
+    dest: Option<String>,
+    /// The configuration, whose section `[archive]` says how a store is reached; default: /etc/inspectd/inspectd.toml, which is not read for a folder.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The state directory; default: that of the configuration where it is read, else where `run` keeps its records.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// The first day, as 2026-11-27; default: the first on record.
@@ -32,7 +37,7 @@ pub struct Args {
     /// Leave out the pictures.
     #[arg(long)]
     no_images: bool,
-    /// Read everything in the folder and say what is damaged; nothing is archived.
+    /// Read everything in the archive and say what is damaged; nothing is archived.
     #[arg(long, conflicts_with_all = ["from", "to", "no_images", "state"])]
     verify: bool,
     /// One JSON object a day.
@@ -40,41 +45,59 @@ pub struct Args {
     json: bool,
 }
 
-/// Exit code 0, or 1 where something is damaged.
+/// Exit code 0, or 1 where something is damaged or a day was refused.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (to, state) = place(args)?;
     if args.verify {
-        return verify(args);
+        return verify(args, &to);
     }
-    let state = args.state.clone().unwrap_or_else(config::default_state_dir);
+    let state = args.state.clone().or(state).unwrap_or_else(config::default_state_dir);
     let asked = Asked { from: args.from, to: args.to, no_images: args.no_images };
-    let (mut days, mut said) = (0, Ok(()));
-    archive::archive(&state, &args.dest, &asked, &mut |day| {
-        days += usize::from(!day.there);
+    let (mut days, mut refused, mut said) = (0, 0, Ok(()));
+    archive::archive(&state, &to, &asked, &mut |day| {
+        days += usize::from(!day.there && day.refused.is_none());
+        refused += usize::from(day.refused.is_some());
         if said.is_ok() {
             said = say(args, day);
         }
     })?;
     said?;
     if !args.json {
-        out::line(format_args!("{days} days are new"))?;
+        let not = if refused > 0 { format!("; {refused} were refused") } else { String::new() };
+        out::line(format_args!("{days} days are new{not}"))?;
     }
-    Ok(ExitCode::from(SUCCESS))
+    Ok(ExitCode::from(if refused == 0 { SUCCESS } else { FAILURE }))
+}
+
+/// Where days go, and the state directory of the configuration that was read for it. A folder that is given needs no configuration, nor does a store where none is
+/// installed.
+fn place(args: &Args) -> anyhow::Result<(Target, Option<PathBuf>)> {
+    let dest = args.dest.as_deref();
+    let unneeded = |dest: &str| !dest.contains("://") || !Path::new(CONFIG).exists();
+    if args.config.is_none() && dest.is_some_and(unneeded) {
+        return Ok((ArchiveSection::default().target(dest)?, None));
+    }
+    let config = Config::load(args.config.as_deref().unwrap_or(Path::new(CONFIG)))?;
+    Ok((config.archive.target(dest)?, config.store.dir))
 }
 
 fn say(args: &Args, day: &Day) -> anyhow::Result<()> {
-    let Day { date, line, records, images, there } = day;
+    let Day { date, line, records, images, there, refused } = day;
     if args.json {
         let date = date.to_string();
         return out::json(&json!({
-            "date": date, "line": line, "records": records, "images": images, "there_already": there,
+            "date": date, "line": line, "records": records, "images": images, "there_already": there, "refused": refused,
         }));
+    }
+    if let Some(why) = refused {
+        return Ok(out::line(format_args!("{date}  {line}: refused: {why}"))?);
     }
     let already = if *there { ", there already" } else { "" };
     Ok(out::line(format_args!("{date}  {line}: {records} records, {images} pictures{already}"))?)
 }
 
-fn verify(args: &Args) -> anyhow::Result<ExitCode> {
-    let checked = archive::check(&args.dest)?;
+fn verify(args: &Args, of: &Target) -> anyhow::Result<ExitCode> {
+    let checked = archive::check(of)?;
     if args.json {
         let damaged: Vec<_> =
             checked.damaged.iter().map(|(path, words)| json!({ "file": path, "what": words })).collect();
@@ -82,7 +105,7 @@ fn verify(args: &Args) -> anyhow::Result<ExitCode> {
         out::json(&json!({ "whole": whole, "records": records, "files": files, "damaged": damaged }))?;
     } else {
         for (path, words) in &checked.damaged {
-            out::line(format_args!("{}: {words}", path.display()))?;
+            out::line(format_args!("{path}: {words}"))?;
         }
         out::line(format_args!(
             "{} whole days with {} records, {} files; {} files are damaged or missing",

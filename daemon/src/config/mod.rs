@@ -13,7 +13,7 @@
 //! mode = "watch"
 //! ```
 //!
-//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[retrieval]`, `[traces]` and `[log]` and every key not shown have defaults.
+//! Sections `[trigger]`, `[plc]`, `[store]`, `[api]`, `[access]`, `[models]`, `[alerts]`, `[learning]`, `[quality]`, `[retrieval]`, `[traces]`, `[archive]` and `[log]` and every key not shown have defaults.
 
 mod access;
 mod error;
@@ -28,6 +28,7 @@ use stages::capture::folder::Mode;
 use stages::recipe::Recipe;
 
 use crate::alerts::{AlertsSection, Rule};
+use crate::archive::ArchiveSection;
 use crate::io::config::{PlcSection, TriggerSection, TriggeredBy};
 use crate::learning::LearningSection;
 use crate::quality::QualitySection;
@@ -75,6 +76,8 @@ pub struct Config {
     pub retrieval: RetrievalSection,
     /// `[traces]`
     pub traces: TracesSection,
+    /// `[archive]`
+    pub archive: ArchiveSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -97,6 +100,7 @@ struct Draft {
     quality: QualitySection,
     retrieval: RetrievalSection,
     traces: TracesSection,
+    archive: ArchiveSection,
     log: LogSection,
 }
 
@@ -143,6 +147,7 @@ impl Config {
                 quality,
                 mut retrieval,
                 mut traces,
+                mut archive,
                 log,
                 ..
             }) if problems.is_empty() => {
@@ -155,6 +160,7 @@ impl Config {
                 learning.relative_to(folder);
                 retrieval.relative_to(folder);
                 traces.relative_to(folder);
+                archive.relative_to(folder);
                 let path = path.to_owned();
                 Ok(Config {
                     path,
@@ -171,6 +177,7 @@ impl Config {
                     quality,
                     retrieval,
                     traces,
+                    archive,
                     log,
                 })
             }
@@ -205,6 +212,7 @@ impl Draft {
         problems.extend(self.quality.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.retrieval.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.traces.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
+        problems.extend(self.archive.problems().into_iter().map(|(key, text)| Problem::new(key, text)));
         problems.extend(self.log.problems());
         problems
     }

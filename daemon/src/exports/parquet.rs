@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::basic::Compression;
+use parquet::column::reader::ColumnReader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use stages::inspection::Inspection;
@@ -126,6 +129,33 @@ fn group<W: Write + Send>(file: &mut SerializedFileWriter<W>, layout: Layout, ro
     columns.texts(|it| PurposeKind::of(it).name())?;
     group.close()?;
     Ok(())
+}
+
+/// Number and time (microseconds since 1970) of each part of a table that was written here.
+pub(crate) fn parts_of(table: Vec<u8>) -> Result<Vec<(i64, i64)>> {
+    let file = SerializedFileReader::new(Bytes::from(table))?;
+    let columns = file.metadata().file_metadata().schema_descr().columns();
+    let find = |name: &str| columns.iter().position(|it| it.name() == name);
+    let (Some(id), Some(at)) = (find("id"), find("triggered_at")) else {
+        return Err(ParquetError::General("it has no columns `id` and `triggered_at`".to_owned()));
+    };
+    let mut parts = Vec::new();
+    for number in 0..file.num_row_groups() {
+        let group = file.get_row_group(number)?;
+        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+        parts.extend(numbers(&*group, id, rows)?.into_iter().zip(numbers(&*group, at, rows)?));
+    }
+    Ok(parts)
+}
+
+/// A column of whole numbers.
+fn numbers(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<Vec<i64>> {
+    let ColumnReader::Int64ColumnReader(mut reader) = group.get_column_reader(column)? else {
+        return Err(ParquetError::General("a column has another type than it was written with".to_owned()));
+    };
+    let mut values = Vec::new();
+    while values.len() < rows && reader.read_records(rows - values.len(), None, None, &mut values)?.0 > 0 {}
+    Ok(values)
 }
 
 /// The columns of a group, written in their order.

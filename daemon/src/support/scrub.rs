@@ -9,8 +9,8 @@ use toml::Value;
 pub(super) const GONE: &str = "[removed]";
 
 /// Keys whose values are secrets, or lead to them, wherever they stand.
-const KEYS: [&str; 9] =
-    ["bearer", "secret", "password", "passwd", "token", "credential", "api_key", "private", "authorization"];
+const KEYS: [&str; 10] =
+    ["bearer", "key_id", "secret", "password", "passwd", "token", "credential", "api_key", "private", "authorization"];
 
 /// What secrets look like in running text, each with what is put in its place.
 static LOOKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {

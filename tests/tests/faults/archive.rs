@@ -23,7 +23,7 @@ kinds = duckdb.sql(f"select typeof(triggered_at), typeof(date) from {table} limi
 print(json.dumps({"rows": rows, "places": places, "kinds": kinds}))
 "#;
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 3600 * 1000;
 
 fn archive(binary: &Path, folder: &Path, more: &[&str]) -> (i32, String) {
     let output =
@@ -119,7 +119,7 @@ fn duckdb_counts_in_the_archive_what_the_interface_counts_on_the_line() {
     }
 }
 
-fn duckdb(archive: &Path) -> Option<Value> {
+pub(crate) fn duckdb(archive: &Path) -> Option<Value> {
     let python = python_tools("duckdb")?;
     let output =
         Command::new("python3").args(["-c", ASK]).arg(archive).env("PYTHONPATH", &python).output().expect("python3");

@@ -5,7 +5,9 @@
 #![allow(clippy::print_stderr)] // a test says on the terminal that it was skipped
 
 mod archive;
+mod archive_store;
 mod backup;
+mod bucket;
 mod clock;
 mod cut;
 mod damage;
