@@ -89,7 +89,7 @@ fn routes() -> (Router<Api>, Rules) {
         .get("/api/v1/inspections", look(Area::Records), inspections::list)
         .get("/api/v1/inspections/count", look(Area::Records), inspections::count)
         .get("/api/v1/inspections/found", look(Area::Records), found::find)
-        .post("/api/v1/inspections/found", look(Area::Records), found::find_like_picture)
+        .post("/api/v1/inspections/found", Need::Role(Role::Operator, Area::Records), found::find_like_picture)
         .get("/api/v1/inspections/known", look(Area::Records), inspections::known)
         .get("/api/v1/inspections/{id}", look(Area::Records), inspections::one)
         .get("/api/v1/inspections/{id}/image", look(Area::Records), picture::image)

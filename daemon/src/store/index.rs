@@ -73,8 +73,8 @@ struct State {
 enum Ended {
     Stopped,
     Broken(String),
-    /// Most of what it names is gone by right.
-    Stale,
+    /// Nothing is wrong with it, but it is of no use any more: why.
+    Stale(&'static str),
 }
 
 impl Index {
@@ -188,11 +188,8 @@ impl Index {
             }
             match self.follow() {
                 Ended::Stopped => return,
-                Ended::Stale => {
-                    tracing::info!(
-                        "index {}: most of what it names is no longer kept; it is built anew, while the line runs",
-                        self.dir.display()
-                    );
+                Ended::Stale(reason) => {
+                    tracing::info!("index {}: {reason}; it is built anew, while the line runs", self.dir.display());
                     self.lock().ready = false;
                     *self.trees.write().unwrap_or_else(PoisonError::into_inner) = None;
                     why = fs::remove_dir_all(&self.dir).err().map(|error| format!("it cannot be removed: {error}"));
@@ -260,7 +257,7 @@ impl Index {
     fn follow(&self) -> Ended {
         let (trees, reached) = match self.open() {
             Ok(opened) => opened,
-            Err(reason) => return Ended::Broken(reason),
+            Err(ended) => return ended,
         };
         *self.trees.write().unwrap_or_else(PoisonError::into_inner) = Some(trees.clone());
         {
@@ -279,7 +276,7 @@ impl Index {
                 match self.without_what_is_gone(&trees) {
                     Ok(false) => {}
                     Ok(true) if stop => {}
-                    Ok(true) => return Ended::Stale,
+                    Ok(true) => return Ended::Stale("most of what it names is no longer kept"),
                     Err(reason) => return Ended::Broken(reason),
                 }
             }
@@ -319,22 +316,27 @@ impl Index {
         Ok(dead >= LEAST_STALE && 2 * dead > all)
     }
 
-    fn open(&self) -> Result<(Arc<Trees>, Position), String> {
-        let trees =
-            guarded(|| Trees::open(&self.dir, self.cache_bytes, self.forgotten.clone(), self.retriever.clone()))?;
-        if let Some(reached) = guarded(|| trees.reached(self.journal))? {
+    fn open(&self) -> Result<(Arc<Trees>, Position), Ended> {
+        let broken = |reason: String| Ended::Broken(reason);
+        let opened =
+            guarded(|| Trees::open(&self.dir, self.cache_bytes, self.forgotten.clone(), self.retriever.clone()));
+        let trees = opened.map_err(broken)?;
+        if let Some(reached) = guarded(|| trees.reached(self.journal)).map_err(broken)? {
             if reached <= self.lock().acked {
                 return Ok((Arc::new(trees), reached));
             }
-            return Err("it is ahead of the journal".into());
+            return Err(Ended::Broken("it is ahead of the journal".into()));
         }
-        if !guarded(|| trees.is_empty())? {
-            return Err("it was made for another journal, by another version or with another retriever".into());
+        if !guarded(|| trees.is_empty()).map_err(broken)? {
+            // After an update, or with another retriever: once, and expected. A copy of it would help nobody.
+            return Err(match guarded(|| trees.is_of(self.journal)).map_err(broken)? {
+                true => Ended::Stale("it was made by another version, or with another retriever"),
+                false => Ended::Broken("it was made for another journal".into()),
+            });
         }
-        guarded(|| trees.claim(self.journal))?;
-        let first =
-            segment::list(&self.journal_dir).map_err(|e| e.to_string())?.first().map_or(1, |(number, _)| *number);
-        Ok((Arc::new(trees), Position { segment: first, offset: 0 }))
+        guarded(|| trees.claim(self.journal)).map_err(broken)?;
+        let listed = segment::list(&self.journal_dir).map_err(|error| broken(error.to_string()))?;
+        Ok((Arc::new(trees), Position { segment: listed.first().map_or(1, |(number, _)| *number), offset: 0 }))
     }
 
     /// Waits for work, for the next flush, or for the end.

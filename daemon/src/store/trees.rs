@@ -157,6 +157,11 @@ impl Trees {
         Ok(reached.filter(|_| fits).map(|(position, _)| position))
     }
 
+    /// Whether this is an index of `journal`, by whatever program.
+    pub(crate) fn is_of(&self, journal: u64) -> Result<bool> {
+        Ok(self.meta_u64("journal")? == Some(journal))
+    }
+
     /// Marks a new index as made for `journal`.
     pub(crate) fn claim(&self, journal: u64) -> Result<()> {
         self.meta.insert("journal", &journal.to_be_bytes())?;
