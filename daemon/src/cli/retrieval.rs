@@ -159,7 +159,7 @@ fn eval(args: &Eval) -> anyhow::Result<()> {
     if args.json {
         let figures: serde_json::Map<String, Value> =
             figures.iter().map(|(name, answers)| ((*name).to_owned(), json!(answers))).collect();
-        return Ok(out::json(&json!({ "parts": args.parts, "questions": asked.len(), "answers": figures }))?);
+        return out::json(&json!({ "parts": args.parts, "questions": asked.len(), "answers": figures }));
     }
     out::line(format_args!("{} questions by class and place over {} parts", asked.len(), args.parts))?;
     out::line(format_args!("{:<52} recall@10  first right", ""))?;

@@ -29,8 +29,6 @@ pub struct Alike {
     pub items: Vec<(Stored, f32)>,
     /// The index is being built: older ones may be missing.
     pub rebuilding: Option<Progress>,
-    /// Records that are there and cannot be read.
-    pub unreadable: usize,
 }
 
 impl Store {
@@ -49,7 +47,6 @@ impl Store {
             let mut most = limit + SPARE;
             loop {
                 alike.items.clear();
-                alike.unreadable = 0;
                 let looked = self.shared.nearest(asked, filter, (most, limit), &mut alike);
                 // The rows take hardly a record that the filter does not: asking for more is for a score of a named label alone.
                 if alike.items.len() >= limit || looked < most || most >= LOOKS {
@@ -79,10 +76,7 @@ impl Shared {
                     alike.items.push((stored, Vector::likeness(dot)));
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    tracing::error!("{error}");
-                    alike.unreadable += 1;
-                }
+                Err(error) => tracing::error!("{error}"),
             }
             if alike.items.len() >= limit {
                 break;
@@ -94,7 +88,6 @@ impl Shared {
     /// Of one serial number there are few: each is placed anew.
     fn alike_of_serial(&self, store: &Store, asked: &Vector, filter: &Filter, alike: &mut Alike) {
         let page = store.query(&Filter { limit: Filter::MAX_LIMIT, ..filter.clone() });
-        alike.unreadable = page.unreadable;
         for stored in page.items {
             let Some(vector) = store.vector_of(&stored.inspection) else { continue };
             let dot = asked.dot(&vector);

@@ -87,7 +87,7 @@ fn words_find_what_they_say_and_a_label_that_nobody_taught_by_its_name() {
     assert!(likeness.iter().all(|it| (0.0..=1.0).contains(it)), "{likeness:?}");
     assert!(likeness[124] > likeness[125] + 0.05, "what fits stands apart from what does not: {likeness:?}");
     // All there are: 125, however few are asked for at first.
-    assert_eq!(found(&store, &vector, &first(125)).iter().filter(|id| *id % 40 == 0).count(), 125);
+    assert_eq!(found(&store, &vector, &first(125)).iter().filter(|id| id.is_multiple_of(40)).count(), 125);
     // Equally alike ones: the newest first.
     assert_eq!(found(&store, &vector, &first(2)), [PARTS / 40 * 40, PARTS / 40 * 40 - 40]);
 
@@ -104,9 +104,9 @@ fn words_find_what_they_say_and_a_label_that_nobody_taught_by_its_name() {
         let got = store.alike(&vector, &filter).items;
         let inside = |id: u64| id > filter.after_id.unwrap_or(0) && id < filter.before_id.unwrap_or(u64::MAX);
         assert!(got.iter().all(|(it, _)| filter.matches(&it.inspection) && inside(it.inspection.id)), "{filter:?}");
-        let scratch = |id: &u64| id % 40 == 0 && filter.matches(&part(*id)) && inside(*id);
+        let scratch = |id: &u64| id.is_multiple_of(40) && filter.matches(&part(*id)) && inside(*id);
         let fitting = (1..=PARTS).filter(scratch).count().min(50);
-        let hits = got.iter().filter(|(it, _)| it.inspection.id % 40 == 0).count();
+        let hits = got.iter().filter(|(it, _)| it.inspection.id.is_multiple_of(40)).count();
         assert_eq!(hits, fitting, "{filter:?}");
     }
 
@@ -194,7 +194,7 @@ fn parts_that_come_are_found_at_once_and_parts_that_go_are_not() {
     let (store, _) = open(dir.path(), Options { segment_bytes: 64 << 10, ..with(&retriever) });
     fill(&store);
     let vector = asked(&retriever, "scratch top left");
-    let newest = (PARTS + 1..).find(|id| id % 40 == 0).expect("there is one");
+    let newest = (PARTS + 1..).find(|id| id.is_multiple_of(40)).expect("there is one");
     for id in PARTS + 1..=newest {
         store.opened(id, time(id)).expect("kept");
         store.record(part(id), None).expect("kept");
@@ -207,6 +207,7 @@ fn parts_that_come_are_found_at_once_and_parts_that_go_are_not() {
     until("those of the file are gone", || {
         let after = found(&store, &vector, &first(Filter::MAX_LIMIT));
         let left: Vec<u64> = before.iter().copied().filter(|id| store.get(*id).ok().flatten().is_some()).collect();
-        left.len() < before.len() && after.iter().filter(|id| *id % 40 == 0).eq(left.iter().filter(|id| *id % 40 == 0))
+        left.len() < before.len()
+            && after.iter().filter(|id| id.is_multiple_of(40)).eq(left.iter().filter(|id| id.is_multiple_of(40)))
     });
 }
