@@ -88,8 +88,8 @@ fn bundle(folder: &Path, name: &str) -> Bundle {
 }
 
 /// Weights of one and of two processes lie together: all but one in ten thousand within [`CLOSE`], and none ten times as far apart. Where a
-/// gradient is next to nothing, the order of a sum decides its sign, and the optimiser moves the weight by a whole step either way: how many of
-/// these there are depends on the processor's instructions. Differences are shares of the weight where that is above 1; the temperature is
+/// gradient is next to nothing, the order of a sum decides its sign, and the optimiser moves the weight by a whole step either way. One machine has
+/// such weights, others had none; what makes the difference is not known. Differences are shares of the weight where that is above 1; the temperature is
 /// fitted to the scores at the end, and left out.
 fn lie_together(a: &Weights, b: &Weights) {
     assert!(a.0.keys().eq(b.0.keys()), "the same tensors");

@@ -12,7 +12,7 @@ const NOTHING: &str = "-";
 pub type Concept = usize;
 
 /// What a term stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Meaning {
     Concept(Concept),
     /// Understood, and without weight: `the`, `am`, `的`.
@@ -128,22 +128,6 @@ pub(super) fn slips(word: &str) -> usize {
         0..=4 => 0,
         5..=8 => 1,
         _ => 2,
-    }
-}
-
-impl PartialOrd for Meaning {
-    fn partial_cmp(&self, other: &Meaning) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Meaning {
-    fn cmp(&self, other: &Meaning) -> std::cmp::Ordering {
-        let rank = |meaning: &Meaning| match meaning {
-            Meaning::Concept(concept) => *concept,
-            Meaning::Nothing => usize::MAX,
-        };
-        rank(self).cmp(&rank(other))
     }
 }
 

@@ -54,7 +54,7 @@ pub enum RetrievalError {
     Weights(#[from] WeightsError),
 }
 
-/// Both towers, ready to run. Cheap enough to run on every record: some ten microseconds.
+/// Both towers, ready to run: on every record, and on every question.
 #[derive(Debug, Clone)]
 pub struct Retriever {
     part: Tower,
