@@ -19,8 +19,8 @@ use stripes::stripes;
 
 /// Long enough for a loaded machine; nothing here is measured by it.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How far weights of one and of two processes may lie apart after ten steps: see [`lie_together`].
-const CLOSE: f32 = 1e-4;
+/// How far a weight of one and of two processes may lie apart after ten steps: see [`lie_together`].
+const CLOSE: f32 = 1e-6;
 
 /// Stripes of a pitch and a direction of their own, which even ten steps tell apart better than a guess.
 fn pitches(folder: &Path) {
@@ -87,19 +87,15 @@ fn bundle(folder: &Path, name: &str) -> Bundle {
     Bundle::open(&folder.join(name)).expect("a sound bundle")
 }
 
-/// Weights of one and of two processes lie together: all but one in ten thousand within [`CLOSE`], and none ten times as far apart. Where a
-/// gradient is next to nothing, the order of a sum decides its sign, and the optimiser moves the weight by a whole step either way. One machine has
-/// such weights, others had none; what makes the difference is not known. Differences are shares of the weight where that is above 1; the temperature is
-/// fitted to the scores at the end, and left out.
+/// Weights of one and of two processes are the same, all of them, but where a sum in 64 bits was rounded on its way. Differences are shares of the
+/// weight where that is above 1; the temperature is fitted to the scores at the end, and left out.
 fn lie_together(a: &Weights, b: &Weights) {
     assert!(a.0.keys().eq(b.0.keys()), "the same tensors");
     let learned = a.0.iter().filter(|(name, _)| name.as_str() != attention::INVERSE_TEMPERATURE);
     let pairs = learned.flat_map(|(name, tensor)| tensor.data.iter().zip(&b.0[name].data));
-    let mut apart: Vec<f32> = pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).collect();
-    apart.sort_by(f32::total_cmp);
-    let (most, farthest) = (apart[apart.len() - 1 - apart.len() / 10_000], apart[apart.len() - 1]);
-    println!("two processes are {most:.1e} from one, the farthest of {} weights {farthest:.1e}", apart.len());
-    assert!(most < CLOSE && farthest < 10.0 * CLOSE, "{most} {farthest}");
+    let farthest = pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
+    println!("two processes are {farthest:.1e} from one");
+    assert!(farthest < CLOSE, "{farthest}");
 }
 
 const TRAIN: [&str; 8] = ["train", "--data", "stripes", "--no-near", "--patience", "0", "--seed", "3"];

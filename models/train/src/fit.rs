@@ -3,21 +3,22 @@
 //! gradients are added up over all of them ([`Peers`]).
 //!
 //! How work is cut into parts, and the order in which their results are added, follow from the data and never from the number of
-//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads. On
-//! several processes it is their number that decides the order of the last sums.
+//! threads: floating-point sums depend on their order, and the same seed shall give the same weights on every number of threads. The
+//! order of the last sums is another on several processes, so these are made in 64 bits ([`gradients`]).
 
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::TrainError;
 use crate::loss::Score;
 use crate::mixed::{Factor, Precision};
+use crate::peers::gradients::{self, Sum};
 use crate::peers::wire::Wire;
-use crate::peers::{Peers, gradients, wire};
+use crate::peers::{Peers, wire};
 
 /// Parts of a step whose gradients are held at once.
 const WAVE: usize = 16;
@@ -139,14 +140,14 @@ impl Workers {
         };
         let add_up = |share: &[I]| {
             let mut total = Score::default();
-            let mut sum = GradientsAccumulator::new();
+            let mut sum = Sum::of(&model);
             for wave in share.chunks(size.max(1) * WAVE) {
                 for (gradients, score) in self.map(wave, size, learn)? {
-                    sum.accumulate(&model, gradients);
+                    sum.add(&model, gradients);
                     total.add(score);
                 }
             }
-            Ok((sum.grads(), total))
+            Ok((sum, total))
         };
         let mine = add_up(self.peers.share(items, size));
         let (mut gradients, total) = gradients::sum(&self.peers, &model, mine)?;

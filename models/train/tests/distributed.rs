@@ -22,8 +22,9 @@ use threads::{Fate, together};
 
 /// More than any of these tests needs between two words; a lost process is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How far weights may lie apart after the steps of these tests. One process adds up the same gradients in another order.
-const CLOSE: f32 = 1e-4;
+/// How far weights may lie apart after the steps of these tests. One process adds up the same gradients in another order, in 64 bits: that
+/// shows where such a sum was rounded on its way, which is next to never.
+const CLOSE: f32 = 1e-6;
 
 /// Ten steps of all layers after a short first stage, with batches that are cut into four parts.
 fn settings() -> Settings {
@@ -72,12 +73,6 @@ fn apart(a: &Weights, b: &Weights) -> f32 {
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// The distance of all weights of `a` from those of the same names in `b`.
-fn distance(a: &Weights, b: &Weights) -> f64 {
-    let pairs = a.0.iter().flat_map(|(name, tensor)| tensor.data.iter().zip(&b.0[name].data));
-    pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
-}
-
 #[test]
 fn two_and_three_learn_what_one_learns() {
     let alone = learn(&settings(), (Peers::default(), &lines()), (None, false), &mut |_| true).expect("it learns");
@@ -102,8 +97,7 @@ fn hard_images_are_the_same_for_all() {
     let all = undisturbed(&settings, 3);
     assert!(all.iter().all(|one| one.weights == all[0].weights), "the same bits");
     let off = apart(&alone.weights, &all[0].weights);
-    // 240 steps at a high rate, and a hard image is drawn by its loss.
-    assert!(off < 1e-2, "{off}");
+    assert!(off < CLOSE, "{off}");
 }
 
 /// Stripes of a pitch and a direction of their own, which even ten steps tell apart better than a guess.
@@ -149,14 +143,12 @@ fn pretraining_on_two_and_three_is_that_on_one() {
     };
     let alone = run(Peers::default());
     assert_eq!(alone.steps, 10);
+    assert!(apart(&alone.trunk, &trunk) > 1000.0 * CLOSE, "it has learned something");
     for ranks in [2, 3] {
         let all = together(ranks, PATIENCE, |_| Fate::Lives, run);
         assert!(all.iter().all(|one| one.trunk == all[0].trunk && one.loss == all[0].loss), "the same bits");
-        // AdamW makes a step of full size of any gradient, and the length of a projection does not count in the loss: along it the gradient is
-        // nothing but rounding. So single weights come farther apart than 1e-4; what was learned does not.
-        let off = distance(&alone.trunk, &all[0].trunk) / distance(&alone.trunk, &trunk);
-        println!("{ranks} processes: {off:.1e} of what was learned, loss {} and {}", alone.loss, all[0].loss);
-        assert!(off < 1e-2, "{ranks} processes are off by {off} of what was learned");
+        let off = apart(&alone.trunk, &all[0].trunk);
+        assert!(off < CLOSE, "{ranks} processes are {off} from one");
         assert!((alone.loss / all[0].loss - 1.0).abs() < 1e-3, "{} and {}", alone.loss, all[0].loss);
     }
 }

@@ -1,7 +1,11 @@
-//! The gradients of a step, added up over all processes.
+//! The gradients of a step, added up over its parts and over all processes.
 //!
-//! They travel as one list of numbers: the parameters in the order in which the network names them, before each whether there is a gradient
-//! at all (a process without a part of the batch has none, and a layer that stands still has none anywhere), at the end the score.
+//! They are added up in 64 bits and rounded to 32 once, at the end. A sum of 32-bit numbers is exact there unless they differ by more than
+//! some nine digits, so it hardly depends on the order, and with it on the number of processes. In 32 bits it does, and the optimiser makes
+//! much of it: AdamW moves a weight as far by a gradient that is next to nothing as by a large one, and whichever way the rounding points.
+//!
+//! They are one list of numbers: the parameters in the order in which the network names them, before each how many parts had a gradient of it
+//! (a process without a part of the batch has none, and a layer that stands still has none anywhere), at the end the score.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -15,69 +19,88 @@ use crate::net::numbers;
 /// Numbers of a score on its way.
 const SCORE: usize = 4;
 
-/// The sum of all processes' gradients and scores: the same bytes on all of them. Alone, what there is.
+/// A sum of gradients that goes on.
+pub(crate) struct Sum(Vec<f64>);
+
+impl Sum {
+    /// Of nothing yet.
+    pub(crate) fn of<M: Module>(model: &M) -> Sum {
+        let mut count = Count(0);
+        model.visit(&mut count);
+        Sum(vec![0.0; count.0])
+    }
+
+    /// And those of one more part.
+    pub(crate) fn add<M: Module>(&mut self, model: &M, gradients: GradientsParams) {
+        model.visit(&mut Add { sum: &mut self.0, gradients });
+    }
+}
+
+/// The sum of all processes' gradients and scores: the same bytes on all of them. Alone, of this one's.
 ///
 /// # Errors
 /// The own error of this process, another's, or that one is lost.
 pub(crate) fn sum<M: Module>(
     peers: &Peers,
     model: &M,
-    mine: Result<(GradientsParams, Score), TrainError>,
+    mine: Result<(Sum, Score), TrainError>,
 ) -> Result<(GradientsParams, Score), TrainError> {
-    if peers.is_alone() {
-        return mine;
-    }
-    let values = mine.map(|(gradients, score)| {
-        let mut list = List { gradients, values: Vec::new() };
-        model.visit(&mut list);
-        list.values.extend([score.loss, score.weight, score.right as f32, score.count as f32]);
-        list.values
+    let values = mine.map(|(Sum(mut values), score)| {
+        values.extend([score.loss, score.weight].map(f64::from));
+        values.extend([score.right, score.count].map(|count| count as f64));
+        values
     });
     let values = peers.sum("gradients", values)?;
     let (values, score) = values.split_at(values.len() - SCORE);
-    let mut sums = Sums { values, gradients: GradientsParams::new() };
-    model.visit(&mut sums);
-    // Counts of images are whole below 2^24.
-    let score = Score { loss: score[0], weight: score[1], right: score[2] as usize, count: score[3] as usize };
-    Ok((sums.gradients, score))
+    let mut rounded = Rounded { values, gradients: GradientsParams::new() };
+    model.visit(&mut rounded);
+    let [loss, weight] = [score[0], score[1]].map(|value| value as f32);
+    let [right, count] = [score[2], score[3]].map(|value| value as usize);
+    Ok((rounded.gradients, Score { loss, weight, right, count }))
+}
+
+/// How long the list is.
+struct Count(usize);
+
+impl ModuleVisitor for Count {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += 1 + param.val().shape().num_elements();
+    }
 }
 
 /// From gradients to the list.
-struct List {
+struct Add<'a> {
+    sum: &'a mut [f64],
     gradients: GradientsParams,
-    values: Vec<f32>,
 }
 
-impl ModuleVisitor for List {
+impl ModuleVisitor for Add<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        match self.gradients.remove::<D>(param.id) {
-            Some(gradient) => {
-                self.values.push(1.0);
-                self.values.extend(numbers(gradient));
-            }
-            None => {
-                self.values.push(0.0);
-                self.values.resize(self.values.len() + param.val().shape().num_elements(), 0.0);
-            }
+        let length = 1 + param.val().shape().num_elements();
+        let (own, rest) = std::mem::take(&mut self.sum).split_at_mut(length);
+        self.sum = rest;
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            own[0] += 1.0;
+            own[1..].iter_mut().zip(numbers(gradient)).for_each(|(sum, value)| *sum += f64::from(value));
         }
     }
 }
 
 /// From the list to gradients.
-struct Sums<'a> {
-    values: &'a [f32],
+struct Rounded<'a> {
+    values: &'a [f64],
     gradients: GradientsParams,
 }
 
-impl ModuleVisitor for Sums<'_> {
+impl ModuleVisitor for Rounded<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val().inner();
         let shape = value.shape();
         let (own, rest) = self.values.split_at(1 + shape.num_elements());
         self.values = rest;
-        // As many as had one.
         if own[0] > 0.0 {
-            let data = TensorData::new(own[1..].to_vec(), shape);
+            let rounded: Vec<f32> = own[1..].iter().map(|&value| value as f32).collect();
+            let data = TensorData::new(rounded, shape);
             self.gradients.register(param.id, Tensor::<D>::from_data(data, &value.device()));
         }
     }

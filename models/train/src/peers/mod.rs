@@ -43,7 +43,7 @@ pub trait Link: Send + Sync {
     ///
     /// # Errors
     /// See [`Link::gather`].
-    fn sum(&self, mine: Vec<f32>, patience: Duration) -> Result<Vec<f32>, Lost>;
+    fn sum(&self, mine: Vec<f64>, patience: Duration) -> Result<Vec<f64>, Lost>;
 }
 
 /// Why a link carries nothing any more.
@@ -147,7 +147,7 @@ impl Peers {
     ///
     /// # Errors
     /// See [`Peers::gather`].
-    pub(crate) fn sum(&self, doing: &str, mine: Result<Vec<f32>, TrainError>) -> Result<Vec<f32>, TrainError> {
+    pub(crate) fn sum(&self, doing: &str, mine: Result<Vec<f64>, TrainError>) -> Result<Vec<f64>, TrainError> {
         let Some(group) = &self.0 else { return mine };
         // Lengths first: a sum of unequal ones has no meaning, and MPI does not look.
         let (values, word) = match mine {
@@ -326,7 +326,7 @@ mod tests {
             Err(Lost("nobody is there".into()))
         }
 
-        fn sum(&self, _: Vec<f32>, _: Duration) -> Result<Vec<f32>, Lost> {
+        fn sum(&self, _: Vec<f64>, _: Duration) -> Result<Vec<f64>, Lost> {
             Err(Lost("nobody is there".into()))
         }
     }

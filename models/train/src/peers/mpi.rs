@@ -137,22 +137,22 @@ impl Link for Mpi {
         Ok(lengths.iter().map(|&length| rest.split_off(..length as usize).unwrap_or_default().to_vec()).collect())
     }
 
-    fn sum(&self, mine: Vec<f32>, patience: Duration) -> Result<Vec<f32>, Lost> {
+    fn sum(&self, mine: Vec<f64>, patience: Duration) -> Result<Vec<f64>, Lost> {
         let count = length(mine.len())?;
         let sum = vec![0.0; mine.len()];
-        let start = |(mine, sum): &mut (Vec<f32>, Vec<f32>), request| {
+        let start = |(mine, sum): &mut (Vec<f64>, Vec<f64>), request| {
             // SAFETY: `count` numbers are read and, on the first process, written, in buffers that `finish` keeps.
             unsafe {
                 let (from, to): (*const c_void, *mut c_void) = (mine.as_ptr().cast(), sum.as_mut_ptr().cast());
-                let (kind, add, world) = (ffi::RSMPI_FLOAT, ffi::RSMPI_SUM, ffi::RSMPI_COMM_WORLD);
+                let (kind, add, world) = (ffi::RSMPI_DOUBLE, ffi::RSMPI_SUM, ffi::RSMPI_COMM_WORLD);
                 ffi::MPI_Ireduce(from, to, count, kind, add, 0, world, request)
             }
         };
         let (_, sum) = self.finish("MPI_Ireduce", (mine, sum), patience, start)?;
-        let start = |sum: &mut Vec<f32>, request| {
+        let start = |sum: &mut Vec<f64>, request| {
             // SAFETY: `count` numbers are read on the first process and written on the others, in a buffer that `finish` keeps.
             unsafe {
-                ffi::MPI_Ibcast(sum.as_mut_ptr().cast(), count, ffi::RSMPI_FLOAT, 0, ffi::RSMPI_COMM_WORLD, request)
+                ffi::MPI_Ibcast(sum.as_mut_ptr().cast(), count, ffi::RSMPI_DOUBLE, 0, ffi::RSMPI_COMM_WORLD, request)
             }
         };
         self.finish("MPI_Ibcast", sum, patience, start)

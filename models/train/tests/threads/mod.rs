@@ -82,13 +82,13 @@ impl Link for Thread {
         from.iter().map(hear).collect()
     }
 
-    fn sum(&self, mine: Vec<f32>, patience: Duration) -> Result<Vec<f32>, Lost> {
+    fn sum(&self, mine: Vec<f64>, patience: Duration) -> Result<Vec<f64>, Lost> {
         self.sums.fetch_add(1, Ordering::Relaxed);
         let all = self.gather(mine.iter().flat_map(|value| value.to_le_bytes()).collect(), patience)?;
         let mut sum = vec![0.0; mine.len()];
         for theirs in all {
-            for (sum, bytes) in sum.iter_mut().zip(theirs.as_chunks::<4>().0) {
-                *sum += f32::from_le_bytes(*bytes);
+            for (sum, bytes) in sum.iter_mut().zip(theirs.as_chunks::<8>().0) {
+                *sum += f64::from_le_bytes(*bytes);
             }
         }
         Ok(sum)
