@@ -29,7 +29,11 @@ fn noise(seed: usize) -> Image {
 }
 
 fn bundle(views: &[&str]) -> Bundle {
-    let graph = fusion::build(&weights(), views.len(), [SIDE as usize; 2], LABELS, Pooling::LogMeanExp(2.0)).unwrap();
+    bundle_of(&weights(), views)
+}
+
+fn bundle_of(weights: &Weights, views: &[&str]) -> Bundle {
+    let graph = fusion::build(weights, views.len(), [SIDE as usize; 2], LABELS, Pooling::LogMeanExp(2.0)).unwrap();
     let label = |index| Label { name: format!("label {index}"), verdict: Disposition::Fail, threshold: 0.5 };
     let spec = FusionSpec {
         views: views.iter().map(|&view| view.into()).collect(),
@@ -118,7 +122,10 @@ fn fusion_weighs_the_views_that_are_there() {
 
 #[test]
 fn fusion_survives_half_precision() {
-    let original = bundle(&["bright", "dark"]);
+    // One view far above the other, as trained ones are.
+    let mut decided = weights();
+    decided.0.get_mut("fusion.score.weight").unwrap().data.iter_mut().for_each(|weight| *weight *= 1e3);
+    let original = bundle_of(&decided, &["bright", "dark"]);
     let mut half = original.clone();
     half.graph = to_half(&original.graph).unwrap();
     half.manifest.precision = models::precision::Precision::Fp16;
@@ -126,6 +133,10 @@ fn fusion_survives_half_precision() {
     let mut tensor = vec![0.0; half.tensor_len()];
     half.manifest().fill_view(1, Some(noise(3).view()), &mut tensor);
     assert_eq!(half.predict(&tensor).unwrap().views.unwrap(), [0.0, 1.0]);
+    half.manifest().fill_view(0, Some(noise(40).view()), &mut tensor);
+    let both = half.predict(&tensor).unwrap().views.unwrap();
+    assert!(both.iter().all(|&weight| weight > 0.0), "{both:?}: none is taken for one that did not come");
+    assert!(both.iter().any(|&weight| weight < 1e-5), "{both:?}: nothing was tested");
 }
 
 #[test]

@@ -18,8 +18,9 @@ pub const WEIGHTS: &str = "views";
 pub const DENSE: usize = 128;
 /// What a view that is not there loses before the softmax, so that it is never the largest. Half precision holds it.
 pub const ABSENT: f32 = 3e4;
-/// Below the largest by more than this a view weighs nothing; the exponential of it is no denormal number.
-pub const LEAST: f32 = -80.0;
+/// Below the largest by more than this a view weighs as if by this: next to nothing, but in half precision, too, more than one that is not
+/// there, even beside eight others.
+pub const LEAST: f32 = -12.0;
 
 /// The layers that weigh a view by its map of so many channels, in the order in which they run.
 pub fn layers(channels: usize) -> [Layer; 2] {
