@@ -39,9 +39,10 @@ web-ui/dist/index.html: daemon/openapi.json $(shell find web-ui -path web-ui/nod
 	cd web-ui && npm run --silent build
 
 # Alone, so that it has the fewest features; the workspace's own build gives it all.
-lite: ## the small program for small devices: a release build, and its size (docs/EDGE.md)
+lite: ## the small program for small devices: a release build, and its size, 15 MB at most (docs/EDGE.md)
 	cargo build -q --profile lite -p inspect-lite
 	@stat -c '%n: %s bytes' $(TARGET)/lite/inspect-lite
+	@[ $$(stat -c %s $(TARGET)/lite/inspect-lite) -le 15000000 ] || { echo "that is more than 15,000,000 bytes" >&2; exit 1; }
 
 test: setup-test web-ui/dist/index.html ## every test; the time of each suite at the end
 	@tests/run-suites
