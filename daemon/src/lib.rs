@@ -13,6 +13,7 @@ pub mod config;
 pub mod drawn;
 pub mod exports;
 mod features;
+mod formats;
 pub mod gauge;
 pub mod golden;
 pub mod health;

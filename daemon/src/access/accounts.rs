@@ -14,6 +14,7 @@ use super::error::AccessError;
 use super::files;
 use super::role::{Role, Scope};
 use super::secret::Digest;
+use crate::formats::newer;
 
 /// Version of the file's format.
 const FORMAT: u32 = 1;
@@ -195,10 +196,9 @@ impl Accounts {
             Err(error) => return Err(AccessError::read(&self.path, error)),
         };
         let damaged = |reason: String| AccessError::Damaged { path: self.path.clone(), reason };
-        let everyone: Everyone = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if everyone.format != FORMAT {
-            return Err(damaged(format!("it has format {}, this program knows {FORMAT}", everyone.format)));
+        if let Some(why) = newer(&bytes, FORMAT) {
+            return Err(damaged(why));
         }
-        Ok(everyone)
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
     }
 }

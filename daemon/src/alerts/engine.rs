@@ -19,6 +19,7 @@ use super::machine::{Alert, Change, Machine, Note, What};
 use super::rule::{Rule, Severity};
 use super::rules::Watch;
 use super::ruleset::{Named, replace};
+use crate::formats::newer;
 use crate::outbox::{Destination, DestinationKind, Kind, Message, message_id};
 
 /// Version of the state's file.
@@ -312,10 +313,9 @@ fn read(path: &Path) -> Result<Saved, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Saved::default()),
         read => read.map_err(|error| error.to_string())?,
     };
-    let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    match saved.format {
-        FORMAT => Ok(saved),
-        other => Err(format!("it has format {other}, this program knows {FORMAT}")),
+    match newer(&bytes, FORMAT) {
+        Some(why) => Err(why),
+        None => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
     }
 }
 

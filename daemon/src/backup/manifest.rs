@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::BackupError;
 use super::objects::{Digest, PIECE, digest};
 use crate::access::files;
+use crate::formats::newer;
 
 /// The form written here.
 const FORMAT: u32 = 1;
@@ -119,16 +120,11 @@ fn parse(text: &[u8]) -> Result<Manifest, String> {
         return Err("its checksum does not match".into());
     }
     let mut lines = body.lines();
-    let version: serde_json::Value =
-        lines.clone().next().and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
-    if version["format"].as_u64().is_some_and(|format| format > u64::from(FORMAT)) {
-        return Err(format!(
-            "it has format {}, this program knows {FORMAT}: use the newer inspectd",
-            version["format"]
-        ));
+    let first = lines.next().unwrap_or_default();
+    if let Some(why) = newer(first.as_bytes(), FORMAT) {
+        return Err(why);
     }
-    let head: Head =
-        lines.next().and_then(|it| serde_json::from_str(it).ok()).ok_or("its first line is not understood")?;
+    let head: Head = serde_json::from_str(first).map_err(|_| "its first line is not understood")?;
     let entries: Result<Vec<Entry>, String> = lines.map(entry).collect();
     let entries = entries?;
     if entries.len() as u64 != head.files {

@@ -16,6 +16,7 @@ use stages::identify::{Origin, serial};
 use thiserror::Error;
 
 use crate::access::files;
+use crate::formats::newer;
 use crate::store::{Filter, Store};
 
 /// Version of the file's format.
@@ -70,19 +71,22 @@ impl Counter {
         let file = match std::fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => empty(false),
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
-            // The line must start; a part without a number is better than two with one.
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                let aside = files::aside(&path);
-                let path = path.display();
-                tracing::error!(
-                    "counted serial numbers: `{path}` is damaged ({error}): only series among the newest parts go on{aside}"
-                );
-                empty(true)
-            }),
+            Ok(bytes) => {
+                // Not set aside as damage: what it counted must not be counted again.
+                if let Some(why) = newer(&bytes, FORMAT) {
+                    return Err(refused(format!("cannot be used: {why}")));
+                }
+                // The line must start; a part without a number is better than two with one.
+                serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                    let aside = files::aside(&path);
+                    let path = path.display();
+                    tracing::error!(
+                        "counted serial numbers: `{path}` is damaged ({error}): only series among the newest parts go on{aside}"
+                    );
+                    empty(true)
+                })
+            }
         };
-        if file.format != FORMAT {
-            return Err(refused(format!("has format {}, this program knows {FORMAT}", file.format)));
-        }
         let (mut before, incomplete) = (file.series, file.incomplete);
         on_record(&mut before, store);
         Ok(Counter { path, before, now: BTreeMap::new(), incomplete, last: None, saved: Instant::now() })

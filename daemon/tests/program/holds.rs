@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Program, agent, get, json as answer, law, output, png, text, tiny_bundle, wait_for, words};
 
 /// Dark pictures are good, bright ones bad (`tiny_bundle`).
-fn configure(dir: &Path, retention: &str) -> PathBuf {
+pub(crate) fn configure(dir: &Path, retention: &str) -> PathBuf {
     tiny_bundle(dir);
     fs::create_dir_all(dir.join("camera")).expect("a folder");
     let recipe = "name = \"cap\"\nversion = 1\nbundle = \"tiny.bundle\"\ndeadline_ms = 20000\n[evidence]\npass_fraction = 1.0\n\
@@ -23,13 +23,13 @@ fn configure(dir: &Path, retention: &str) -> PathBuf {
 }
 
 /// A part goes by: dark (good) or bright (bad).
-fn show(dir: &Path, name: &str, bad: bool) {
+pub(crate) fn show(dir: &Path, name: &str, bad: bool) {
     let camera = dir.join("camera");
     fs::write(camera.join(format!(".{name}")), png(if bad { 240 } else { 10 })).expect("written");
     fs::rename(camera.join(format!(".{name}")), camera.join(format!("{name}.png"))).expect("put there");
 }
 
-fn part(url: &str, serial: &str) -> Value {
+pub(crate) fn part(url: &str, serial: &str) -> Value {
     wait_for("the record", || {
         let page = answer(&format!("{url}/api/v1/inspections?serial={serial}"));
         page["items"][0].is_object().then(|| page["items"][0].clone())
