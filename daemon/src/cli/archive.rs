@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use jiff::civil::Date;
 use serde_json::json;
 
@@ -37,6 +38,9 @@ pub struct Args {
     /// Leave out the pictures.
     #[arg(long)]
     no_images: bool,
+    /// Only into a folder that is there: where its disk is not, that is an error, and the mount point stays empty. For timers; a store has no such folder.
+    #[arg(long, conflicts_with = "verify")]
+    again: bool,
     /// Read everything in the archive and say what is damaged; nothing is archived.
     #[arg(long, conflicts_with_all = ["from", "to", "no_images", "state"])]
     verify: bool,
@@ -50,6 +54,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (to, state) = place(args)?;
     if args.verify {
         return verify(args, &to);
+    }
+    if args.again
+        && let Target::Folder(folder) = &to
+    {
+        ensure!(
+            folder.is_dir(),
+            "`{}` is not there: is its disk? The first time it is made by archiving without `--again`",
+            folder.display()
+        );
     }
     let state = args.state.clone().or(state).unwrap_or_else(config::default_state_dir);
     let asked = Asked { from: args.from, to: args.to, no_images: args.no_images };

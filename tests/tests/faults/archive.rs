@@ -49,9 +49,12 @@ fn duckdb_counts_in_the_archive_what_the_interface_counts_on_the_line() {
     listener.join().expect("the oracle saw nothing wrong");
     shim.clock_off_by_ms(0);
     let program = Program::spawn(run(shim.command(&binary, &state), &config)).unwrap_or_else(|why| panic!("{why}"));
+    let (code, said) = archive(&binary, folder.path(), &["--state", "state", "--again"]);
+    assert!(code == 1 && said.contains("is not there: is its disk?"), "{code} {said}");
+    assert!(!folder.path().join("archive").exists(), "it wrote to the mount point");
     let (code, said) = archive(&binary, folder.path(), &["--state", "state"]);
     assert_eq!(code, 0, "{said}");
-    let (code, again) = archive(&binary, folder.path(), &["--state", "state"]);
+    let (code, again) = archive(&binary, folder.path(), &["--state", "state", "--again"]);
     assert!(code == 0 && again.contains("there already") && again.contains("0 days are new"), "{again}");
 
     let day = |it: &Value| it["triggered_at"].as_str().and_then(|at| at.get(..10)).expect("a day").to_owned();

@@ -162,9 +162,9 @@ fn a_line_has_what_it_works_with() {
 }
 
 #[test]
-fn trainings_and_backups_come_last_and_end_first() {
+fn trainings_backups_and_archives_come_last_and_end_first() {
     let beside = units(&[".service"]).into_iter().map(|name| name.replace("@left.", "@."));
-    for name in beside.filter(|name| name.contains("training") || name.contains("backup")) {
+    for name in beside.filter(|name| ["training", "backup", "archive"].iter().any(|what| name.contains(what))) {
         let name = name.as_str();
         let unit = read(name);
         for line in ["CPUSchedulingPolicy=idle", "CPUWeight=idle", "IOSchedulingClass=idle", "MemorySwapMax=0"] {
@@ -190,6 +190,8 @@ fn templates_say_what_the_single_line_says() {
         "inspectd-training.path",
         "inspectd-backup.service",
         "inspectd-backup.timer",
+        "inspectd-archive.service",
+        "inspectd-archive.timer",
     ] {
         let several = lines(&name.replace('.', "@."));
         let one: Vec<String> = several
