@@ -1,7 +1,7 @@
 //! The gradients of a step, added up over its parts and over all processes.
 //!
 //! They are added up in 64 bits and rounded to 32 once, at the end. A sum of 32-bit numbers is exact there unless they differ by more than
-//! some nine digits, so it hardly depends on the order, and with it on the number of processes. In 32 bits it does, and the optimiser makes
+//! some eight digits, so it hardly depends on the order, and with it on the number of processes. In 32 bits it does, and the optimiser makes
 //! much of it: AdamW moves a weight as far by a gradient that is next to nothing as by a large one, and whichever way the rounding points.
 //!
 //! They are one list of numbers: the parameters in the order in which the network names them, before each how many parts had a gradient of it

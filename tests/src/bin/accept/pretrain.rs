@@ -8,7 +8,7 @@ use super::{Bounds, elpv, json_line};
 
 /// Rounds over the pictures: some six minutes on two quiet cores.
 const ROUNDS: &str = "20";
-/// And from random weights on solar cells, which look so much alike that twenty teach nothing: a quarter of an hour.
+/// And from random weights on solar cells, of which twenty rounds taught nothing: a quarter of an hour.
 const ROUNDS_ON_CELLS: &str = "60";
 
 /// Steel: six kinds of defects, 1,421 pictures to learn from.
